@@ -1,0 +1,1 @@
+"""Reads commit, author and cleanliness of a source tree."""

@@ -1,0 +1,1 @@
+"""Engines that run a job where nothing but its inputs exists."""

@@ -1,0 +1,1 @@
+"""State and ledger entries on SQLite or PostgreSQL, through SQLAlchemy Core."""

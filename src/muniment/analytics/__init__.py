@@ -1,0 +1,1 @@
+"""Numbers from arrays: profiles, performance, splits. Pure; runs inside the sandbox."""

@@ -1,0 +1,1 @@
+"""Entities, activities and their lineage after W3C PROV; proof of absence."""

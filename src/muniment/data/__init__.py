@@ -1,0 +1,1 @@
+"""Snapshots of data: ingest, profile, split."""

@@ -1,0 +1,1 @@
+"""What a stranger can verify: exports and the stand-alone verifier."""

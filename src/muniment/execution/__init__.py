@@ -1,0 +1,1 @@
+"""Jobs: names become digests, run hermetically, and what happened is recorded."""

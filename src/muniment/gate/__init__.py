@@ -1,0 +1,1 @@
+"""The door: authenticate, authorise, act, record, commit."""

@@ -1,0 +1,1 @@
+"""The HTTP API, generated from the verb table."""

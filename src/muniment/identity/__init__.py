@@ -1,0 +1,1 @@
+"""People, service accounts, groups, projects and their credentials."""

@@ -1,0 +1,224 @@
+"""How a verb is declared. Only the gate can invoke one.
+
+A verb is one declaration and one function. From the table of all declarations come the HTTP routes, the OpenAPI document,
+the Cedar schema, the audit event types and the reference pages.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final, Protocol, TypeVar
+
+import msgspec
+
+from muniment.errors import Invalid
+from muniment.kernel.digest import Digest
+from muniment.kernel.ports import Session
+from muniment.kernel.principal import Authentication, Principal
+
+T = TypeVar("T")
+Request = TypeVar("Request", bound=msgspec.Struct, contravariant=True)
+Reply = TypeVar("Reply", bound=msgspec.Struct, covariant=True)
+
+_ACTION: Final = re.compile(r"[a-z]+:[A-Z][A-Za-z]+")
+_EVENT: Final = re.compile(r"[a-z]+(\.[a-z_]+)+")
+
+
+class Effect(StrEnum):
+    """What a verb does to the state."""
+
+    READ = "read"
+    """Answers from one consistent view; its ledger entry is made before the answer leaves."""
+
+    WRITE = "write"
+    """Changes state; the change and its ledger entry commit together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """The object a request is about, with the attributes that policies may look at."""
+
+    kind: str
+    """Cedar entity type, such as ``Dataset``."""
+
+    id: str
+    """Unique within the kind."""
+
+    project: str | None
+    """The project it belongs to; None for what belongs to the whole installation."""
+
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    """Cedar attributes, exactly those that the kind declares."""
+
+
+class Locator(Protocol):
+    """Finds the resource a request names."""
+
+    def __call__(self, session: Session, project: str | None, reference: str) -> Resource:
+        """The resource; raises NotFound when there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceKind:
+    """A kind of object that verbs act on."""
+
+    name: str
+    """Cedar entity type."""
+
+    collection: str
+    """Path segment in HTTP routes, plural."""
+
+    request_field: str | None
+    """Request field that carries the reference; None when the project, or the installation, is the resource itself."""
+
+    locate: Locator
+    in_project: bool = True
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    """Cedar attribute types by name; none is optional, because an absent attribute is an error in a policy."""
+
+
+class Call(Protocol):
+    """What a verb may know and do while it runs; made by the gate alone."""
+
+    @property
+    def principal(self) -> Principal:
+        """Who asks."""
+
+    @property
+    def authentication(self) -> Authentication:
+        """How the principal was recognised."""
+
+    @property
+    def project(self) -> str:
+        """The project the request is about; raises Invalid when the verb concerns the whole installation."""
+
+    @property
+    def resource(self) -> Resource:
+        """What the request is about, as policy saw it."""
+
+    @property
+    def now(self) -> datetime:
+        """The moment of the request, the same everywhere in it."""
+
+    @property
+    def body(self) -> Content:
+        """What the bytes that came with the request are; they are sealed in the vault before the verb runs."""
+
+    def new_id(self) -> str:
+        """A fresh identifier."""
+
+    def use(self, port: type[T]) -> T:
+        """A repository of this call's transaction, or a service of the platform, by its type."""
+
+    def note(self, **facts: str | int | bool | list[str]) -> None:
+        """Add facts to the ledger entry of this request: digests and names, never personal data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Bytes known by their digest."""
+
+    digest: Digest
+    size: int
+    """Bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A reply made of bytes instead of a document."""
+
+    name: str
+    media_type: str
+    chunks: Iterable[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One thing that can be asked of the platform."""
+
+    action: str
+    """``room:VerbPhrase``, the Cedar action."""
+
+    on: ResourceKind
+    request: type[msgspec.Struct]
+    reply: type[msgspec.Struct] | type[Download]
+    event: str
+    """The audit event type."""
+
+    effect: Effect
+    group: str
+    """The Cedar action group that roles permit, such as ``data:write``."""
+
+    takes_body: bool
+    internal: bool
+    """Invoked by the platform itself only; has no route and no role."""
+
+    run: Callable[[Call, Any], Any]
+
+    @property
+    def room(self) -> str:
+        """The package that owns the verb."""
+        return self.action.partition(":")[0]
+
+    @property
+    def name(self) -> str:
+        """The action without its room, in lower camel case: the custom method of the HTTP route."""
+        phrase = self.action.partition(":")[2]
+        return phrase[0].lower() + phrase[1:]
+
+    @property
+    def summary(self) -> str:
+        """First line of the function's docstring."""
+        return (self.run.__doc__ or "").strip().splitlines()[0]
+
+
+def verb(
+    action: str,
+    *,
+    on: ResourceKind,
+    request: type[msgspec.Struct],
+    reply: type[msgspec.Struct] | type[Download],
+    event: str,
+    group: str,
+    effect: Effect = Effect.WRITE,
+    takes_body: bool = False,
+    internal: bool = False,
+) -> Callable[[Callable[[Call, Any], Any]], Verb]:
+    """Declare a verb; the decorated function becomes the declaration itself.
+
+    Args:
+        action: ``room:VerbPhrase``.
+        on: kind of resource that permission is asked for.
+        request: msgspec Struct; carries ``project`` when the kind lives in a project, and ``on.request_field``.
+        reply: msgspec Struct, or Download.
+        event: audit event within the room, such as ``dataset.added``; becomes ``muniment.<room>.dataset.added.v1``.
+        group: Cedar action group that roles permit, such as ``data:write``.
+        effect: READ or WRITE.
+        takes_body: whether bytes come with the request.
+        internal: whether only the platform itself may invoke it.
+    """
+    if not _ACTION.fullmatch(action) or not _EVENT.fullmatch(event):
+        raise Invalid(
+            "MUNI-K111", "a verb needs an action like room:VerbPhrase and an event like thing.done", action=action
+        )
+    names = {f.name for f in msgspec.structs.fields(request)}
+    needed = {on.request_field} - {None} | ({"project"} if on.in_project else set())
+    if not needed <= names:
+        raise Invalid(
+            "MUNI-K112",
+            "a verb's request lacks the fields that name its resource",
+            missing=sorted(map(str, needed - names)),
+        )
+
+    def declare(run: Callable[[Call, Any], Any]) -> Verb:
+        if not run.__doc__:
+            raise Invalid("MUNI-K113", "a verb needs a docstring", action=action)
+        room = action.partition(":")[0]
+        full = f"muniment.{room}.{event}.v1"
+        return Verb(action, on, request, reply, full, effect, group, takes_body, internal, run)
+
+    return declare

@@ -1,0 +1,1 @@
+"""The append-only Merkle log: entries, checkpoints, proofs, export."""

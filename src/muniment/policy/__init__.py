@@ -1,0 +1,1 @@
+"""The action schema, role bundles and decisions, over Cedar."""

@@ -1,0 +1,1 @@
+"""What runs inside the sandbox: ingest, profile, split, train, evaluate. Holds no platform code."""

@@ -1,0 +1,1 @@
+"""The client for programs and notebooks, over HTTP or in process."""

@@ -1,0 +1,1 @@
+"""Request and reply schemas shared by HTTP and SDK; parsed once, at the edge."""
