@@ -21,8 +21,6 @@ from muniment.kernel.ports import Session
 from muniment.kernel.principal import Authentication, Principal
 
 T = TypeVar("T")
-Request = TypeVar("Request", bound=msgspec.Struct, contravariant=True)
-Reply = TypeVar("Reply", bound=msgspec.Struct, covariant=True)
 
 _ACTION: Final = re.compile(r"[a-z]+:[A-Z][A-Za-z]+")
 _EVENT: Final = re.compile(r"[a-z]+(\.[a-z_]+)+")
