@@ -1,0 +1,98 @@
+"""The store on each engine: what commits is seen, what fails is not, and writers that race are told."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import text
+
+from muniment.adapters.sql.repositories import REPOSITORIES
+from muniment.adapters.sql.store import SqlStore
+from muniment.errors import Unavailable
+from muniment.kernel.ports import Faults
+from muniment.testing.fakes import CutAt, PowerCut
+
+
+class Notes:
+    """A repository of one table, for these tests only."""
+
+    def __init__(self, connection) -> None:
+        self._connection = connection
+
+    def add(self, note: str) -> None:
+        self._connection.execute(text("insert into notes values (:note)"), {"note": note})
+
+    def all(self) -> list[str]:
+        return [row.note for row in self._connection.execute(text("select note from notes order by note"))]
+
+
+@pytest.fixture
+def open_notes(store_url: str):
+    """Opens stores on one database that holds one table of notes."""
+    opened: list[SqlStore] = []
+
+    def open_(faults: Faults | None = None) -> SqlStore:
+        opened.append(SqlStore(store_url, {Notes: Notes}, faults))
+        return opened[-1]
+
+    with open_().engine.begin() as connection:
+        connection.execute(text("create table notes (note varchar(40) primary key)"))
+    yield open_
+    for one in opened:
+        one.close()
+
+
+def test_a_transaction_that_raises_leaves_nothing(open_notes) -> None:
+    """When the block raises, not one of its writes is seen afterwards."""
+    store = open_notes()
+    with pytest.raises(RuntimeError, match="changed my mind"), store.write() as session:
+        session.use(Notes).add("gone")
+        raise RuntimeError("changed my mind")
+    with store.read() as session:
+        assert session.use(Notes).all() == []
+
+
+def test_a_commit_is_seen_by_another_store(open_notes) -> None:
+    """What one store committed, another store on the same database reads."""
+    with open_notes().write() as session:
+        session.use(Notes).add("kept")
+    with open_notes().read() as session:
+        assert session.use(Notes).all() == ["kept"]
+
+
+@pytest.mark.parametrize(("point", "survives"), [(1, False), (2, True)])
+def test_death_around_the_commit_is_all_or_nothing(open_notes, point: int, survives: bool) -> None:
+    """Dying just before the commit leaves nothing, dying just after it leaves everything."""
+    with pytest.raises(PowerCut), open_notes(CutAt(point)).write() as session:
+        session.use(Notes).add("a")
+        session.use(Notes).add("b")
+    with open_notes().read() as session:
+        assert session.use(Notes).all() == (["a", "b"] if survives else [])
+
+
+def test_a_read_is_one_consistent_view(open_notes) -> None:
+    """A reader that began before a commit does not see it until it begins again."""
+    store = open_notes()
+    with store.read() as reader:
+        before = reader.use(Notes).all()
+        with store.write() as writer:
+            writer.use(Notes).add("later")
+        assert reader.use(Notes).all() == before == []
+    with store.read() as reader:
+        assert reader.use(Notes).all() == ["later"]
+
+
+def test_an_unreachable_database_is_unavailable(open_notes, store_url: str) -> None:
+    """A store that cannot be reached answers Unavailable with advice, not with a driver's exception."""
+    target = store_url.replace("/t_", "/absent_") if "postgres" in store_url else "sqlite:////nonexistent/folder/a.db"
+    closed = SqlStore(target, {})
+    with pytest.raises(Unavailable) as refused, closed.read():
+        pass
+    closed.close()
+    assert refused.value.code == "MUNI-S501"
+    assert "muni doctor" in refused.value.facts["do"]
+
+
+def test_same_repository_within_a_transaction(store: SqlStore) -> None:
+    """Asking twice for a port in one transaction gives one object."""
+    with store.read() as session:
+        assert all(session.use(port) is session.use(port) for port in REPOSITORIES)

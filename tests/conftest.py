@@ -1,0 +1,114 @@
+"""What every test may ask for: a fresh store on each engine, a clock that stands still, chance that repeats."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cluster import Cluster, missing_reason
+from sqlalchemy import create_engine
+
+from muniment.adapters.sql.repositories import REPOSITORIES
+from muniment.adapters.sql.schema import METADATA
+from muniment.adapters.sql.store import SqlStore, sqlite_url
+from muniment.testing.fakes import FakeClock, SeededEntropy
+
+_CLUSTER = "MUNIMENT_TEST_CLUSTER"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The controlling process names the folder of the PostgreSQL cluster; workers inherit the name and share it."""
+    if not hasattr(config, "workerinput"):
+        os.environ[_CLUSTER] = tempfile.mkdtemp(prefix="muni-pg-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The controlling process stops the cluster if any worker started it."""
+    if not hasattr(config, "workerinput"):
+        Cluster(Path(os.environ.pop(_CLUSTER))).remove()
+
+
+@pytest.fixture(scope="session")
+def postgres_cluster() -> Cluster:
+    """One temporary PostgreSQL for the whole run, started when first asked for.
+
+    Without PostgreSQL the test is skipped with the reason, except in CI, where it fails.
+    """
+    reason = missing_reason()
+    if reason and os.environ.get("CI"):
+        pytest.fail(f"CI must test on PostgreSQL too: {reason}")
+    if reason:
+        pytest.skip(reason)
+    cluster = Cluster(Path(os.environ[_CLUSTER]))
+    cluster.start(METADATA)
+    return cluster
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with all tables and no rows, to be copied by each test."""
+    path = tmp_path_factory.mktemp("template") / "empty.db"
+    engine = create_engine(sqlite_url(path))
+    METADATA.create_all(engine)
+    engine.dispose()
+    return path
+
+
+@pytest.fixture
+def sqlite_database(sqlite_template: Path, tmp_path: Path) -> str:
+    """The URL of a fresh SQLite database with all tables."""
+    path = tmp_path / "muniment.db"
+    shutil.copyfile(sqlite_template, path)
+    return sqlite_url(path)
+
+
+@pytest.fixture
+def postgres_database(postgres_cluster: Cluster) -> Iterator[str]:
+    """The URL of a fresh PostgreSQL database with all tables."""
+    with postgres_cluster.database() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def store_url(request: pytest.FixtureRequest) -> str:
+    """The URL of a fresh database with all tables, once on each engine."""
+    return str(request.getfixturevalue(f"{request.param}_database"))
+
+
+@pytest.fixture
+def store(store_url: str) -> Iterator[SqlStore]:
+    """A fresh store with every repository, once on each engine."""
+    opened = SqlStore(store_url, REPOSITORIES)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def sqlite_store(sqlite_database: str) -> Iterator[SqlStore]:
+    """A fresh store with every repository, on SQLite only."""
+    opened = SqlStore(sqlite_database, REPOSITORIES)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """A clock that stands still at 2026-11-23 09:00 UTC until it is moved."""
+    return FakeClock()
+
+
+@pytest.fixture
+def entropy() -> SeededEntropy:
+    """Bytes that look random and are the same in every run."""
+    return SeededEntropy()
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path | None:
+    """The folder of public data sets beside the repository, or None where there is none."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / "data"
+    return folder if folder.is_dir() else None
