@@ -1,0 +1,118 @@
+"""Requests and replies about data sets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct, field
+
+from muniment.wire.execution import JobLimits
+
+
+class AddDataset(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Ingest a file as the next version of a data set; the bytes of the file come along."""
+
+    project: str
+    name: str
+    filename: str
+    """As its owner calls it; only ever shown."""
+
+    target: str | None = None
+    format: str = "auto"
+    delimiter: str | None = None
+    columns: dict[str, str] = field(default_factory=dict)
+    """Declared types by column name."""
+
+    classification: str = "confidential"
+    purposes: list[str] = field(default_factory=list)
+    limits: JobLimits = field(default_factory=JobLimits)
+
+
+class ListDatasets(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """The data sets of a project."""
+
+    project: str
+    limit: int = 100
+
+
+class DatasetSummary(Struct, kw_only=True, frozen=True):
+    """The latest version of a data set in one line."""
+
+    dataset: str
+    """``data:name@version``."""
+
+    digest: str
+    rows: int
+    columns: int
+    bytes: int
+    target: str | None
+    created_at: str
+    versions: int
+
+
+class Datasets(Struct, kw_only=True, frozen=True):
+    """A list of data sets."""
+
+    datasets: list[DatasetSummary]
+
+
+class ShowDataset(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """One snapshot in full."""
+
+    project: str
+    dataset: str
+
+
+class Column(Struct, kw_only=True, frozen=True):
+    """One column of a snapshot."""
+
+    name: str
+    type: str
+    nullable: bool
+
+
+class DatasetDetail(Struct, kw_only=True, frozen=True):
+    """Everything recorded about a snapshot."""
+
+    dataset: str
+    digest: str
+    content_digest: str
+    rows: int
+    bytes: int
+    target: str | None
+    columns: list[Column]
+    created_at: str
+    created_by: str
+    run: str | None
+    grade: str
+    facts: dict[str, Any]
+    findings: list[dict[str, Any]]
+    proof: dict[str, Any] | None = None
+    """For a part of a split: what proves that the parts are disjoint and together complete."""
+
+    profile: dict[str, Any] | None = None
+    """The newest profile, when one was made."""
+
+
+class SplitDataset(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Split a snapshot into disjoint parts that together are complete."""
+
+    project: str
+    dataset: str
+    parts: dict[str, float] = field(default_factory=lambda: {"train": 0.6, "test": 0.2, "holdout": 0.2})
+    """Share of rows by name of the part; the shares add up to 1."""
+
+    stratify: str | None = None
+    """Column whose classes keep their shares in each part; None takes the target when the snapshot declares one."""
+
+    group: str | None = None
+    """Column whose equal values stay in one part."""
+
+    seed: int = 0
+
+
+class ProfileDataset(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Describe each column of a snapshot, hermetically."""
+
+    project: str
+    dataset: str

@@ -1,0 +1,312 @@
+"""Requests and replies about runs, scripts, environments and reproduction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct, field
+
+
+class Started(Struct, kw_only=True, frozen=True):
+    """A job was accepted into the queue."""
+
+    run: str
+    """Reference of the run, ``run:<id>``."""
+
+    plan: str
+    """Digest of the resolved job."""
+
+
+class JobLimits(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """What a job may consume; None leaves the default."""
+
+    memory_mb: int | None = None
+    wall_s: int | None = None
+    cpu_s: int | None = None
+    processes: int | None = None
+    output_mb: int | None = None
+    tmp_mb: int | None = None
+    log_kb: int | None = None
+
+
+class TrainModel(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Train a built-in algorithm hermetically on one snapshot."""
+
+    project: str
+    experiment: str
+    data: str
+    """Reference of the training snapshot."""
+
+    algorithm: str
+    """``logistic_regression``, ``xgboost`` or ``lightgbm``."""
+
+    params: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    target: str | None = None
+    """Target column; None takes the one the snapshot declares."""
+
+    drop: list[str] = field(default_factory=list)
+    name: str | None = None
+    """Name of the model; None derives it from experiment and algorithm."""
+
+    env: str = "tabular"
+    limits: JobLimits = field(default_factory=JobLimits)
+
+
+class CodeOrigin(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Where a code snapshot came from, as the submitting side saw it."""
+
+    clean: bool = False
+    """Whether the tree equalled the commit; False marks a tree snapshot as dirty."""
+
+    commit: str | None = None
+    author: str | None = None
+    committed_at: str | None = None
+    message: str | None = None
+
+
+class RunScript(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Run a script unchanged; the bytes that come along are a tar of its source tree."""
+
+    project: str
+    entry: str
+    """Path of the script inside the tree."""
+
+    experiment: str = "scripts"
+    inputs: dict[str, str] = field(default_factory=dict)
+    """Channel name -> reference of a snapshot or model."""
+
+    params: dict[str, Any] = field(default_factory=dict)
+    arguments: list[str] = field(default_factory=list)
+    seed: int = 0
+    origin: CodeOrigin = field(default_factory=CodeOrigin)
+    name: str | None = None
+    env: str = "tabular"
+    limits: JobLimits = field(default_factory=JobLimits)
+
+
+class EvaluateModel(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Measure a model on a snapshot, hermetically."""
+
+    project: str
+    model: str
+    data: str
+    threshold: float | None = None
+    limits: JobLimits = field(default_factory=JobLimits)
+
+
+class ReproduceModel(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Run again, from the record alone, the job that made a model, and compare what comes out."""
+
+    project: str
+    model: str
+
+
+class ListRuns(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """The runs of a project, newest first."""
+
+    project: str
+    experiment: str | None = None
+    kind: str | None = None
+    status: str | None = None
+    limit: int = 50
+
+
+class RunSummary(Struct, kw_only=True, frozen=True):
+    """One line of a list of runs."""
+
+    run: str
+    kind: str
+    status: str
+    """queued, running, ok, failed, timeout, oom, limit, cancelled, refused or lost."""
+
+    experiment: str | None
+    label: str
+    """What ran: the algorithm, program or script."""
+
+    requested_by: str
+    created_at: str
+    started_at: str | None = None
+    ended_at: str | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    products: list[str] = field(default_factory=list)
+    """References of what the run generated."""
+
+    error: dict[str, Any] | None = None
+
+
+class Runs(Struct, kw_only=True, frozen=True):
+    """A list of runs."""
+
+    runs: list[RunSummary]
+
+
+class ShowRun(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """One run in full."""
+
+    project: str
+    run: str
+
+
+class Product(Struct, kw_only=True, frozen=True):
+    """Something a run generated."""
+
+    reference: str
+    kind: str
+    digest: str
+    role: str
+
+
+class RunDetail(Struct, kw_only=True, frozen=True):
+    """Everything recorded about a run."""
+
+    run: str
+    kind: str
+    status: str
+    experiment: str | None
+    label: str
+    requested_by: str
+    created_at: str
+    started_at: str | None
+    ended_at: str | None
+    attempt: int
+    plan: str
+    job: dict[str, Any]
+    """The resolved job: digests of inputs, code, environment, base root; parameters; seed; limits."""
+
+    inputs: dict[str, str]
+    """Channel -> reference as it was asked for."""
+
+    params: dict[str, Any]
+    metrics: dict[str, float]
+    products: list[Product]
+    enforcement: dict[str, Any] | None
+    usage: dict[str, Any] | None
+    refused: list[dict[str, str]]
+    """Outputs that the collector refused, with the reason."""
+
+    exit_code: int | None
+    error: dict[str, Any] | None
+    grade: str
+    log_bytes: int
+    verdict: dict[str, Any] | None = None
+    """For reproductions: the verdict and what it rests on."""
+
+    report: dict[str, Any] | None = None
+    """The report that the program wrote, when it wrote one."""
+
+
+class GetLog(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """What a run printed, from an offset on; works while it runs."""
+
+    project: str
+    run: str
+    offset: int = 0
+
+
+class LogPart(Struct, kw_only=True, frozen=True):
+    """A piece of a run's log."""
+
+    text: str
+    """Undecodable bytes are replaced; control characters other than line feed and tab are made visible."""
+
+    next_offset: int
+    status: str
+
+
+class CancelRun(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Ask for a queued or running job to be stopped."""
+
+    project: str
+    run: str
+
+
+class Cancelled(Struct, kw_only=True, frozen=True):
+    """The request to stop was recorded."""
+
+    run: str
+    status: str
+
+
+class CompareRuns(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Two or more runs side by side."""
+
+    project: str
+    runs: list[str]
+
+
+class Comparison(Struct, kw_only=True, frozen=True):
+    """Rows that differ or measure, one value per run."""
+
+    runs: list[str]
+    rows: list[ComparisonRow]
+
+
+class ComparisonRow(Struct, kw_only=True, frozen=True):
+    """One aspect of several runs."""
+
+    section: str
+    """``run``, ``parameter``, ``input``, ``environment`` or ``metric``."""
+
+    name: str
+    values: list[str | float | int | bool | None]
+    differs: bool
+
+
+class StoreWheel(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Keep a wheel as a sealed object; the bytes come along."""
+
+    filename: str
+
+
+class StoredWheel(Struct, kw_only=True, frozen=True):
+    """A wheel that is kept."""
+
+    filename: str
+    digest: str
+    size: int
+
+
+class WheelName(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """One wheel of an environment."""
+
+    filename: str
+    digest: str
+
+
+class DefineEnvironment(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Name a set of kept wheels as a job environment."""
+
+    name: str
+    wheels: list[WheelName]
+    lock: str
+    """The lock the wheels were taken from: a requirements file with hashes."""
+
+
+class ListEnvironments(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """The job environments of the installation."""
+
+
+class Environment(Struct, kw_only=True, frozen=True):
+    """A job environment."""
+
+    name: str
+    version: int
+    digest: str
+    python: str
+    wheels: list[WheelName]
+    created_at: str
+    ready: bool
+    """Whether its tree is built on this machine."""
+
+
+class Environments(Struct, kw_only=True, frozen=True):
+    """A list of job environments."""
+
+    environments: list[Environment]
+
+
+class ShowEnvironment(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """One job environment."""
+
+    env: str
