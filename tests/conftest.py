@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cluster import Cluster, missing_reason
 from sqlalchemy import create_engine
 
+from cluster import Cluster, missing_reason
 from muniment.adapters.sql.repositories import REPOSITORIES
 from muniment.adapters.sql.schema import METADATA
 from muniment.adapters.sql.store import SqlStore, sqlite_url

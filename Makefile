@@ -1,0 +1,48 @@
+# Everything a developer runs. Each target first makes .venv when the locks or pyproject.toml have changed.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test quick lint format docs bench locks clean
+
+BIN := .venv/bin
+READY := .venv/.ready
+DATA ?=
+
+$(READY): pyproject.toml $(wildcard locks/*.txt) scripts/setup
+	scripts/setup
+
+help:  ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup:  ## Install what is needed (safe to run again)
+	scripts/setup
+
+demo: $(READY)  ## Credit file to proven model, in a throw-away home; DATA=FILE takes a real file
+	$(BIN)/muni demo $(if $(DATA),--data $(DATA))
+
+test: $(READY) lint  ## Lint, types, import contracts and every test, on SQLite and PostgreSQL
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+
+quick: $(READY)  ## The tests that take less than a second each
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not slow"
+
+lint: $(READY)  ## Format, lint, types, import contracts
+	$(BIN)/ruff format --check --quiet
+	$(BIN)/ruff check --quiet
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: $(READY)  ## Put the sources into the one format
+	$(BIN)/ruff check --fix --quiet
+	$(BIN)/ruff format --quiet
+
+docs: $(READY)  ## Write the generated reference pages
+	$(BIN)/python scripts/docs.py
+
+bench: $(READY)  ## Measure against the bars: one table
+	$(BIN)/python -m bench
+
+locks: $(READY)  ## Resolve the dependencies again, with hashes
+	scripts/lock
+
+clean:  ## Remove what was built here (.venv too)
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
