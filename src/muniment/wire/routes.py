@@ -1,0 +1,77 @@
+"""Where a verb is found over HTTP: shared by the server, which publishes, and the SDK, which asks.
+
+Everything follows from the action, so neither side keeps a table: ``data:AddDataset`` in project ``main`` is
+``/v1/projects/main/data:addDataset``, and ``identity:ListUsers`` is ``/v1/identity:listUsers``. The object that a verb
+acts on stands inside the request, never in the path. Custom methods after a colon are those of Google's AIP-136.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from urllib.parse import quote
+
+import msgspec
+
+__all__ = ["parameters", "path", "reads", "template"]
+
+_READING: Final = (
+    "Check",
+    "Compare",
+    "Explain",
+    "Export",
+    "Fetch",
+    "Find",
+    "Get",
+    "List",
+    "Prove",
+    "Read",
+    "Search",
+    "Show",
+    "Tail",
+    "Trace",
+    "Verify",
+    "Who",
+)
+
+
+def path(action: str, project: str | None) -> str:
+    """The path of a verb; ``project`` is None for a verb that concerns the whole installation.
+
+    >>> path("data:AddDataset", "main")
+    '/v1/projects/main/data:addDataset'
+    >>> path("identity:ListUsers", None)
+    '/v1/identity:listUsers'
+    """
+    return _under("" if project is None else quote(project, safe=""), action)
+
+
+def template(action: str, *, in_project: bool) -> str:
+    """The path of a verb with ``{project}`` as its placeholder, as the server and OpenAPI write it."""
+    return _under("{project}" if in_project else "", action)
+
+
+def reads(action: str) -> bool:
+    """Whether a verb only reads, which its phrase says with its first word: such verbs are asked by GET, others by POST."""
+    return action.partition(":")[2].startswith(_READING)
+
+
+def parameters(request: msgspec.Struct) -> dict[str, str]:
+    """A request as flat query parameters, without the project: text as it is, everything else as JSON.
+
+    Fields that hold their default are left out, so that a query says what was asked and no more.
+    """
+    plain: dict[str, Any] = {}
+    for field in msgspec.structs.fields(request):
+        value = getattr(request, field.name)
+        default = field.default_factory() if field.default_factory is not msgspec.NODEFAULT else field.default
+        if field.name != "project" and value != default:
+            plain[field.encode_name] = value
+    return {
+        name: value if isinstance(value, str) else msgspec.json.encode(value).decode() for name, value in plain.items()
+    }
+
+
+def _under(project: str, action: str) -> str:
+    room, _, phrase = action.partition(":")
+    scope = f"projects/{project}/" if project else ""
+    return f"/v1/{scope}{room}:{phrase[:1].lower()}{phrase[1:]}"
