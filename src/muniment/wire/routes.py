@@ -7,12 +7,16 @@ acts on stands inside the request, never in the path. Custom methods after a col
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Mapping
+from types import UnionType
+from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 import msgspec
 
-__all__ = ["parameters", "path", "reads", "template"]
+__all__ = ["from_parameters", "parameters", "path", "reads", "template"]
+
+T = TypeVar("T", bound=msgspec.Struct)
 
 _READING: Final = (
     "Check",
@@ -51,7 +55,7 @@ def template(action: str, *, in_project: bool) -> str:
 
 
 def reads(action: str) -> bool:
-    """Whether a verb only reads, which its phrase says with its first word: such verbs are asked by GET, others by POST."""
+    """Whether a verb only reads, as the first word of its phrase says: such verbs are asked by GET, others by POST."""
     return action.partition(":")[2].startswith(_READING)
 
 
@@ -69,6 +73,29 @@ def parameters(request: msgspec.Struct) -> dict[str, str]:
     return {
         name: value if isinstance(value, str) else msgspec.json.encode(value).decode() for name, value in plain.items()
     }
+
+
+def from_parameters(kind: type[T], query: Mapping[str, str], project: str | None) -> T:
+    """The inverse of ``parameters``: the request that a path and its query ask for.
+
+    Raises:
+        msgspec.ValidationError: the query does not fit the request.
+    """
+    takes_text = {f.encode_name: _takes_text(f.type) for f in msgspec.structs.fields(kind)}
+    fields: dict[str, Any] = {} if project is None else {"project": project}
+    for name, text in query.items():
+        if takes_text.get(name, True):
+            fields[name] = text
+        else:
+            try:
+                fields[name] = msgspec.json.decode(text)
+            except msgspec.DecodeError as broken:
+                raise msgspec.ValidationError(f"Expected JSON - at `$.{name}`") from broken
+    return msgspec.convert(fields, kind)
+
+
+def _takes_text(declared: Any) -> bool:
+    return declared is str or (isinstance(declared, UnionType) and str in declared.__args__)
 
 
 def _under(project: str, action: str) -> str:
