@@ -35,7 +35,7 @@ format: $(READY)  ## Put the sources into the one format
 	$(BIN)/ruff format --quiet
 
 docs: $(READY)  ## Write the generated reference pages
-	$(BIN)/python scripts/docs.py
+	$(BIN)/python scripts/reference.py
 
 bench: $(READY)  ## Measure against the bars: one table
 	$(BIN)/python -m bench

@@ -1,0 +1,191 @@
+"""Write the generated reference pages: errors, verbs, command line, HTTP, settings. ``make docs`` runs this.
+
+Nothing here is typed twice: each page comes from the source itself, and a tidy test fails when a page is stale.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE = ROOT / "src" / "muniment"
+PAGES = ROOT / "docs" / "reference"
+
+_BRANCHES = {
+    "Unauthenticated": "Nobody is known by this credential: sign in, then retry.",
+    "Denied": "Policy or the four-eyes rule said no: retrying cannot help.",
+    "NotFound": "No such object, or not visible to this principal.",
+    "Conflict": "The state moved on: read again, then retry.",
+    "Invalid": "The request contradicts itself, the schema or the data: change it.",
+    "IntegrityError": "Stored bytes or history do not verify: stop, keep the evidence, call a person.",
+    "Unavailable": "An engine did not answer: safe to retry.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """One place that makes an error."""
+
+    code: str
+    kind: str
+    message: str
+    """The message with ``…`` where a value stands."""
+
+    facts: tuple[str, ...]
+    do: str | None
+    """The advice, when it is the same text each time."""
+
+    where: str
+    """Module, for the page; the line would make it stale with every edit."""
+
+
+def raised() -> Iterator[Raised]:
+    """Every error with a literal code in the source, in the order of files and lines."""
+    for path in sorted(SOURCE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and _name(node.func) in {*_BRANCHES, "MunimentError"} and len(node.args) >= 2:
+                code = node.args[0]
+                if isinstance(code, ast.Constant) and isinstance(code.value, str):
+                    yield _raised(path, code.value, node)
+
+
+def _raised(path: Path, code: str, call: ast.Call) -> Raised:
+    advice = next((k.value for k in call.keywords if k.arg == "do"), None)
+    return Raised(
+        code,
+        _name(call.func),
+        template(call.args[1]),
+        tuple(k.arg for k in call.keywords if k.arg and k.arg not in ("do", "retry")),
+        template(advice) if advice is not None else None,
+        ".".join(path.relative_to(SOURCE.parent).with_suffix("").parts),
+    )
+
+
+def template(node: ast.expr) -> str:
+    """A literal or formatted text with ``…`` where a value stands."""
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    if isinstance(node, ast.JoinedStr):
+        return "".join(template(part) for part in node.values)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        return template(node.left) + template(node.right)
+    return "…"
+
+
+def _name(node: ast.expr) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+
+
+def errors_page() -> str:
+    """Every error code: what it means, what it tells, what to do."""
+    by_code: dict[str, list[Raised]] = {}
+    for one in raised():
+        by_code.setdefault(one.code, []).append(one)
+    lines = [
+        "# Errors",
+        "",
+        "Every error that the platform raises on purpose has a stable code, which is never re-used. Over HTTP and with"
+        " `--json` it is a document `{code, message, facts, help}`; the fact `do` says what to do next.",
+        "",
+        "| branch | what the caller can do |",
+        "|---|---|",
+        *(f"| {kind} | {meaning} |" for kind, meaning in _BRANCHES.items()),
+        "",
+    ]
+    for code, places in sorted(by_code.items()):
+        first = places[0]
+        facts = sorted({fact for place in places for fact in place.facts})
+        lines += [f"## {code}", "", f"**{first.kind}**: {_escaped(first.message)}", ""]
+        lines += [f"- facts: {', '.join(f'`{fact}`' for fact in facts)}"] if facts else []
+        lines += [f"- do: {_escaped(advice)}" for advice in sorted({p.do for p in places if p.do and p.do != "…"})]
+        lines += [f"- from: {', '.join(f'`{module}`' for module in sorted({p.where for p in places}))}", ""]
+    return "\n".join(lines)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("<", "&lt;").replace("|", "\\|")
+
+
+def verbs_page() -> str:
+    """Every verb: what it does, who may, where it is over HTTP, what it leaves in the ledger."""
+    from muniment import bootstrap  # noqa: PLC0415
+    from muniment.gate.table import path_of  # noqa: PLC0415
+
+    lines = [
+        "# Verbs",
+        "",
+        "Everything that can be asked of the platform. Each passes the gate: it is authorised, done and recorded in one"
+        " transaction. The route, the Cedar action and the audit event all come from one declaration.",
+        "",
+        "| action | what it does | on | effect | group | route | audit event |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for verb in sorted(bootstrap.VERBS, key=lambda one: one.action):
+        route = "internal" if verb.internal else f"`POST {path_of(verb)}`"
+        lines.append(
+            f"| `{verb.action}` | {_escaped(verb.summary)} | {verb.on.name} | {verb.effect.value} | `{verb.group}` |"
+            f" {route} | `{verb.event}` |"
+        )
+    return "\n".join([*lines, ""])
+
+
+def cli_page() -> str:
+    """Every command with its arguments and options, as ``--help`` shows them."""
+    import click  # noqa: PLC0415
+
+    from muniment import cli  # noqa: PLC0415
+
+    lines = ["# Command line", "", "What `muni COMMAND --help` says, on one page.", ""]
+
+    def walk(command: click.Command, context: click.Context) -> None:
+        text = command.get_help(context)
+        lines.extend([f"## {context.command_path}", "", "```text", *(line.rstrip() for line in text.splitlines())])
+        lines.extend(["```", ""])
+        if isinstance(command, click.Group):
+            for name in command.list_commands(context):
+                inner = command.get_command(context, name)
+                if inner is not None and not inner.hidden:
+                    walk(inner, click.Context(inner, info_name=name, parent=context, max_content_width=100))
+
+    root: Any = getattr(cli, "muni", None) or cli.main
+    walk(root, click.Context(root, info_name="muni", max_content_width=100))
+    return "\n".join(lines)
+
+
+def openapi_page() -> str:
+    """The OpenAPI document of the HTTP API."""
+    from muniment.http.openapi import openapi_document  # noqa: PLC0415
+
+    from muniment import bootstrap  # noqa: PLC0415
+
+    return json.dumps(openapi_document(bootstrap.VERBS), indent=1, ensure_ascii=False) + "\n"
+
+
+def pages() -> dict[str, Callable[[], str]]:
+    """The pages that can be generated from what is there."""
+    found: dict[str, Callable[[], str]] = {"errors.md": errors_page}
+    if find_spec("muniment.bootstrap"):
+        found |= {"verbs.md": verbs_page, "cli.md": cli_page, "openapi.json": openapi_page}
+    return found
+
+
+def main() -> int:
+    """Write every page; name those that changed."""
+    PAGES.mkdir(parents=True, exist_ok=True)
+    for name, generate in pages().items():
+        path, text = PAGES / name, generate()
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+            print(f"wrote {path.relative_to(ROOT)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
