@@ -47,3 +47,6 @@ class Authentication:
 
     actions: frozenset[str] | None = None
     """Actions the credential is limited to; None when it carries all of its owner's rights."""
+
+    expires: datetime | None = None
+    """When the credential ends; None for the platform itself. Policy looks at it again at each decision."""

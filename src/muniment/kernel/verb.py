@@ -103,6 +103,10 @@ class Call(Protocol):
         """The moment of the request, the same everywhere in it."""
 
     @property
+    def session(self) -> Session:
+        """The transaction of this request."""
+
+    @property
     def body(self) -> Content:
         """What the bytes that came with the request are; they are sealed in the vault before the verb runs."""
 
@@ -157,6 +161,9 @@ class Verb:
 
     run: Callable[[Call, Any], Any]
 
+    public: bool = False
+    """May be invoked without a credential: signing in, the first administrators and health, nothing else."""
+
     @property
     def room(self) -> str:
         """The package that owns the verb."""
@@ -185,6 +192,7 @@ def verb(
     effect: Effect = Effect.WRITE,
     takes_body: bool = False,
     internal: bool = False,
+    public: bool = False,
 ) -> Callable[[Callable[[Call, Any], Any]], Verb]:
     """Declare a verb; the decorated function becomes the declaration itself.
 
@@ -198,6 +206,7 @@ def verb(
         effect: READ or WRITE.
         takes_body: whether bytes come with the request.
         internal: whether only the platform itself may invoke it.
+        public: whether it may be invoked without a credential; its function must check what it is given by itself.
     """
     if not _ACTION.fullmatch(action) or not _EVENT.fullmatch(event):
         raise Invalid(
@@ -217,6 +226,6 @@ def verb(
             raise Invalid("MUNI-K113", "a verb needs a docstring", action=action)
         room = action.partition(":")[0]
         full = f"muniment.{room}.{event}.v1"
-        return Verb(action, on, request, reply, full, effect, group, takes_body, internal, run)
+        return Verb(action, on, request, reply, full, effect, group, takes_body, internal, run, public)
 
     return declare
