@@ -1,0 +1,618 @@
+"""The catalog on SQL.
+
+Lineage is one table of arrows: ``source`` rests on ``target``. An entity's node is its positive row number, an
+activity's node is its negative one, so the sign tells the relation: an arrow from an entity is ``was_generated_by``,
+an arrow from an activity is ``used``. One recursive query over eight-byte numbers then follows both, each arrow once,
+which is what keeps a closure fast at a million arrows; names and digests are joined to the result only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    Double,
+    Executable,
+    Index,
+    Integer,
+    PrimaryKeyConstraint,
+    Row,
+    Select,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    and_,
+    bindparam,
+    func,
+    literal,
+    or_,
+    select,
+    union,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError as Duplicate
+
+from muniment.adapters.sql.schema import DIGEST, ID, METADATA, MOMENT, NAME
+from muniment.catalog.model import (
+    Activity,
+    ActivityKind,
+    ActivityNode,
+    Direction,
+    Edge,
+    Entity,
+    EntityKind,
+    EntityNode,
+    Graph,
+    Match,
+    Metric,
+    Name,
+    Relation,
+)
+from muniment.catalog.ports import Activities, Entities, Lineage, Metrics, Names
+from muniment.errors import Conflict, NotFound, Unavailable
+from muniment.kernel.canonical import canonical
+from muniment.kernel.digest import Digest
+from muniment.kernel.grade import Grade, weakest
+from muniment.kernel.identifiers import format_time, parse_time
+
+T = TypeVar("T")
+
+_NODE: Final = BigInteger().with_variant(Integer, "sqlite")
+_KIND: Final = String(16)
+_ROLE: Final = String(64)
+_CHUNK: Final = 1000
+
+ENTITY: Final = Table(
+    "catalog_entity",
+    METADATA,
+    Column("id", _NODE, primary_key=True, autoincrement=True),
+    Column("project", NAME, nullable=False),
+    Column("digest", DIGEST, nullable=False),
+    Column("kind", _KIND, nullable=False),
+    Column("grade", _KIND, nullable=False),
+    Column("author", NAME, nullable=False),
+    Column("at", MOMENT, nullable=False),
+    Column("content_digest", DIGEST),
+    Column("facts", Text, nullable=False),
+    UniqueConstraint("project", "digest"),
+    Index(None, "project", "content_digest"),
+    Index(None, "project", "kind", "id"),
+)
+
+PART: Final = Table(
+    "catalog_part",
+    METADATA,
+    Column("entity", _NODE, nullable=False),
+    Column("digest", DIGEST, nullable=False),
+    PrimaryKeyConstraint("entity", "digest"),
+    Index(None, "digest"),
+    sqlite_with_rowid=False,
+)
+
+ACTIVITY: Final = Table(
+    "catalog_activity",
+    METADATA,
+    Column("id", _NODE, primary_key=True, autoincrement=True),
+    Column("ulid", ID, nullable=False, unique=True),
+    Column("project", NAME, nullable=False),
+    Column("kind", _KIND, nullable=False),
+    Column("plan", DIGEST),
+    Column("agent", NAME, nullable=False),
+    Column("started_at", MOMENT, nullable=False),
+    Column("ended_at", MOMENT, nullable=False),
+    Column("grade", _KIND, nullable=False),
+    Column("experiment", NAME),
+    Column("facts", Text, nullable=False),
+    Index(None, "project", "kind", "ulid"),
+    Index(None, "project", "experiment", "ulid"),
+    Index(None, "project", "plan"),
+)
+
+EDGE: Final = Table(
+    "catalog_edge",
+    METADATA,
+    Column("source", _NODE, nullable=False),
+    Column("target", _NODE, nullable=False),
+    Column("role", _ROLE, nullable=False),
+    Column("grade", _KIND, nullable=False),
+    Column("record", DIGEST),
+    PrimaryKeyConstraint("source", "target", "role"),
+    Index(None, "target", "source"),
+    sqlite_with_rowid=False,
+)
+
+NAMES: Final = Table(
+    "catalog_name",
+    METADATA,
+    Column("project", NAME, nullable=False),
+    Column("kind", _KIND, nullable=False),
+    Column("name", NAME, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("digest", DIGEST, nullable=False),
+    Column("author", NAME, nullable=False),
+    Column("at", MOMENT, nullable=False),
+    PrimaryKeyConstraint("project", "kind", "name", "version"),
+    Index(None, "project", "digest"),
+    sqlite_with_rowid=False,
+)
+
+METRIC: Final = Table(
+    "catalog_metric",
+    METADATA,
+    Column("activity", ID, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("name", NAME, nullable=False),
+    Column("step", BigInteger, nullable=False),
+    Column("at", MOMENT, nullable=False),
+    Column("value", Double, comment="null stands for NaN, which SQLite cannot hold"),
+    PrimaryKeyConstraint("activity", "position"),
+    sqlite_with_rowid=False,
+)
+
+LATEST: Final = Table(
+    "catalog_metric_latest",
+    METADATA,
+    Column("project", NAME, nullable=False),
+    Column("activity", ID, nullable=False),
+    Column("name", NAME, nullable=False),
+    Column("step", BigInteger, nullable=False),
+    Column("at", MOMENT, nullable=False),
+    Column("value", Double, comment="null stands for NaN"),
+    PrimaryKeyConstraint("activity", "name"),
+    Index(None, "project", "name", "value"),
+    sqlite_with_rowid=False,
+)
+
+
+class SqlEntities:
+    """``Entities`` on SQL."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._db = connection
+
+    def record(self, entity: Entity, parts: Iterable[Digest] = ()) -> None:
+        """Keep an entity and its pieces; known facts only grow."""
+        row = {
+            "project": entity.project,
+            "digest": entity.digest,
+            "kind": entity.kind,
+            "grade": entity.grade,
+            "author": entity.author,
+            "at": format_time(entity.at),
+            "content_digest": entity.content_digest,
+            "facts": _json(entity.facts),
+        }
+        known = self.find(entity.project, [entity.digest]).get(entity.digest)
+        if known is None:
+            _insert_new(self._db, ENTITY, [row])
+        else:
+            self._grow(known, entity)
+        if pieces := sorted(set(parts)):
+            node = _entity_nodes(self._db, entity.project, [entity.digest])[entity.digest]
+            _insert_new(self._db, PART, [{"entity": node, "digest": piece} for piece in pieces])
+
+    def _grow(self, known: Entity, told: Entity) -> None:
+        stronger = weakest([known.grade, told.grade]) is not told.grade
+        facts = {**known.facts, **told.facts} if stronger else {**told.facts, **known.facts}
+        grade = told.grade if stronger else known.grade
+        if facts == dict(known.facts) and grade is known.grade:
+            return
+        here = and_(ENTITY.c.project == known.project, ENTITY.c.digest == known.digest)
+        self._db.execute(
+            ENTITY.update()
+            .where(here)
+            .values(facts=_json(facts), content_digest=facts.get("content_digest"), grade=grade)
+        )
+
+    def find(self, project: str, digests: Iterable[Digest]) -> dict[Digest, Entity]:
+        """Those of these entities that the project knows."""
+        query = select(ENTITY).where(ENTITY.c.project == project, _any_of(ENTITY.c.digest))
+        found = map(_entity, _by_chunks(self._db, query, digests))
+        return {entity.digest: entity for entity in found}
+
+    def newest(self, project: str, kind: EntityKind | None, prefix: str, limit: int) -> Sequence[Entity]:
+        """Entities, newest first."""
+        query = select(ENTITY).where(ENTITY.c.project == project).order_by(ENTITY.c.id.desc()).limit(limit)
+        if kind is not None:
+            query = query.where(ENTITY.c.kind == kind)
+        if prefix:
+            named = (NAMES.c.project == project, _starts(NAMES.c.name, prefix))
+            query = query.where(ENTITY.c.digest.in_(select(NAMES.c.digest).where(*named)))
+        return [_entity(row) for row in self._db.execute(query)]
+
+    def alike(self, project: str, digest: Digest) -> Sequence[Match]:
+        """Other entities with the same content, or that share a piece with this one, or are one."""
+        node = _entity_nodes(self._db, project, [digest]).get(digest)
+        if node is None:
+            return []
+        here = ENTITY.alias("here")
+        own_parts = select(PART.c.digest).where(PART.c.entity == node)
+        content = select(ENTITY.c.digest, ENTITY.c.content_digest).join(
+            here, and_(here.c.project == ENTITY.c.project, here.c.content_digest == ENTITY.c.content_digest)
+        )
+        sharing = select(ENTITY.c.digest, PART.c.digest).join(PART, PART.c.entity == ENTITY.c.id)
+        found = union(
+            content.where(here.c.id == node),
+            sharing.where(ENTITY.c.project == project, or_(PART.c.digest == digest, PART.c.digest.in_(own_parts))),
+            select(ENTITY.c.digest, ENTITY.c.digest).where(ENTITY.c.project == project, ENTITY.c.digest.in_(own_parts)),
+        )
+        rows = sorted(tuple(row) for row in self._db.execute(found))
+        return [Match(Digest(other), Digest(shared)) for other, shared in rows if other != digest]
+
+
+class SqlActivities:
+    """``Activities`` on SQL."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._db = connection
+
+    def record(self, activity: Activity) -> None:
+        """Keep an activity; another one by its id raises Conflict."""
+        row = {
+            "ulid": activity.id,
+            "project": activity.project,
+            "kind": activity.kind,
+            "plan": activity.plan,
+            "agent": activity.agent,
+            "started_at": format_time(activity.started_at),
+            "ended_at": format_time(activity.ended_at),
+            "grade": activity.grade,
+            "experiment": activity.facts.get("experiment"),
+            "facts": _json(activity.facts),
+        }
+        known = self._db.execute(select(ACTIVITY).where(ACTIVITY.c.ulid == activity.id)).one_or_none()
+        if known is None:
+            _insert_new(self._db, ACTIVITY, [row])
+        elif any(known._mapping[column] != value for column, value in row.items()):
+            raise Conflict("MUNI-C301", f"another activity is known as {activity.id}", activity=activity.id)
+
+    def find(self, project: str, ids: Iterable[str]) -> dict[str, Activity]:
+        """Those of these activities that the project knows."""
+        query = select(ACTIVITY).where(ACTIVITY.c.project == project, _any_of(ACTIVITY.c.ulid))
+        found = map(_activity, _by_chunks(self._db, query, ids))
+        return {activity.id: activity for activity in found}
+
+    def newest(self, project: str, kind: ActivityKind | None, experiment: str | None, limit: int) -> Sequence[Activity]:
+        """Activities, newest first."""
+        query = select(ACTIVITY).where(ACTIVITY.c.project == project).order_by(ACTIVITY.c.ulid.desc()).limit(limit)
+        if kind is not None:
+            query = query.where(ACTIVITY.c.kind == kind)
+        if experiment is not None:
+            query = query.where(ACTIVITY.c.experiment == experiment)
+        return [_activity(row) for row in self._db.execute(query)]
+
+    def experiments(self, project: str) -> dict[str, int]:
+        """The experiments of a project, with the number of their activities."""
+        query = (
+            select(ACTIVITY.c.experiment, func.count())
+            .where(ACTIVITY.c.project == project, ACTIVITY.c.experiment.is_not(None))
+            .group_by(ACTIVITY.c.experiment)
+            .order_by(ACTIVITY.c.experiment)
+        )
+        return {row[0]: row[1] for row in self._db.execute(query)}
+
+
+class SqlLineage:
+    """``Lineage`` on SQL."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._db = connection
+
+    def record(self, project: str, edges: Iterable[Edge]) -> None:
+        """Keep edges between nodes that are known."""
+        edges = list(edges)
+        entities = _entity_nodes(self._db, project, {edge.entity for edge in edges})
+        activities = _activity_nodes(self._db, project, {edge.activity for edge in edges})
+        rows = []
+        for edge in edges:
+            if edge.entity not in entities or edge.activity not in activities:
+                raise NotFound(
+                    "MUNI-C204", "lineage joins only what is known", activity=edge.activity, entity=edge.entity
+                )
+            ends = (activities[edge.activity], entities[edge.entity])
+            source, target = ends if edge.relation is Relation.USED else reversed(ends)
+            rows.append(
+                {"source": source, "target": target, "role": edge.role, "grade": edge.grade, "record": edge.record}
+            )
+        _insert_new(self._db, EDGE, rows)
+
+    def closure(self, project: str, start: Digest | str, direction: Direction, depth: int | None = None) -> Graph:
+        """Everything that can be reached, and the edges on the way."""
+        is_entity = isinstance(start, Digest)
+        nodes = (_entity_nodes if is_entity else _activity_nodes)(self._db, project, [start])
+        if start not in nodes:
+            return Graph({}, {}, ())
+        hops = None if depth is None else max(0, 2 * depth - (not is_entity))
+        here, there = EDGE.c.source, EDGE.c.target
+        if direction is Direction.DOWNSTREAM:
+            here, there = there, here
+        rows = self._db.execute(_walk(nodes[start], here, there, hops)).all()
+        return self._graph(rows, [nodes[start]])
+
+    def of_activities(self, project: str, ids: Iterable[str]) -> Graph:
+        """These activities with everything that they used and generated."""
+        nodes = list(_activity_nodes(self._db, project, ids).values())
+        query = select(EDGE).where(or_(_any_of(EDGE.c.source), _any_of(EDGE.c.target)))
+        return self._graph(list(_by_chunks(self._db, query, nodes)), nodes)
+
+    def _graph(self, rows: Sequence[Any], nodes: Iterable[int]) -> Graph:
+        seen = set(nodes)
+        for row in rows:
+            seen.update((row.source, row.target))
+        columns = (ENTITY.c.id, ENTITY.c.digest, ENTITY.c.kind, ENTITY.c.grade, ENTITY.c.content_digest)
+        entities = {
+            node: EntityNode(Digest(digest), EntityKind(kind), Grade(grade), Digest(content) if content else None)
+            for node, digest, kind, grade, content in _by_chunks(
+                self._db, select(*columns).where(_any_of(ENTITY.c.id)), (node for node in seen if node > 0)
+            )
+        }
+        about = (ACTIVITY.c.id, ACTIVITY.c.ulid, ACTIVITY.c.kind, ACTIVITY.c.agent, ACTIVITY.c.started_at)
+        activities = {
+            -node: ActivityNode(ulid, ActivityKind(kind), agent, parse_time(at))
+            for node, ulid, kind, agent, at in _by_chunks(
+                self._db, select(*about).where(_any_of(ACTIVITY.c.id)), (-node for node in seen if node < 0)
+            )
+        }
+        edges = tuple(
+            Edge(
+                Relation.USED if source < 0 else Relation.GENERATED,
+                activities[min(source, target)].id,
+                entities[max(source, target)].digest,
+                role,
+                Grade(grade),
+                Digest(record) if record else None,
+            )
+            for source, target, role, grade, record in rows
+        )
+        return Graph(
+            {node.digest: node for node in entities.values()}, {node.id: node for node in activities.values()}, edges
+        )
+
+
+class SqlNames:
+    """``Names`` on SQL."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._db = connection
+
+    def append(
+        self,
+        project: str,
+        kind: EntityKind,
+        name: str,
+        *,
+        digest: Digest,
+        by: str,
+        at: datetime,
+        expected: int | None = None,
+    ) -> Name:
+        """Give the name its next version."""
+        if digest not in _entity_nodes(self._db, project, [digest]):
+            raise NotFound("MUNI-C205", "only what is known can be named", digest=digest, name=f"{kind}:{name}")
+        latest = self.find(project, kind, name, None)
+        version = latest.version if latest else 0
+        if expected is not None and expected != version:
+            raise Conflict(
+                "MUNI-C302", f"{kind}:{name} is at version {version}, not {expected}", latest=version, expected=expected
+            )
+        if latest is not None and latest.digest == digest:
+            return latest
+        named = Name(project, kind, name, version + 1, digest, by, at)
+        row = {
+            "project": project,
+            "kind": kind,
+            "name": name,
+            "version": named.version,
+            "digest": digest,
+            "author": by,
+            "at": format_time(at),
+        }
+        try:
+            self._db.execute(NAMES.insert(), row)
+        except Duplicate as raced:
+            raise Unavailable("MUNI-C502", f"another version of {kind}:{name} came first", retry=True) from raced
+        return named
+
+    def find(self, project: str, kind: EntityKind, name: str, version: int | None) -> Name | None:
+        """That version, the latest for None."""
+        query = self._versions(project, kind, name).limit(1)
+        if version is not None:
+            query = query.where(NAMES.c.version == version)
+        row = self._db.execute(query).one_or_none()
+        return None if row is None else _name(row)
+
+    def versions(self, project: str, kind: EntityKind, name: str) -> Sequence[Name]:
+        """All versions, newest first."""
+        return [_name(row) for row in self._db.execute(self._versions(project, kind, name))]
+
+    def of(self, project: str, digests: Iterable[Digest]) -> dict[Digest, list[Name]]:
+        """The names these digests bear, newest first."""
+        query = select(NAMES).where(NAMES.c.project == project, _any_of(NAMES.c.digest))
+        names = sorted(map(_name, _by_chunks(self._db, query, digests)), key=str)
+        borne: dict[Digest, list[Name]] = {}
+        for name in sorted(names, key=lambda name: name.at, reverse=True):
+            borne.setdefault(name.digest, []).append(name)
+        return borne
+
+    def latest(self, project: str, kind: EntityKind, prefix: str, limit: int) -> Sequence[Name]:
+        """The latest version of each name that starts so, newest first."""
+        newer = NAMES.alias("newer")
+        same = and_(newer.c.project == NAMES.c.project, newer.c.kind == NAMES.c.kind, newer.c.name == NAMES.c.name)
+        overtaken = select(literal(1)).where(same, newer.c.version > NAMES.c.version).exists()
+        query = (
+            select(NAMES)
+            .where(NAMES.c.project == project, NAMES.c.kind == kind, ~overtaken)
+            .order_by(NAMES.c.at.desc(), NAMES.c.name)
+            .limit(limit)
+        )
+        if prefix:
+            query = query.where(_starts(NAMES.c.name, prefix))
+        return [_name(row) for row in self._db.execute(query)]
+
+    @staticmethod
+    def _versions(project: str, kind: EntityKind, name: str) -> Select[Any]:
+        here = (NAMES.c.project == project, NAMES.c.kind == kind, NAMES.c.name == name)
+        return select(NAMES).where(*here).order_by(NAMES.c.version.desc())
+
+
+class SqlMetrics:
+    """``Metrics`` on SQL: every value in order, and the last one of each name beside them for comparing and search."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._db = connection
+
+    def append_many(self, project: str, activity: str, metrics: Sequence[Metric], after: int | None = None) -> int:
+        """Keep measurements in their order and return how many the activity has now."""
+        counted = select(func.max(METRIC.c.position)).where(METRIC.c.activity == activity)
+        stored = self._db.execute(counted).scalar() or 0
+        if after is not None and after > stored:
+            raise Conflict(
+                "MUNI-C303", "measurements are missing before these", activity=activity, stored=stored, after=after
+            )
+        fresh = metrics if after is None else metrics[stored - after :]
+        if not fresh:
+            return stored
+        rows = [
+            {
+                "activity": activity,
+                "position": position,
+                "name": metric.name,
+                "step": metric.step,
+                "at": format_time(metric.at),
+                "value": None if metric.value != metric.value else metric.value,
+            }
+            for position, metric in enumerate(fresh, stored + 1)
+        ]
+        self._db.execute(METRIC.insert(), rows)
+        last = {row["name"]: {"project": project, **row} for row in rows}
+        latest = [{key: value for key, value in row.items() if key != "position"} for row in last.values()]
+        _insert_or_replace(self._db, LATEST, latest)
+        return stored + len(rows)
+
+    def latest(self, project: str, activities: Iterable[str]) -> dict[str, dict[str, Metric]]:
+        """The last value of each metric by activity and name."""
+        query = select(LATEST).where(LATEST.c.project == project, _any_of(LATEST.c.activity)).order_by(LATEST.c.name)
+        found: dict[str, dict[str, Metric]] = {}
+        for row in _by_chunks(self._db, query, activities):
+            found.setdefault(row.activity, {})[row.name] = _metric(row)
+        return found
+
+    def series(self, project: str, activity: str, name: str) -> Sequence[Metric]:
+        """Every value of one metric in the order it came."""
+        owned = select(LATEST.c.activity).where(LATEST.c.project == project, LATEST.c.activity == activity)
+        query = select(METRIC).where(METRIC.c.activity.in_(owned), METRIC.c.name == name).order_by(METRIC.c.position)
+        return [_metric(row) for row in self._db.execute(query)]
+
+
+def _walk(start: int, here: ColumnElement[int], there: ColumnElement[int], hops: int | None) -> Select[Any]:
+    """The arrows on the way from a node, followed to the end or for so many hops."""
+    if hops is None:
+        reached = select(literal(start, _NODE).label("node")).cte("reached", recursive=True)
+        reached = reached.union(select(there).join(reached, reached.c.node == here))
+        return select(EDGE).join(reached, reached.c.node == here)
+    first = select(literal(start, _NODE).label("node"), literal(0, Integer).label("hops"))
+    reached = first.cte("reached", recursive=True)
+    onward = select(there, reached.c.hops + 1).join(reached, reached.c.node == here).where(reached.c.hops < hops)
+    reached = reached.union(onward)
+    return select(EDGE).join(reached, reached.c.node == here).where(reached.c.hops < hops).distinct()
+
+
+def _any_of(column: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Whether the column holds one of the values that ``_by_chunks`` supplies."""
+    return column.in_(bindparam("chosen", expanding=True))
+
+
+def _by_chunks(db: Connection, query: Executable, chosen: Iterable[Any]) -> Iterator[Any]:
+    """The rows of a query for many values, some at a time: engines bound the number of parameters."""
+    remaining = iter(chosen)
+    while chunk := list(islice(remaining, _CHUNK)):
+        yield from db.execute(query, {"chosen": chunk})
+
+
+def _starts(column: ColumnElement[str], prefix: str) -> ColumnElement[bool]:
+    """Whether the column starts with the prefix, as a range that an index answers and no wildcard can widen."""
+    return and_(column >= prefix, column < prefix + "\U0010ffff")
+
+
+def _upserting(db: Connection, table: Table) -> Any:
+    return (sqlite if db.dialect.name == "sqlite" else postgresql).insert(table)
+
+
+def _insert_new(db: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    if rows:
+        db.execute(_upserting(db, table).on_conflict_do_nothing(), rows)
+
+
+def _insert_or_replace(db: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    statement = _upserting(db, table)
+    key = [column.name for column in table.primary_key]
+    values = {name: statement.excluded[name] for name in rows[0] if name not in key}
+    db.execute(statement.on_conflict_do_update(index_elements=key, set_=values), rows)
+
+
+def _entity_nodes(db: Connection, project: str, digests: Iterable[str]) -> dict[str, int]:
+    query = select(ENTITY.c.digest, ENTITY.c.id).where(ENTITY.c.project == project, _any_of(ENTITY.c.digest))
+    return dict(_by_chunks(db, query, digests))
+
+
+def _activity_nodes(db: Connection, project: str, ids: Iterable[str]) -> dict[str, int]:
+    query = select(ACTIVITY.c.ulid, ACTIVITY.c.id).where(ACTIVITY.c.project == project, _any_of(ACTIVITY.c.ulid))
+    return {ulid: -node for ulid, node in _by_chunks(db, query, ids)}
+
+
+def _json(facts: Mapping[str, Any]) -> str:
+    return canonical(dict(facts)).decode()
+
+
+def _entity(row: Row[Any]) -> Entity:
+    return Entity(
+        row.project,
+        Digest(row.digest),
+        EntityKind(row.kind),
+        Grade(row.grade),
+        row.author,
+        parse_time(row.at),
+        json.loads(row.facts),
+    )
+
+
+def _activity(row: Row[Any]) -> Activity:
+    return Activity(
+        row.project,
+        row.ulid,
+        ActivityKind(row.kind),
+        Digest(row.plan) if row.plan else None,
+        row.agent,
+        parse_time(row.started_at),
+        parse_time(row.ended_at),
+        Grade(row.grade),
+        json.loads(row.facts),
+    )
+
+
+def _name(row: Row[Any]) -> Name:
+    kind = EntityKind(row.kind)
+    return Name(row.project, kind, row.name, row.version, Digest(row.digest), row.author, parse_time(row.at))
+
+
+def _metric(row: Row[Any]) -> Metric:
+    value = float("nan") if row.value is None else row.value
+    return Metric(row.name, value, parse_time(row.at), row.step)
+
+
+REPOSITORIES: Final[dict[type[Any], Callable[[Connection], Any]]] = {
+    Entities: SqlEntities,
+    Activities: SqlActivities,
+    Lineage: SqlLineage,
+    Names: SqlNames,
+    Metrics: SqlMetrics,
+}

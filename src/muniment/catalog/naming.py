@@ -1,0 +1,94 @@
+"""From what a person writes to the entity it means."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Final
+
+from muniment.catalog.model import Entity, EntityKind
+from muniment.catalog.ports import Entities, Names
+from muniment.errors import Invalid, NotFound
+from muniment.kernel.digest import Digest
+from muniment.kernel.ports import Session
+from muniment.kernel.reference import Named, parse_reference
+
+_CONSIDERED: Final = 500
+"""How many names are looked at when one was not found and the nearest ones are suggested."""
+
+
+def check_entity_name(kind: EntityKind, name: str) -> str:
+    """Return a name that a reference can carry.
+
+    Raises:
+        Invalid: it cannot be written as ``kind:name``.
+    """
+    reference = parse_reference(f"{kind}:{name}")
+    if not isinstance(reference, Named) or reference.name != name:
+        raise Invalid("MUNI-C101", f"{name[:80]!r} is not a name", given=name[:200], do="leave the version out")
+    return name
+
+
+def resolve(session: Session, project: str, text: str, kind: EntityKind | None = None) -> Entity:
+    """The entity that a reference means in a project; ``@latest`` is decided here and nowhere else.
+
+    Args:
+        session: the transaction to look in.
+        project: the project to look in; others are invisible.
+        text: ``kind:name@version``, with the kind left out where ``kind`` is given, or ``sha256:<hex>``.
+        kind: what it has to be; None takes anything.
+
+    Raises:
+        Invalid: not a reference, or one of another kind.
+        NotFound: there is no such thing; the fact ``near`` lists names that look alike.
+    """
+    reference = parse_reference(text, kind=kind)
+    if isinstance(reference, Digest):
+        return _by_digest(session, project, reference, kind)
+    wanted = _kind_of(reference)
+    found = session.use(Names).find(project, wanted, reference.name, reference.version)
+    if found is None:
+        raise _not_found(session, project, wanted, reference)
+    return session.use(Entities).find(project, [found.digest])[found.digest]
+
+
+def label(session: Session, project: str, digest: Digest) -> str:
+    """The newest name of an entity, or its digest where it bears none."""
+    names = session.use(Names).of(project, [digest]).get(digest)
+    return str(names[0]) if names else str(digest)
+
+
+def _by_digest(session: Session, project: str, digest: Digest, kind: EntityKind | None) -> Entity:
+    entity = session.use(Entities).find(project, [digest]).get(digest)
+    if entity is None:
+        raise NotFound("MUNI-C201", f"nothing with digest {digest.short}… is known here", digest=digest)
+    if kind is not None and entity.kind is not kind:
+        names = session.use(Names).of(project, [digest]).get(digest, [])
+        if not any(name.kind is kind for name in names):
+            raise Invalid("MUNI-C102", f"{digest.short}… is {entity.kind}, not {kind}", digest=digest, kind=entity.kind)
+    return entity
+
+
+def _kind_of(reference: Named) -> EntityKind:
+    try:
+        return EntityKind(reference.kind)
+    except ValueError:
+        raise Invalid(
+            "MUNI-C103",
+            f"{reference.kind!r} is no kind of entity",
+            given=str(reference),
+            kinds=[kind.value for kind in EntityKind],
+        ) from None
+
+
+def _not_found(session: Session, project: str, kind: EntityKind, reference: Named) -> NotFound:
+    names = session.use(Names)
+    if versions := names.versions(project, kind, reference.name):
+        return NotFound(
+            "MUNI-C202",
+            f"{kind}:{reference.name} has no version {reference.version}",
+            given=str(reference),
+            latest=str(versions[0]),
+        )
+    known = [name.name for name in names.latest(project, kind, "", _CONSIDERED)]
+    near = [f"{kind}:{name}" for name in difflib.get_close_matches(reference.name, known, n=5, cutoff=0.5)]
+    return NotFound("MUNI-C203", f"there is no {kind}:{reference.name}", given=str(reference), near=near)

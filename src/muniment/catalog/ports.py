@@ -1,0 +1,158 @@
+"""What the catalog needs from the store, and from the platform around it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from muniment.catalog.model import (
+    Activity,
+    ActivityKind,
+    Direction,
+    Edge,
+    Entity,
+    EntityKind,
+    Graph,
+    Match,
+    Metric,
+    Name,
+)
+from muniment.kernel.digest import Digest
+
+
+class Entities(Protocol):
+    """Content that a project knows."""
+
+    def record(self, entity: Entity, parts: Iterable[Digest] = ()) -> None:
+        """Keep an entity and the digests of the pieces it is made of.
+
+        What is known of the same digest stays: kind, author and moment are those of the first record, facts only grow.
+        A record of a stronger grade wins where facts contradict each other.
+        """
+
+    def find(self, project: str, digests: Iterable[Digest]) -> dict[Digest, Entity]:
+        """Those of these entities that the project knows."""
+
+    def newest(self, project: str, kind: EntityKind | None, prefix: str, limit: int) -> Sequence[Entity]:
+        """Entities, newest first; with a prefix only those that bear a name that starts with it."""
+
+    def alike(self, project: str, digest: Digest) -> Sequence[Match]:
+        """Other entities with the same content, or that share a piece with this one, or are one, or hold it as one."""
+
+
+class Activities(Protocol):
+    """What ran in a project."""
+
+    def record(self, activity: Activity) -> None:
+        """Keep an activity; recording the same one again changes nothing.
+
+        Raises:
+            Conflict: another activity has this id.
+        """
+
+    def find(self, project: str, ids: Iterable[str]) -> dict[str, Activity]:
+        """Those of these activities that the project knows."""
+
+    def newest(self, project: str, kind: ActivityKind | None, experiment: str | None, limit: int) -> Sequence[Activity]:
+        """Activities, newest first."""
+
+    def experiments(self, project: str) -> dict[str, int]:
+        """The experiments of a project, with the number of their activities."""
+
+
+class Lineage(Protocol):
+    """The edges between entities and activities."""
+
+    def record(self, project: str, edges: Iterable[Edge]) -> None:
+        """Keep edges; recording one again changes nothing.
+
+        Raises:
+            NotFound: the project does not know the entity or the activity.
+        """
+
+    def closure(self, project: str, start: Digest | str, direction: Direction, depth: int | None = None) -> Graph:
+        """Everything that can be reached from an entity, or from an activity by its id, and the edges on the way.
+
+        Args:
+            project: the project to look in.
+            start: an entity by its digest, or an activity by its id; unknown ones reach nothing.
+            direction: which way to go.
+            depth: how many activities away to go at most; None goes to the end.
+        """
+
+    def of_activities(self, project: str, ids: Iterable[str]) -> Graph:
+        """These activities with everything that they used and generated."""
+
+
+class Names(Protocol):
+    """Versions of names; append-only."""
+
+    def append(
+        self,
+        project: str,
+        kind: EntityKind,
+        name: str,
+        *,
+        digest: Digest,
+        by: str,
+        at: datetime,
+        expected: int | None = None,
+    ) -> Name:
+        """Give the name its next version; naming the digest of its latest version again returns that version.
+
+        Args:
+            project: the project the name belongs to.
+            kind: prefix of the reference.
+            name: the name without kind and version.
+            digest: what the new version means.
+            by: the agent that names it.
+            at: the moment.
+            expected: the latest version the caller knows of, 0 for none; None when any will do.
+
+        Raises:
+            Conflict: the latest version is not the expected one.
+            Unavailable: another writer came first; safe to retry.
+        """
+
+    def find(self, project: str, kind: EntityKind, name: str, version: int | None) -> Name | None:
+        """That version, the latest for None; absent when there is none."""
+
+    def versions(self, project: str, kind: EntityKind, name: str) -> Sequence[Name]:
+        """All versions, newest first."""
+
+    def of(self, project: str, digests: Iterable[Digest]) -> dict[Digest, list[Name]]:
+        """The names these digests bear, newest first."""
+
+    def latest(self, project: str, kind: EntityKind, prefix: str, limit: int) -> Sequence[Name]:
+        """The latest version of each name that starts so, newest first."""
+
+
+class Metrics(Protocol):
+    """Measurements made while something runs; append-only."""
+
+    def append_many(self, project: str, activity: str, metrics: Sequence[Metric], after: int | None = None) -> int:
+        """Keep measurements in their order and return how many the activity has now.
+
+        Args:
+            project: the project of the activity.
+            activity: the activity's id; it may still be running, and so not be recorded yet.
+            metrics: the measurements in the order they were made.
+            after: how many the caller believes are stored; those it sends again are skipped. None appends at the end.
+
+        Raises:
+            Conflict: fewer are stored than the caller believes.
+        """
+
+    def latest(self, project: str, activities: Iterable[str]) -> dict[str, dict[str, Metric]]:
+        """The last value of each metric by activity and name."""
+
+    def series(self, project: str, activity: str, name: str) -> Sequence[Metric]:
+        """Every value of one metric in the order it came."""
+
+
+class Checkpoints(Protocol):
+    """The ledger's signed state, so that an answer can say at which point of history it was given."""
+
+    def covering(self) -> tuple[int, str]:
+        """Size and root hash of a checkpoint that covers everything committed so far."""
