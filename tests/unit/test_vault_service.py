@@ -6,11 +6,11 @@ import io
 from pathlib import Path
 
 import pytest
-from vaulting import VaultRoom, vault_room
 
 from muniment.adapters.sql.store import SqlStore
 from muniment.errors import Conflict, IntegrityError, Invalid, NotFound, Unavailable
 from muniment.kernel.digest import Digest
+from vaulting import VaultRoom, vault_room
 
 
 @pytest.fixture

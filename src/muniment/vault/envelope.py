@@ -52,8 +52,12 @@ class Kek:
         """The data key of a record.
 
         Raises:
-            IntegrityError: the record, or its wrapped key, is not what was written.
+            IntegrityError: the record, or its wrapped key, is not what was written, or its format is unknown.
         """
+        if sealed.format != FORMAT:
+            raise IntegrityError(
+                "MUNI-V507", "an object's format is unknown", digest=sealed.digest, format=sealed.format
+            )
         try:
             return cast("bytes", self._aead.decrypt(sealed.wrapped_key, self._binding(sealed)))
         except tink.TinkError as broken:

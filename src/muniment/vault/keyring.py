@@ -57,11 +57,28 @@ class Keyring:
 
     def current(self, session: Session, project: str) -> Unlocked:
         """The keys that new objects are sealed under; raises Conflict when the project has none."""
-        return self._unlock(_required(session.use(ProjectKeys).current(project), project))
+        key = session.use(ProjectKeys).current(project)
+        if key is None:
+            raise Conflict(
+                "MUNI-V302",
+                f"project {project!r} has no key, so nothing can be stored in it",
+                project=project,
+                do="create the project through muni, which gives it a key",
+            )
+        return self._unlock(key)
 
     def version(self, session: Session, project: str, version: int) -> Unlocked:
-        """The keys of one version; raises Conflict when there is no such version."""
-        return self._unlock(_required(session.use(ProjectKeys).version(project, version), project))
+        """The keys of the version that a record names; raises IntegrityError when there is no such version."""
+        key = session.use(ProjectKeys).version(project, version)
+        if key is None:
+            raise IntegrityError(
+                "MUNI-V517",
+                "a record names a version of the project's key that does not exist",
+                project=project,
+                version=version,
+                do="the database was altered or restored in part: compare it with a backup",
+            )
+        return self._unlock(key)
 
     def _unlock(self, key: ProjectKey) -> Unlocked:
         with self._lock:
@@ -97,17 +114,6 @@ class Keyring:
             self._keys.wrap(kms_key, name_key, _context(project, version, "names")),
             self._clock.now(),
         )
-
-
-def _required(key: ProjectKey | None, project: str) -> ProjectKey:
-    if key is None:
-        raise Conflict(
-            "MUNI-V302",
-            f"project {project!r} has no such key, so nothing can be stored or opened in it",
-            project=project,
-            do="create the project through muni, which gives it a key; restore the database if it had one",
-        )
-    return key
 
 
 def _context(project: str, version: int, use: str) -> dict[str, str]:

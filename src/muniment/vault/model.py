@@ -55,7 +55,6 @@ class FindingCode(StrEnum):
     KEY_LOST = "key-lost"
     BLOB_MISSING = "blob-missing"
     DOES_NOT_OPEN = "does-not-open"
-    OLD_KEY = "old-key"
     ORPHAN_BLOB = "orphan-blob"
     ABANDONED_DRAFT = "abandoned-draft"
 

@@ -6,11 +6,16 @@ import hashlib
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any, BinaryIO, Final
 
 from muniment.errors import IntegrityError, Invalid, NotFound, Unavailable
 from muniment.kernel.digest import Digest
+from muniment.kernel.identifiers import format_time
 from muniment.kernel.ports import Clock, Entropy, Faults, Session, Store
+from muniment.kernel.resources import INSTALLATION, PROJECT
+from muniment.kernel.verb import Call, Effect, verb
+from muniment.vault import check
 from muniment.vault.envelope import (
     CHUNK,
     FORMAT,
@@ -20,9 +25,11 @@ from muniment.vault.envelope import (
     storage_name,
     stream_binding,
 )
-from muniment.vault.keyring import Keyring
-from muniment.vault.model import Sealed
-from muniment.vault.ports import BlobStore, Draft, KeyService, SealedObjects
+from muniment.vault.keyring import Keyring, Unlocked
+from muniment.vault.model import Checked, Finding, Sealed
+from muniment.vault.ports import BlobStore, Draft, KeyService, ProjectKeys, SealedObjects
+from muniment.vault.reading import SealedReader
+from muniment.wire import vault as wire
 
 SMALL: Final = 16 << 20
 """Bytes that ``read_bytes`` takes into memory when it is not told otherwise."""
@@ -103,6 +110,7 @@ class Vault:
         name = storage_name(keys.name_key, sealed.nonce, sealed.digest)
         known = session.use(SealedObjects).find(project, sealed.digest)
         if known is not None:
+            self._faults.point("vault.deduplicate")
             if known.nonce != sealed.nonce:
                 self._blobs.delete(name)
             return
@@ -113,6 +121,17 @@ class Vault:
             sealed = current.kek.enclose(sealed, keys.kek.disclose(sealed))
         self._faults.point("vault.register")
         session.use(SealedObjects).add(sealed)
+
+    def discard(self, sealed: Sealed) -> None:
+        """Drop a sealed object that nobody will register, such as the body of a refused request.
+
+        Nothing happens when it was registered: a record is never left without its bytes.
+        """
+        with self._store.read() as session:
+            known = session.use(SealedObjects).find(sealed.project, sealed.digest)
+            keys = self._keyring.version(session, sealed.project, sealed.kek_version)
+        if known is None or known.nonce != sealed.nonce:
+            self._blobs.delete(storage_name(keys.name_key, sealed.nonce, sealed.digest))
 
     @contextmanager
     def open(self, project: str, digest: Digest) -> Iterator[SealedReader]:
@@ -126,19 +145,8 @@ class Vault:
         with self._store.read() as session:
             sealed = _required(session, project, digest)
             keys = self._keyring.version(session, project, sealed.kek_version)
-        if sealed.format != FORMAT:
-            raise IntegrityError("MUNI-V507", "the object's format is unknown", digest=digest, format=sealed.format)
-        data_key = keys.kek.disclose(sealed)
-        try:
-            blob = self._blobs.open(storage_name(keys.name_key, sealed.nonce, digest))
-        except NotFound as gone:
-            raise IntegrityError(
-                "MUNI-V508", "the stored bytes of an object are missing", digest=digest, do="restore them: muni fsck"
-            ) from gone
-        with blob:
-            reader = SealedReader(OpeningStream(blob, data_key, stream_binding(project, sealed.nonce)), sealed)
+        with self._opened(sealed, keys) as reader:
             yield reader
-            reader.check_complete()
 
     def read_bytes(self, project: str, digest: Digest, limit: int = SMALL) -> bytes:
         """The whole of a small object, verified.
@@ -183,54 +191,77 @@ class Vault:
             done, last = done + len(page), page[-1].digest
         return done
 
+    def fsck(self, project: str | None = None, *, deep: bool = False) -> Checked:
+        """Check one project's objects, or all of them and everything that is stored.
 
-class SealedReader(io.RawIOBase):
-    """Reads an object's plaintext; the last read raises unless everything was there and has the right digest."""
+        Args:
+            project: whose objects; None for those of all projects, and then also for bytes that no record names.
+            deep: read every object to its end; else only keys, records and the presence of the bytes are checked.
 
-    def __init__(self, stream: OpeningStream, sealed: Sealed) -> None:
-        super().__init__()
-        self._stream, self._sealed = stream, sealed
-        self._hash, self._size, self._complete = hashlib.sha256(), 0, False
+        Raises:
+            Unavailable: the store did not answer, which says nothing about the objects.
+        """
+        stored = set(self._blobs.names()) if project is None else set()
+        with self._store.read() as session:
+            projects = session.use(ProjectKeys).projects() if project is None else [project]
+        findings: list[Finding] = []
+        objects = opened = 0
+        for owner in projects:
+            for sealed, keys in self._records(owner, findings):
+                objects += 1
+                name = storage_name(keys.name_key, sealed.nonce, sealed.digest)
+                try:
+                    opened += self._verify(sealed, keys, name, deep=deep)
+                except IntegrityError as broken:
+                    findings.append(check.broken_object(sealed, broken))
+                stored.discard(name)
+        if project is None:
+            findings += check.leftovers(stored, self._blobs.abandoned(), findings)
+        return Checked(objects, opened, tuple(findings))
 
-    def readable(self) -> bool:
-        """True."""
-        return True
+    def _records(self, project: str, findings: list[Finding]) -> Iterator[tuple[Sealed, Unlocked]]:
+        """All records of a project with their keys, page by page; what has no key becomes a finding."""
+        last: Digest | None = None
+        keys: dict[int, Unlocked | None] = {}
+        while True:
+            with self._store.read() as session:
+                page = session.use(SealedObjects).page(project, last, _PAGE)
+                for version in _versions(page) - keys.keys():
+                    try:
+                        keys[version] = self._keyring.version(session, project, version)
+                    except IntegrityError as lost:
+                        keys[version] = None
+                        findings.append(check.lost_key(project, version, lost))
+            if not page:
+                return
+            for sealed in page:
+                if (unlocked := keys[sealed.kek_version]) is not None:
+                    yield sealed, unlocked
+            last = page[-1].digest
 
-    def read(self, size: int | None = -1, /) -> bytes:
-        """Up to ``size`` bytes, empty at the verified end; without a size, all that is left."""
-        if size is None or size < 0:
-            return b"".join(iter(lambda: self.read(CHUNK), b""))
-        if self._complete or not size:
-            return b""
+    def _verify(self, sealed: Sealed, keys: Unlocked, name: str, *, deep: bool) -> int:
+        """Raise IntegrityError unless the object is sound, as far as one looks; the bytes that were read."""
+        if not deep:
+            keys.kek.disclose(sealed)
+            if not self._blobs.exists(name):
+                raise _missing(sealed)
+            return 0
+        with self._opened(sealed, keys) as reader:
+            while reader.read(CHUNK):
+                pass
+        return sealed.size
+
+    @contextmanager
+    def _opened(self, sealed: Sealed, keys: Unlocked) -> Iterator[SealedReader]:
+        data_key = keys.kek.disclose(sealed)
         try:
-            piece = self._stream.read(size)
-        except OSError as broken:
-            raise Unavailable("MUNI-V512", "the object store cannot be read", reason=broken.strerror or "") from broken
-        self._size += len(piece)
-        if piece and self._size <= self._sealed.size:
-            self._hash.update(piece)
-            return piece
-        if piece or self._size != self._sealed.size or self._hash.digest() != self._sealed.digest.raw:
-            raise IntegrityError(
-                "MUNI-V509", "an object's content does not have its digest", digest=self._sealed.digest
-            )
-        self._complete = True
-        return b""
-
-    def readinto(self, buffer: Any, /) -> int:
-        """Fill the buffer as far as one read goes; 0 at the verified end."""
-        piece = self.read(len(buffer))
-        buffer[: len(piece)] = piece
-        return len(piece)
-
-    def check_complete(self) -> None:
-        """Raise IntegrityError unless the verified end was reached, or only the end is left."""
-        if not self._complete and (self._size != self._sealed.size or self.read(1)):
-            raise IntegrityError(
-                "MUNI-V510",
-                "an object was not read to its end, so what was read is not verified",
-                digest=self._sealed.digest,
-            )
+            blob = self._blobs.open(storage_name(keys.name_key, sealed.nonce, sealed.digest))
+        except NotFound as gone:
+            raise _missing(sealed) from gone
+        with blob:
+            reader = SealedReader(OpeningStream(blob, data_key, stream_binding(sealed.project, sealed.nonce)), sealed)
+            yield reader
+            reader.check_complete()
 
 
 def _pump(source: BinaryIO, stream: SealingStream, limit: int | None) -> tuple[Digest, int]:
@@ -256,8 +287,97 @@ def _required(session: Session, project: str, digest: Digest) -> Sealed:
     return sealed
 
 
+def _missing(sealed: Sealed) -> IntegrityError:
+    return IntegrityError(
+        "MUNI-V508", "the stored bytes of an object are missing", digest=sealed.digest, do="restore them from a backup"
+    )
+
+
 def _versions(page: list[Sealed]) -> set[int]:
     return {sealed.kek_version for sealed in page}
 
 
-VERBS: Final = ()
+@verb(
+    "vault:ListKeys",
+    on=PROJECT,
+    request=wire.ListKeys,
+    reply=wire.Keys,
+    event="keys.listed",
+    group="key:read",
+    effect=Effect.READ,
+)
+def list_keys(call: Call, request: wire.ListKeys) -> wire.Keys:
+    """List the key versions of a project."""
+    versions = call.use(ProjectKeys).versions(call.project)
+    objects = call.use(SealedObjects).count_by_version(call.project)
+    return wire.Keys(
+        project=call.project,
+        keys=[
+            wire.Key(
+                version=key.version,
+                key=key.kms_key,
+                current=position == 0,
+                objects=objects.get(key.version, 0),
+                created_at=format_time(key.created_at),
+            )
+            for position, key in enumerate(versions)
+        ],
+    )
+
+
+@verb(
+    "vault:RotateKey",
+    on=PROJECT,
+    request=wire.RotateKey,
+    reply=wire.RotatedKey,
+    event="key.rotated",
+    group="key:manage",
+)
+def rotate_key(call: Call, request: wire.RotateKey) -> wire.RotatedKey:
+    """Make a project's next key and re-wrap everything under it; no stored byte changes."""
+    objects = call.use(Vault).rotate(call.session, call.project)
+    newest = call.use(ProjectKeys).versions(call.project)[0]
+    call.note(version=newest.version, key=newest.kms_key, objects=objects)
+    return wire.RotatedKey(project=call.project, version=newest.version, objects=objects)
+
+
+@verb(
+    "vault:CheckObjects",
+    on=PROJECT,
+    request=wire.CheckObjects,
+    reply=wire.CheckedObjects,
+    event="objects.checked",
+    group="system:operate",
+    effect=Effect.READ,
+)
+def check_objects(call: Call, request: wire.CheckObjects) -> wire.CheckedObjects:
+    """Check that the sealed objects of a project are there and open."""
+    return _report(call, call.use(Vault).fsck(call.project, deep=request.deep), request.deep)
+
+
+@verb(
+    "vault:CheckStore",
+    on=INSTALLATION,
+    request=wire.CheckStore,
+    reply=wire.CheckedObjects,
+    event="store.checked",
+    group="system:operate",
+    effect=Effect.READ,
+)
+def check_store(call: Call, request: wire.CheckStore) -> wire.CheckedObjects:
+    """Check the sealed objects of all projects, and look for bytes that nothing refers to."""
+    return _report(call, call.use(Vault).fsck(deep=request.deep), request.deep)
+
+
+def _report(call: Call, checked: Checked, deep: bool) -> wire.CheckedObjects:
+    call.note(objects=checked.objects, deep=deep, sound=checked.sound, findings=len(checked.findings))
+    return wire.CheckedObjects(
+        sound=checked.sound,
+        deep=deep,
+        objects=checked.objects,
+        bytes_opened=checked.bytes_opened,
+        findings=[wire.ObjectFinding(**asdict(finding)) for finding in checked.findings],
+    )
+
+
+VERBS: Final = (list_keys, rotate_key, check_objects, check_store)

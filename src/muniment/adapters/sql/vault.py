@@ -25,7 +25,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError as Duplicate
 
 from muniment.adapters.sql.schema import DIGEST, METADATA, MOMENT, NAME
-from muniment.errors import Conflict
+from muniment.errors import Conflict, IntegrityError, Invalid
 from muniment.kernel.digest import Digest
 from muniment.kernel.identifiers import format_time, parse_time
 from muniment.vault.model import ProjectKey, Sealed
@@ -78,7 +78,7 @@ class SqlProjectKeys:
             )
         except Duplicate as duplicate:
             raise Conflict(
-                "MUNI-V304", "this version of the key exists already", project=key.project, version=key.version
+                "MUNI-S301", "this version of the key exists already", project=key.project, version=key.version
             ) from duplicate
 
     def current(self, project: str) -> ProjectKey | None:
@@ -163,16 +163,25 @@ class SqlSealedObjects:
 
 
 def _sealed(row: Row[Any]) -> Sealed:
-    return Sealed(
-        row.project,
-        Digest(row.digest),
-        row.size,
-        bytes(row.wrapped_key),
-        row.kek_version,
-        row.format,
-        bytes(row.nonce),
-        parse_time(row.created_at),
-    )
+    try:
+        return Sealed(
+            row.project,
+            Digest(row.digest),
+            row.size,
+            bytes(row.wrapped_key),
+            row.kek_version,
+            row.format,
+            bytes(row.nonce),
+            parse_time(row.created_at),
+        )
+    except Invalid as broken:
+        raise IntegrityError(
+            "MUNI-S503",
+            "a record of a sealed object is not one that was written",
+            project=row.project,
+            reason=broken.message,
+            do="the database was altered: compare it with a backup",
+        ) from broken
 
 
 REPOSITORIES: Final = {ProjectKeys: SqlProjectKeys, SealedObjects: SqlSealedObjects}
