@@ -1,1 +1,183 @@
-"""The command line: one file per command."""
+"""The command line ``muni``: one file per command, each imported only when it is used."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, Final
+
+import click
+
+from muniment import __version__, errors
+from muniment.cli.face import COMMON, Face, Group
+
+__all__ = ["COMMANDS", "main", "muni"]
+
+COMMANDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
+    "Start": {
+        "init": ("init:init", "Create a platform in the home folder."),
+        "demo": ("demo:demo", "Play the whole story on a credit file."),
+        "up": ("up:up", "Serve the HTTP API and work the queue of jobs."),
+        "doctor": ("doctor:doctor", "Check what this machine can enforce, and the platform's health."),
+        "login": ("login:login", "Sign in and keep a token as a profile."),
+        "whoami": ("login:whoami", "Show who the platform takes you for."),
+    },
+    "Work": {
+        "data": ("data:data", "Data sets: add, list, show, split, profile."),
+        "train": ("train:train", "Train a built-in algorithm, hermetically."),
+        "run": ("run:run", "Run a script of yours unchanged, hermetically."),
+        "evaluate": ("evaluate:evaluate", "Measure a model on a data set."),
+        "runs": ("runs:runs", "Runs: list, show, logs, watch, cancel, compare."),
+        "model": ("model:model", "Models: list, show, fetch."),
+        "env": ("env:env", "Job environments: list, build, show."),
+    },
+    "Prove": {
+        "lineage": ("lineage:lineage", "Where a thing comes from, or what was made of it."),
+        "prove-unused": ("prove:prove_unused", "Whether a data set was used to make a model, with proof."),
+        "reproduce": ("prove:reproduce", "Make a model again from its record alone, and compare."),
+        "audit": ("audit:audit", "The ledger: tail, search, show, export, verify."),
+        "fsck": ("keys:fsck", "Check that every sealed object is there and intact."),
+    },
+    "Govern": {
+        "user": ("user:user", "People."),
+        "group": ("user:group", "Groups of people."),
+        "role": ("user:role", "Who may do what."),
+        "token": ("user:token", "API tokens."),
+        "project": ("user:project", "Projects."),
+        "policy": ("policy:policy", "Policies: test, explain, show, publish."),
+        "key": ("keys:key", "Keys: list, rotate."),
+        "profile": ("login:profile", "Profiles on this machine: whose token a command uses."),
+        "completion": ("completion:completion", "Print the completion script of a shell."),
+    },
+}
+"""The commands by section: where each lives, and its first line of help, so that ``--help`` imports none of them."""
+
+
+class Muni(Group):
+    """The root: finds commands by name, and turns every way out into an exit code and one document."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, section by section."""
+        return [name for section in COMMANDS.values() for name in section]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the one command that is used."""
+        for section in COMMANDS.values():
+            if cmd_name in section:
+                module, _, attribute = section[cmd_name][0].partition(":")
+                command: click.Command = getattr(import_module(f"muniment.cli.{module}"), attribute)
+                return command
+        return None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The commands by section, without importing them."""
+        for title, section in COMMANDS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, line) for name, (_, line) in section.items()], col_max=14)
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Every invocation has a Face of its own; tests pass theirs as ``obj``."""
+        extra.setdefault("obj", Face())
+        return super().make_context(info_name, args, parent, **extra)
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run a command line; in stand-alone mode exits 0, 1 refused or failed, 2 usage, 130 interrupted."""
+        given = list(sys.argv[1:] if args is None else args)
+        if not standalone_mode:
+            return super().main(given, prog_name or "muni", complete_var, standalone_mode=False, **extra)
+        as_json = "--json" in given[: given.index("--")] if "--" in given else "--json" in given
+        try:
+            code = super().main(given, prog_name or "muni", complete_var, standalone_mode=False, **extra)
+        except click.UsageError as usage:
+            code = _usage(usage, as_json)
+        except errors.MunimentError as error:
+            code = _failed(error, as_json)
+        except (KeyboardInterrupt, click.Abort):
+            code = _failed(errors.MunimentError("MUNI-A505", "interrupted"), as_json) and 130
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = 1
+        except OSError as trouble:
+            code = _failed(_from_os(trouble), as_json)
+        except Exception as bug:
+            if os.environ.get("MUNI_DEBUG"):
+                raise
+            code = _failed(_from_bug(bug), as_json)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        click.echo(f"muni {__version__}")
+        ctx.exit()
+
+
+@click.command(
+    "muni",
+    cls=Muni,
+    params=[
+        *COMMON(hidden=False),
+        click.Option(
+            ["--version"], is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Show the version."
+        ),
+    ],
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="First steps: muni init, then muni demo.  Everything is recorded; muni audit tail shows it.",
+)
+def muni() -> None:
+    """Train, validate and approve models, and prove afterwards what happened.
+
+    Every command takes --json: then exactly one JSON document is printed, and progress goes to stderr.
+    Exit codes: 0 done, 1 refused or failed, 2 wrong usage.
+    """
+
+
+def main() -> None:
+    """The entry point of the command ``muni``."""
+    muni.main()
+
+
+def _usage(usage: click.UsageError, as_json: bool) -> int:
+    if isinstance(usage, click.exceptions.NoArgsIsHelpError):
+        click.echo(usage.format_message(), err=True)
+    elif as_json:
+        facts = {"usage": usage.ctx.get_usage()} if usage.ctx else {}
+        _print(errors.Invalid("MUNI-A108", usage.format_message(), **facts).document())
+    else:
+        usage.show()
+    return 2
+
+
+def _failed(error: errors.MunimentError, as_json: bool) -> int:
+    if as_json:
+        _print(error.document())
+    else:
+        import_module("muniment.cli.screen").show_error(error)
+    return 1
+
+
+def _from_os(trouble: OSError) -> errors.MunimentError:
+    what = trouble.strerror or type(trouble).__name__
+    return errors.Invalid("MUNI-A105", f"{what}: {trouble.filename}" if trouble.filename else what)
+
+
+def _from_bug(bug: Exception) -> errors.MunimentError:
+    kind = type(bug).__name__
+    do = "this is a defect of the command line; MUNI_DEBUG=1 shows where"
+    return errors.MunimentError("MUNI-A500", f"unexpected failure: {kind}: {bug}", kind=kind, do=do)
+
+
+def _print(document: dict[str, Any]) -> None:
+    click.echo(json.dumps(document, indent=2, default=str))

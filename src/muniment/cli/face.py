@@ -1,0 +1,163 @@
+"""What all commands share: who asks, where, and how the answer is given: as one JSON document, or as a picture."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from muniment.cli.screen import Screen
+    from muniment.sdk.client import Client
+    from muniment.sdk.runs import Run
+
+__all__ = ["COMMON", "Command", "Face", "Group", "pairs", "with_face"]
+
+
+class Face:
+    """One invocation of the command line: its common options, its client, its screen."""
+
+    def __init__(self, connect: Callable[..., Client] | None = None) -> None:
+        """``connect`` replaces the way to the platform in tests."""
+        self.json = False
+        self.home: str | None = None
+        self.profile: str | None = None
+        self.project: str | None = None
+        self.url: str | None = None
+        self._connect = connect
+        self._client: Client | None = None
+
+    @functools.cached_property
+    def client(self) -> Client:
+        """The platform, opened on first use and closed when the command ends."""
+        connect = self._connect or import_module("muniment.connecting").connect
+        client: Client = connect(self.url, self.profile, self.project, home=self.home)
+        click.get_current_context().find_root().call_on_close(client.close)
+        return client
+
+    @functools.cached_property
+    def screen(self) -> Screen:
+        """Where people read answers: stdout."""
+        screen: Screen = import_module("muniment.cli.screen").Screen.on_stdout()
+        return screen
+
+    @functools.cached_property
+    def notes(self) -> Screen:
+        """Where people read progress and hints: stderr."""
+        screen: Screen = import_module("muniment.cli.screen").Screen.on_stderr()
+        return screen
+
+    def answer(self, document: Any, picture: Callable[[Screen], None]) -> None:
+        """Give the answer: the document in JSON mode, the picture otherwise."""
+        if self.json:
+            msgspec = import_module("msgspec")
+            click.echo(json.dumps(msgspec.to_builtins(document), indent=2))
+        else:
+            picture(self.screen)
+
+    def wait(self, run: Run) -> Run:
+        """Show a run until it has ended; then it is known to have ended well.
+
+        Raises:
+            MunimentError: the error that the job ended with.
+        """
+        with import_module("muniment.cli.watching").watching(self.notes, run) as watch:
+            run.wait(watch)
+        return run.checked()
+
+
+def _kept(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    def keep(ctx: click.Context, _: click.Parameter, value: Any) -> None:
+        if value:
+            setattr(ctx.find_object(Face), name, value)
+
+    return keep
+
+
+def COMMON(*, hidden: bool) -> list[click.Parameter]:  # noqa: N802
+    """The options that every command takes, before or after its name."""
+    return [
+        click.Option(
+            ["--json"],
+            is_flag=True,
+            expose_value=False,
+            is_eager=True,
+            hidden=hidden,
+            callback=_kept("json"),
+            help="Print one JSON document on stdout.",
+        ),
+        *(
+            click.Option(
+                [f"--{name}"], metavar=what, expose_value=False, hidden=hidden, callback=_kept(name), help=line
+            )
+            for name, what, line in (
+                ("profile", "NAME", "Who asks; else MUNI_PROFILE, else scientist."),
+                ("project", "NAME", "Which project; else MUNI_PROJECT, else the profile's."),
+                ("home", "DIR", "Home folder; else MUNIMENT_HOME, else ~/.muniment."),
+                ("url", "URL", "A server to ask; else MUNI_URL, else the profile's, else the home folder itself."),
+            )
+        ),
+    ]
+
+
+class _Everywhere(click.Command):
+    """Takes the common options, and says so in one line of help."""
+
+    def __init__(self, *args: Any, **extra: Any) -> None:
+        super().__init__(*args, **extra)
+        known = {option for param in self.params for option in param.opts}
+        self.params += [option for option in COMMON(hidden=True) if not known & set(option.opts)]
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The examples or hints, then what every command takes."""
+        if self.epilog:
+            formatter.write_paragraph()
+            for line in self.epilog.splitlines():
+                formatter.write_text(line)
+        if ctx.parent is not None:
+            formatter.write_paragraph()
+            formatter.write_text("Everywhere: --json --profile --project --home --url; see muni --help.")
+
+
+class Command(_Everywhere):
+    """A command of ``muni``."""
+
+
+class Group(_Everywhere, click.Group):
+    """A group of commands of ``muni``."""
+
+    command_class = Command
+
+
+def with_face(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command its Face as first argument."""
+    return click.make_pass_decorator(Face)(function)
+
+
+def pairs(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """An option given as ``name=value``, any number of times, each name once."""
+    found: dict[str, str] = {}
+    for text in values:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise click.BadParameter(f"{text!r} is not NAME=VALUE", ctx, param)
+        if name in found:
+            raise click.BadParameter(f"{name!r} is given twice", ctx, param)
+        found[name] = value
+    return found
+
+
+def values(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> dict[str, Any]:
+    """Like ``pairs``; a value is read as JSON if it parses, else taken as text."""
+    return {name: _value(text) for name, text in pairs(ctx, param, given).items()}
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text, parse_constant=lambda name: name)
+    except ValueError:
+        return text

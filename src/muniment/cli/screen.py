@@ -1,0 +1,168 @@
+"""Answers and errors for people: tables that fit the terminal, colours only on one, nothing unescaped."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import IO, Any, Final
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from muniment import errors
+from muniment.sdk.shown import brief, short, visible
+
+__all__ = ["Screen", "show_error"]
+
+_HEADLINES: Final[tuple[tuple[type[errors.MunimentError], str], ...]] = (
+    (errors.Denied, "Refused"),
+    (errors.Unauthenticated, "Not signed in"),
+    (errors.NotFound, "Not found"),
+    (errors.Conflict, "Conflict"),
+    (errors.Invalid, "Invalid"),
+    (errors.IntegrityError, "Integrity"),
+    (errors.Unavailable, "Unavailable"),
+    (errors.MunimentError, "Failed"),
+)
+_FIRST: Final = ("policy", "policies", "because")
+_LAST: Final = ("do", "entry")
+_NAMES: Final = {"policies": "policy", "entry": "recorded"}
+
+COLOURS: Final = {
+    "ok": "green",
+    "proven": "green",
+    "attested": "yellow",
+    "declared": "yellow",
+    "running": "cyan",
+    "queued": "dim",
+    "failed": "red",
+    "timeout": "red",
+    "oom": "red",
+    "limit": "red",
+    "refused": "red",
+    "denied": "red",
+    "lost": "red",
+    "cancelled": "yellow",
+}
+"""Words that mean the same everywhere look the same everywhere."""
+
+
+class Screen:
+    """A place where people read."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+
+    @classmethod
+    def on_stdout(cls) -> Screen:
+        """The place of answers."""
+        return cls(_console(sys.stdout))
+
+    @classmethod
+    def on_stderr(cls) -> Screen:
+        """The place of progress, hints and errors."""
+        return cls(_console(sys.stderr))
+
+    def line(self, text: str = "", style: str = "") -> None:
+        """One paragraph, wrapped."""
+        self.console.print(Text(visible(text), style=style), soft_wrap=not self.console.is_terminal)
+
+    def raw(self, text: str) -> None:
+        """Text that is already safe, line by line, never wrapped."""
+        self.console.print(Text(text), soft_wrap=True, end="")
+
+    def done(self, text: str) -> None:
+        """Something went well."""
+        self.console.print(Text.assemble((self.mark("✓", "+") + " ", "green"), visible(text)), soft_wrap=True)
+
+    def facts(self, title: str, facts: Mapping[str, Any]) -> None:
+        """A title over aligned names and values; what is not known is left out."""
+        if title:
+            self.console.print(Text(visible(title), style="bold"), soft_wrap=True)
+        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+        table.add_column(no_wrap=True, style="dim")
+        table.add_column(overflow="fold")
+        for name, value in facts.items():
+            if value not in (None, "", [], {}, ()):
+                table.add_row("  " + visible(name), self._cell(value, 2000))
+        self.console.print(table)
+
+    def table(
+        self, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str = "nothing here yet", right: int = 0
+    ) -> None:
+        """A table; ``right`` names how many of the last columns hold numbers. Without rows the words ``empty``."""
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+        for position, name in enumerate(columns):
+            numeric = position >= len(columns) - right
+            table.add_column(
+                visible(name),
+                justify="right" if numeric else "left",
+                no_wrap=numeric,
+                overflow="fold" if position == 0 else "ellipsis",
+            )
+        count = 0
+        for row in rows:
+            table.add_row(*(self._cell(value) for value in row))
+            count += 1
+        if count:
+            self.console.print(table)
+        else:
+            self.line(empty, style="dim")
+
+    def mark(self, sign: str, plain: str) -> str:
+        """The sign, where the terminal's encoding has it."""
+        try:
+            sign.encode(self.console.encoding or "ascii")
+        except (UnicodeEncodeError, LookupError):
+            return plain
+        return sign
+
+    def _cell(self, value: Any, limit: int = 160) -> Text:
+        text = value if isinstance(value, Text) else Text(brief(value, limit))
+        if text.plain in COLOURS:
+            text.stylize(COLOURS[text.plain])
+        return text
+
+
+def show_error(error: errors.MunimentError) -> None:
+    """An error as interfaces promise it: what, why, what to do, and where it is recorded."""
+    screen = Screen.on_stderr()
+    headline = next(word for kind, word in _HEADLINES if isinstance(error, kind))
+    title = Text.assemble(
+        (f"{screen.mark('✗', 'x')} {headline} [{error.code}]", "bold red"), "  ", visible(error.message)
+    )
+    screen.console.print(title, soft_wrap=True)
+    facts = error.facts
+    order = [
+        *(name for name in _FIRST if name in facts),
+        *(name for name in facts if name not in (*_FIRST, *_LAST)),
+        *(name for name in _LAST if name in facts),
+    ]
+    shown: dict[str, Any] = {}
+    for name in order:
+        value = facts[name]
+        if name == "entry":
+            shown["recorded"] = f"ledger entry {value}"
+        else:
+            shown[_NAMES.get(name, name)] = "\n".join(map(str, value)) if _is_texts(value) else value
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True, style="dim")
+    table.add_column(overflow="fold")
+    for name, value in shown.items():
+        lines = value.split("\n") if isinstance(value, str) else [brief(value, 1000)]
+        table.add_row("  " + visible(name), Text("\n".join(visible(short(line)) for line in lines)))
+    if shown:
+        screen.console.print(table)
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and all(isinstance(inner, str) for inner in value)
+
+
+def _console(stream: IO[str]) -> Console:
+    """A console on a stream; lines are as long as they need to be where no terminal cuts them."""
+    terminal = stream.isatty()
+    width = None if terminal or "COLUMNS" in os.environ else 10_000
+    return Console(file=stream, width=width, highlight=False, markup=False, emoji=False)

@@ -1,0 +1,140 @@
+"""The client: one object per project, whose parts are the rooms of the platform."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, BinaryIO, Final, TypeVar
+
+import msgspec
+
+from muniment.sdk.datasets import Data
+from muniment.sdk.models import Models
+from muniment.sdk.progress import Watch
+from muniment.sdk.runs import Comparison, Jobs, Run, Runs
+from muniment.sdk.transport import Transport, Worker
+from muniment.wire import execution as wx
+
+__all__ = ["Client"]
+
+T = TypeVar("T")
+
+_PAUSE_S: Final = (0.1, 1.0)
+"""First and longest pause between two looks at a job; every look is a ledger entry."""
+
+
+class Client:
+    """What one person may ask about one project. Values it returns print well, also in a notebook."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        project: str,
+        worker: Worker | None = None,
+        close: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Ask through a transport; ``worker`` runs jobs in this process where no server does."""
+        self._transport = transport
+        self._worker = worker
+        self.close = close
+        """Let go of the connection, or of the platform in this process."""
+        self.project = project
+        """Name of the project."""
+        self.data = Data(self)
+        """Data sets."""
+        self.models = Models(self)
+        """Models."""
+        self.jobs = Jobs(self)
+        """Starts jobs without waiting for them."""
+
+    def train(
+        self,
+        algorithm: str,
+        data: Any,
+        *,
+        experiment: str,
+        params: Mapping[str, Any] | None = None,
+        seed: int = 0,
+        target: str | None = None,
+        drop: tuple[str, ...] = (),
+        name: str | None = None,
+        watch: Watch | None = None,
+    ) -> Run:
+        """Train a built-in algorithm hermetically on one snapshot, and wait for it.
+
+        Args:
+            algorithm: ``logistic_regression``, ``xgboost`` or ``lightgbm``.
+            data: the snapshot, or its reference.
+            experiment: what the run belongs to.
+            params: parameters of the algorithm.
+            seed: makes it repeatable.
+            target: column to predict; None takes the one the snapshot declares.
+            drop: columns to leave out.
+            name: name of the model; None derives it from experiment and algorithm.
+            watch: see ``Run.wait``.
+
+        Raises:
+            MunimentError: it was refused, or the job failed.
+        """
+        request = wx.TrainModel(
+            project=self.project,
+            experiment=experiment,
+            data=str(getattr(data, "reference", data)),
+            algorithm=algorithm,
+            params=dict(params or {}),
+            seed=seed,
+            target=target,
+            drop=list(drop),
+            name=name,
+        )
+        return self.jobs.train(request).wait(watch).checked()
+
+    def run(self, reference: str) -> Run:
+        """One run, to look at or to wait for again."""
+        run = Run(self, reference)
+        run.refresh()
+        return run
+
+    def runs(
+        self, experiment: str | None = None, *, kind: str | None = None, status: str | None = None, limit: int = 50
+    ) -> Runs:
+        """The runs of the project, newest first."""
+        request = wx.ListRuns(project=self.project, experiment=experiment, kind=kind, status=status, limit=limit)
+        return Runs(self.ask("execution:ListRuns", request, wx.Runs).runs)
+
+    def compare(self, *runs: Any) -> Comparison:
+        """Two or more runs side by side."""
+        request = wx.CompareRuns(project=self.project, runs=[str(getattr(run, "reference", run)) for run in runs])
+        return Comparison(self.ask("execution:CompareRuns", request, wx.Comparison))
+
+    def ask(self, action: str, request: msgspec.Struct, reply: type[T], body: BinaryIO | None = None) -> T:
+        """Ask any verb of the platform; every other method comes down to this."""
+        return self._transport.invoke(action, request, reply, body)
+
+    def download(self, action: str, request: msgspec.Struct) -> Iterator[bytes]:
+        """Ask a verb whose answer is bytes."""
+        return self._transport.download(action, request)
+
+    def attend(self, run: Run, watch: Watch) -> None:
+        """Show a run again and again until it has ended, doing its work here if nobody else does."""
+        pause, longest = _PAUSE_S
+        due = time.monotonic()
+
+        def look() -> None:
+            nonlocal pause, due
+            if time.monotonic() >= due:
+                run.refresh()
+                watch(run)
+                pause = min(pause * 1.3, longest)
+                due = time.monotonic() + pause
+
+        if self._worker is not None and not run.ended:
+            self._worker(run.reference, look)
+        while not run.ended:
+            look()
+            time.sleep(max(0.0, due - time.monotonic()))
+        watch(run)
+
+    def __repr__(self) -> str:
+        return f"<muniment project {self.project!r}>"

@@ -1,0 +1,227 @@
+"""Data sets and their parts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from muniment.errors import Invalid, NotFound
+from muniment.sdk.frames import to_frame
+from muniment.sdk.progress import Watch
+from muniment.sdk.shown import count, facts_html, size, table_html, visible
+from muniment.wire import data as wd
+
+if TYPE_CHECKING:
+    from muniment.sdk.client import Client
+    from muniment.sdk.lineage import Lineage
+
+__all__ = ["Data", "Dataset", "Datasets", "Parts"]
+
+
+class Dataset:
+    """One immutable snapshot of a data set, or one part of a split."""
+
+    def __init__(self, client: Client, detail: wd.DatasetDetail) -> None:
+        self._client = client
+        self.detail = detail
+        """Everything recorded about it."""
+
+    @property
+    def reference(self) -> str:
+        """``data:name@version``."""
+        return self.detail.dataset
+
+    @property
+    def digest(self) -> str:
+        """Digest of the snapshot: its identity."""
+        return self.detail.digest
+
+    def split(
+        self,
+        *,
+        stratify: bool | str = True,
+        group: str | None = None,
+        seed: int = 0,
+        watch: Watch | None = None,
+        **parts: float,
+    ) -> Parts:
+        """Split into disjoint parts that together are complete; 0.6 train, 0.2 test, 0.2 holdout when none is given.
+
+        Args:
+            stratify: the column whose classes keep their shares; True takes the declared target, False none.
+            group: the column whose equal values stay in one part.
+            seed: makes the split repeatable.
+            watch: see ``Run.wait``.
+            parts: share of rows by name of the part; the shares add up to 1.
+        """
+        request = wd.SplitDataset(
+            project=self._client.project,
+            dataset=self.reference,
+            parts=parts or {"train": 0.6, "test": 0.2, "holdout": 0.2},
+            stratify=stratify if isinstance(stratify, str) else None,
+            group=group,
+            seed=seed,
+        )
+        run = self._client.jobs.split(request).wait(watch).checked()
+        return Parts({role: self._client.data.get(reference) for role, reference in run.products.items()})
+
+    def profile(self, watch: Watch | None = None) -> dict[str, Any]:
+        """Describe each column; gives the profile that was recorded."""
+        self._client.jobs.profile(self.reference).wait(watch).checked()
+        self.detail = self._client.data.get(self.reference).detail
+        return self.detail.profile or {}
+
+    def lineage(self) -> Lineage:
+        """Where it comes from."""
+        return self._client.lineage(self.reference)
+
+    def to_frame(self) -> Any:
+        """Its columns as a data frame; the rows themselves never leave the platform this way."""
+        return to_frame([{"column": c.name, "type": c.type, "nullable": c.nullable} for c in self.detail.columns])
+
+    def __repr__(self) -> str:
+        d = self.detail
+        lines = [
+            f"{d.dataset}  {count(d.rows)} rows x {len(d.columns)} columns  {size(d.bytes)}  grade {d.grade}",
+            f"  digest {d.digest}",
+        ]
+        if d.target:
+            lines.append(f"  target {visible(d.target)}")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        d = self.detail
+        facts = {
+            "rows": count(d.rows),
+            "columns": count(len(d.columns)),
+            "size": size(d.bytes),
+            "target": d.target,
+            "digest": d.digest,
+            "added by": d.created_by,
+            "added": d.created_at,
+            "grade": d.grade,
+        }
+        columns = table_html(["column", "type", "nullable"], [[c.name, c.type, c.nullable] for c in d.columns])
+        return facts_html(d.dataset, facts) + f"<details><summary>columns</summary>{columns}</details>"
+
+
+class Parts(Mapping[str, Dataset]):
+    """The parts of a split by name, also as attributes: ``parts.train``."""
+
+    def __init__(self, parts: Mapping[str, Dataset]) -> None:
+        self._parts = dict(parts)
+
+    def __getitem__(self, name: str) -> Dataset:
+        return self._parts[name]
+
+    def __getattr__(self, name: str) -> Dataset:
+        try:
+            return self.__dict__["_parts"][name]  # type: ignore[no-any-return]
+        except KeyError:
+            raise AttributeError(f"no part {name!r}; there are {', '.join(self._parts)}") from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parts)
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    @property
+    def proof(self) -> dict[str, Any] | None:
+        """What proves that the parts are disjoint and together complete."""
+        return next((part.detail.proof for part in self._parts.values()), None)
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{name:12} {part!r}".splitlines()[0] for name, part in self._parts.items())
+
+    def _repr_html_(self) -> str:
+        rows = [
+            [name, part.reference, count(part.detail.rows), part.digest, part.detail.grade]
+            for name, part in self._parts.items()
+        ]
+        return table_html(["part", "reference", "rows", "digest", "grade"], rows)
+
+
+class Datasets(tuple[wd.DatasetSummary, ...]):
+    """A list of data sets, newest first."""
+
+    __slots__ = ()
+
+    def to_frame(self) -> Any:
+        """A data frame, one row per data set."""
+        return to_frame([{name: getattr(row, name) for name in row.__struct_fields__} for row in self])
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{row.dataset:40} {count(row.rows):>12} rows x {row.columns} columns" for row in self)
+
+    def _repr_html_(self) -> str:
+        rows = [
+            [row.dataset, count(row.rows), row.columns, size(row.bytes), row.target, row.created_at] for row in self
+        ]
+        return table_html(["data set", "rows", "columns", "size", "target", "added"], rows)
+
+
+class Data:
+    """The data sets of the project: ``m.data``."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def add(
+        self,
+        name: str,
+        file: str | Path,
+        *,
+        target: str | None = None,
+        columns: Mapping[str, str] | None = None,
+        delimiter: str | None = None,
+        watch: Watch | None = None,
+    ) -> Dataset:
+        """Ingest a file (CSV or Parquet, also compressed) as the next version of a data set, and wait for it.
+
+        Args:
+            name: name of the data set.
+            file: path of the file; only its last part is sent along.
+            target: the column that models shall predict.
+            columns: declared types by column name, where guessing is not good enough.
+            delimiter: what separates fields; None finds out.
+            watch: see ``Run.wait``.
+        """
+        path = readable(file)
+        request = wd.AddDataset(
+            project=self._client.project,
+            name=name,
+            filename=path.name,
+            target=target,
+            columns=dict(columns or {}),
+            delimiter=delimiter,
+        )
+        with path.open("rb") as body:
+            run = self._client.jobs.add(request, body)
+        return run.wait(watch).checked().dataset
+
+    def list(self, limit: int = 100) -> Datasets:
+        """The data sets of the project, newest first."""
+        request = wd.ListDatasets(project=self._client.project, limit=limit)
+        return Datasets(self._client.ask("data:ListDatasets", request, wd.Datasets).datasets)
+
+    def get(self, reference: str) -> Dataset:
+        """One snapshot, ``data:credit@3`` or ``credit``."""
+        request = wd.ShowDataset(project=self._client.project, dataset=reference)
+        return Dataset(self._client, self._client.ask("data:ShowDataset", request, wd.DatasetDetail))
+
+
+def readable(file: str | Path) -> Path:
+    """The path of a regular file that exists.
+
+    Raises:
+        NotFound: there is no such file.
+        Invalid: it is not a regular file.
+    """
+    path = Path(file).expanduser()
+    if not path.exists():
+        raise NotFound("MUNI-A202", f"there is no file {str(file)!r}", file=str(file))
+    if not path.is_file():
+        raise Invalid("MUNI-A104", f"{str(file)!r} is not a regular file", file=str(file))
+    return path

@@ -1,0 +1,154 @@
+"""Models: what was trained, how it measures, where it comes from, and whether it can be made again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from muniment.sdk.frames import to_frame
+from muniment.sdk.progress import Watch
+from muniment.sdk.shown import facts_html, measure, table_html
+from muniment.wire import inventory as wi
+
+if TYPE_CHECKING:
+    from muniment.sdk.client import Client
+    from muniment.sdk.lineage import Lineage, Proof
+    from muniment.sdk.runs import Run
+
+__all__ = ["Model", "ModelList", "Models"]
+
+
+class Model:
+    """One version of a model."""
+
+    def __init__(self, client: Client, detail: wi.ModelDetail) -> None:
+        self._client = client
+        self.detail = detail
+        """Everything recorded about it."""
+
+    @property
+    def reference(self) -> str:
+        """``model:name@version``."""
+        return self.detail.model
+
+    @property
+    def digest(self) -> str:
+        """Digest of the model: its identity."""
+        return self.detail.digest
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The metrics of the newest evaluation; empty when it was never evaluated."""
+        return dict(self.detail.evaluations[0].metrics) if self.detail.evaluations else {}
+
+    def evaluate(self, data: Any, *, threshold: float | None = None, watch: Watch | None = None) -> Run:
+        """Measure it on a snapshot; gives the run, whose ``metrics()`` are the result."""
+        reference = str(getattr(data, "reference", data))
+        run = self._client.jobs.evaluate(self.reference, reference, threshold).wait(watch).checked()
+        self.detail = self._client.models.get(self.reference).detail
+        return run
+
+    def reproduce(self, watch: Watch | None = None) -> dict[str, Any]:
+        """Make it again from the record alone; gives the verdict and what it rests on."""
+        run = self._client.jobs.reproduce(self.reference).wait(watch).checked()
+        return {"run": run.reference, **(run.detail.verdict or {})}
+
+    def lineage(self) -> Lineage:
+        """Where it comes from, down to file, code and environment."""
+        return self._client.lineage(self.reference)
+
+    def uses(self, data: Any) -> Proof:
+        """Whether a snapshot was used, directly or not, to make it."""
+        return self._client.prove_unused(data, self)
+
+    def fetch(self) -> Iterator[bytes]:
+        """Its files as a tar, chunk by chunk."""
+        request = wi.FetchModel(project=self._client.project, model=self.reference)
+        return self._client.download("inventory:FetchModel", request)
+
+    def to_frame(self) -> Any:
+        """Its evaluations as a data frame, one row each."""
+        return to_frame(
+            [{"data": e.data, "run": e.run, "at": e.created_at, **e.metrics} for e in self.detail.evaluations]
+        )
+
+    def __repr__(self) -> str:
+        d = self.detail
+        lines = [f"{d.model}  {d.algorithm}  grade {d.grade}", f"  digest {d.digest}"]
+        lines += [f"  trained on {reference}" for reference in d.trained_on]
+        lines += [
+            f"  on {e.data}: " + "  ".join(f"{name} {measure(value)}" for name, value in e.metrics.items())
+            for e in d.evaluations
+        ]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        d = self.detail
+        facts = {
+            "algorithm": d.algorithm,
+            "trained on": d.trained_on,
+            "run": d.run,
+            "digest": d.digest,
+            "made by": d.created_by,
+            "made": d.created_at,
+            "grade": d.grade,
+        }
+        names = list(dict.fromkeys(name for e in d.evaluations for name in e.metrics))
+        rows = [[e.data, *(measure(e.metrics[n]) if n in e.metrics else None for n in names)] for e in d.evaluations]
+        return facts_html(d.model, facts) + (table_html(["evaluated on", *names], rows) if rows else "")
+
+
+class ModelList(tuple[wi.ModelSummary, ...]):
+    """A list of models, newest first."""
+
+    __slots__ = ()
+
+    def to_frame(self) -> Any:
+        """A data frame, one row per model version, with a column per metric."""
+        return to_frame(
+            [
+                {
+                    "model": row.model,
+                    "algorithm": row.algorithm,
+                    "grade": row.grade,
+                    "created": row.created_at,
+                    "run": row.run,
+                    "digest": row.digest,
+                    **row.metrics,
+                }
+                for row in self
+            ]
+        )
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{row.model:40} {row.algorithm:22} {row.grade}" for row in self)
+
+    def _repr_html_(self) -> str:
+        names = list(dict.fromkeys(name for row in self for name in row.metrics))
+        rows = [
+            [
+                row.model,
+                row.algorithm,
+                *(measure(row.metrics[n]) if n in row.metrics else None for n in names),
+                row.grade,
+            ]
+            for row in self
+        ]
+        return table_html(["model", "algorithm", *names, "grade"], rows)
+
+
+class Models:
+    """The models of the project: ``m.models``."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def list(self, limit: int = 100) -> ModelList:
+        """The models of the project, newest first."""
+        request = wi.ListModels(project=self._client.project, limit=limit)
+        return ModelList(self._client.ask("inventory:ListModels", request, wi.Models).models)
+
+    def get(self, reference: str) -> Model:
+        """One version, ``model:credit-pd@4`` or ``credit-pd``."""
+        request = wi.ShowModel(project=self._client.project, model=reference)
+        return Model(self._client, self._client.ask("inventory:ShowModel", request, wi.ModelDetail))

@@ -1,0 +1,42 @@
+"""What a person sees while a job runs, where nobody passes a better picture: one line on a terminal, else nothing."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from muniment.sdk.shown import duration, measure, visible
+
+if TYPE_CHECKING:
+    from muniment.sdk.runs import Run
+
+__all__ = ["Watch", "line", "quiet", "terminal"]
+
+Watch = Callable[["Run"], None]
+"""Is shown the run again and again while it is waited for, and once after it has ended."""
+
+
+def line(run: Run) -> str:
+    """A run in one line: what it is, how it stands, its latest metrics."""
+    metrics = "  ".join(f"{visible(name)} {measure(value)}" for name, value in list(run.metrics().items())[:4])
+    return "  ".join(part for part in (run.reference, visible(run.label), run.status, metrics) if part)
+
+
+def quiet(run: Run) -> None:
+    """Show nothing."""
+
+
+def terminal() -> Watch:
+    """A line on stderr that rewrites itself when stderr is a terminal; otherwise quiet."""
+    if not sys.stderr.isatty():
+        return quiet
+    start = time.monotonic()
+
+    def watch(run: Run) -> None:
+        text = f"{line(run)}  {duration(time.monotonic() - start)}"[:118]
+        sys.stderr.write(f"\r\x1b[K{text}" + ("\n" if run.ended else ""))
+        sys.stderr.flush()
+
+    return watch
