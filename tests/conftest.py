@@ -79,6 +79,17 @@ def store_url(request: pytest.FixtureRequest) -> str:
     return str(request.getfixturevalue(f"{request.param}_database"))
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database without any table, once on each engine."""
+    if request.param == "sqlite":
+        yield sqlite_url(tmp_path / "empty.db")
+    else:
+        cluster: Cluster = request.getfixturevalue("postgres_cluster")
+        with cluster.database(template="template0") as url:
+            yield url
+
+
 @pytest.fixture
 def store(store_url: str) -> Iterator[SqlStore]:
     """A fresh store with every repository, once on each engine."""

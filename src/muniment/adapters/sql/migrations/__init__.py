@@ -1,0 +1,1 @@
+"""Alembic's environment and the migrations, in order; a change of a table adds one."""
