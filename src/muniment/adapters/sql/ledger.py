@@ -104,8 +104,12 @@ class SqlEntries:
         self._dialect = connection.dialect.name
 
     def add(self, rows: Sequence[NewEntry]) -> None:
-        """Store entries that have no index yet, in the driver's own statement: the hot path of every answer."""
-        self._connection.exec_driver_sql(_ADD[self._dialect], list(rows))
+        """Store entries that have no index yet, past SQLAlchemy's own steps: the hot path of every answer."""
+        cursor = self._connection.connection.cursor()
+        try:
+            cursor.executemany(_ADD[self._dialect], rows)
+        finally:
+            cursor.close()
 
     def unsequenced(self, limit: int) -> list[tuple[str, str]]:
         """The id and body of the oldest entries without an index, by time and id."""
