@@ -1,0 +1,565 @@
+"""Identity on SQL. Rows end, they are not deleted; only password hashes and last uses are replaced."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Index,
+    Row,
+    String,
+    Table,
+    Text,
+    and_,
+    bindparam,
+    exists,
+    insert,
+    literal,
+    null,
+    or_,
+    select,
+    union_all,
+    update,
+)
+
+from muniment.adapters.sql.schema import DIGEST, ID, METADATA, MOMENT, NAME
+from muniment.errors import Conflict
+from muniment.identity.model import (
+    Account,
+    BootstrapSecret,
+    Group,
+    Membership,
+    Password,
+    Project,
+    Role,
+    RoleGrant,
+    Standing,
+    SubjectKind,
+    Token,
+    TokenKind,
+)
+from muniment.identity.ports import Accounts, Bootstraps, Grants, Groups, Passwords, Projects, Standings, Tokens
+from muniment.kernel.digest import Digest
+from muniment.kernel.identifiers import format_time, parse_time
+from muniment.kernel.principal import PrincipalKind
+from muniment.kernel.resources import ProjectDirectory
+
+_KIND: Final = String(16)
+
+ACCOUNTS: Final = Table(
+    "identity_accounts",
+    METADATA,
+    Column("name", NAME, primary_key=True),
+    Column("kind", _KIND, nullable=False),
+    Column("owner", NAME),
+    Column("created_at", MOMENT, nullable=False),
+    Column("created_by", NAME, nullable=False),
+    Column("disabled_at", MOMENT),
+)
+GROUPS: Final = Table(
+    "identity_groups",
+    METADATA,
+    Column("name", NAME, primary_key=True),
+    Column("created_at", MOMENT, nullable=False),
+    Column("created_by", NAME, nullable=False),
+)
+MEMBERSHIPS: Final = Table(
+    "identity_memberships",
+    METADATA,
+    Column("id", ID, primary_key=True),
+    Column("group", NAME, nullable=False),
+    Column("member", NAME, nullable=False),
+    Column("since", MOMENT, nullable=False),
+    Column("until", MOMENT),
+    Column("added_by", NAME, nullable=False),
+    Column("ended_at", MOMENT),
+)
+Index("ix_identity_memberships_member", MEMBERSHIPS.c.member)
+Index("ix_identity_memberships_group", MEMBERSHIPS.c.group)
+GRANTS: Final = Table(
+    "identity_grants",
+    METADATA,
+    Column("id", ID, primary_key=True),
+    Column("subject_kind", _KIND, nullable=False),
+    Column("subject", NAME, nullable=False),
+    Column("role", String(32), nullable=False),
+    Column("project", NAME),
+    Column("since", MOMENT, nullable=False),
+    Column("until", MOMENT),
+    Column("granted_by", NAME, nullable=False),
+    Column("revoked_at", MOMENT),
+    Column("revoked_by", NAME),
+)
+Index("ix_identity_grants_subject", GRANTS.c.subject)
+TOKENS: Final = Table(
+    "identity_tokens",
+    METADATA,
+    Column("id", ID, primary_key=True),
+    Column("kind", _KIND, nullable=False),
+    Column("owner", NAME, nullable=False),
+    Column("digest", DIGEST, nullable=False),
+    Column("label", String(200), nullable=False),
+    Column("actions", Text),
+    Column("issued_by", NAME, nullable=False),
+    Column("created_at", MOMENT, nullable=False),
+    Column("expires_at", MOMENT, nullable=False),
+    Column("revoked_at", MOMENT),
+    Column("last_used_at", MOMENT),
+)
+Index("ix_identity_tokens_owner", TOKENS.c.owner)
+PASSWORDS: Final = Table(
+    "identity_passwords",
+    METADATA,
+    Column("account", NAME, primary_key=True),
+    Column("hash", String(300), nullable=False),
+    Column("changed_at", MOMENT, nullable=False),
+)
+BOOTSTRAPS: Final = Table(
+    "identity_bootstraps",
+    METADATA,
+    Column("id", ID, primary_key=True),
+    Column("digest", DIGEST, nullable=False),
+    Column("expires_at", MOMENT, nullable=False),
+    Column("spent_at", MOMENT),
+)
+PROJECTS: Final = Table(
+    "identity_projects",
+    METADATA,
+    Column("name", NAME, primary_key=True),
+    Column("created_at", MOMENT, nullable=False),
+    Column("created_by", NAME, nullable=False),
+)
+
+
+def _holds(table: Table, ended: str) -> ColumnElement[bool]:
+    """Whether a row of a table with since, until and an early end holds at the bound moment ``at``."""
+    at: ColumnElement[str] = bindparam("at", type_=MOMENT)
+    until, early = table.c.until, table.c[ended]
+    return and_(table.c.since <= at, or_(until.is_(None), until > at), or_(early.is_(None), early > at))
+
+
+_IN_FORCE: Final = _holds(GRANTS, "revoked_at")
+_BELONGS: Final = _holds(MEMBERSHIPS, "ended_at")
+
+
+def _own_or_by_group(member: ColumnElement[str]) -> ColumnElement[bool]:
+    """Whether a grant is an account's own or one of a group that it belongs to."""
+    by_group = exists().where(MEMBERSHIPS.c.group == GRANTS.c.subject, MEMBERSHIPS.c.member == member, _BELONGS)
+    return or_(
+        and_(GRANTS.c.subject_kind != SubjectKind.GROUP.value, GRANTS.c.subject == member),
+        and_(GRANTS.c.subject_kind == SubjectKind.GROUP.value, by_group),
+    )
+
+
+_NOTHING: Final = [null() for _ in range(len(GRANTS.c) - 6)]
+_STANDING: Final = union_all(
+    select(literal("account").label("what"), *ACCOUNTS.c, *_NOTHING).where(ACCOUNTS.c.name == bindparam("name")),
+    select(literal("group"), MEMBERSHIPS.c.group, *[null() for _ in range(len(GRANTS.c) - 1)]).where(
+        MEMBERSHIPS.c.member == bindparam("name"), _BELONGS
+    ),
+    select(literal("grant"), *GRANTS.c).where(
+        or_(
+            GRANTS.c.subject == bindparam("name"),
+            GRANTS.c.subject.in_(
+                select(MEMBERSHIPS.c.group).where(MEMBERSHIPS.c.member == bindparam("name"), _BELONGS)
+            ),
+        ),
+        _own_or_by_group(bindparam("name")),
+        _IN_FORCE,
+    ),
+)
+_HOLDERS: Final = (
+    select(ACCOUNTS.c.name)
+    .where(
+        or_(ACCOUNTS.c.disabled_at.is_(None), ACCOUNTS.c.disabled_at > bindparam("at")),
+        exists().where(
+            GRANTS.c.role == bindparam("role"),
+            GRANTS.c.project.is_(None),
+            _IN_FORCE,
+            _own_or_by_group(ACCOUNTS.c.name),
+        ),
+    )
+    .order_by(ACCOUNTS.c.name)
+)
+_TOKEN: Final = (
+    select(TOKENS, *[column.label(f"account_{column.name}") for column in ACCOUNTS.c])
+    .join(ACCOUNTS, ACCOUNTS.c.name == TOKENS.c.owner)
+    .where(TOKENS.c.id == bindparam("id"))
+)
+
+
+class SqlAccounts:
+    """People and service accounts."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._db = connection
+
+    def add(self, account: Account) -> None:
+        """Add; raises Conflict when the name is taken."""
+        if self.find(account.name) is not None:
+            raise Conflict("MUNI-I301", f"there is already an account {account.name!r}", name=account.name)
+        self._db.execute(
+            insert(ACCOUNTS).values(
+                name=account.name,
+                kind=account.kind.value,
+                owner=account.owner,
+                created_at=format_time(account.created_at),
+                created_by=account.created_by,
+                disabled_at=_text(account.disabled_at),
+            )
+        )
+
+    def find(self, name: str) -> Account | None:
+        """The account of this name."""
+        row = self._db.execute(select(ACCOUNTS).where(ACCOUNTS.c.name == name)).first()
+        return _account(row) if row is not None else None
+
+    def disable(self, name: str, at: datetime) -> None:
+        """Let it act no more from this moment on."""
+        self._db.execute(update(ACCOUNTS).where(ACCOUNTS.c.name == name).values(disabled_at=format_time(at)))
+
+    def all(self, limit: int) -> tuple[Account, ...]:
+        """Accounts, newest first."""
+        newest = select(ACCOUNTS).order_by(ACCOUNTS.c.created_at.desc(), ACCOUNTS.c.name).limit(limit)
+        return tuple(_account(row) for row in self._db.execute(newest))
+
+    def exist(self) -> bool:
+        """Whether there is any account."""
+        return self._db.execute(select(ACCOUNTS.c.name).limit(1)).first() is not None
+
+
+class SqlStandings:
+    """Everything that policy needs about a principal, in one query."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._db = connection
+
+    def standing(self, name: str, at: datetime) -> Standing | None:
+        """The account with the groups and grants that hold at that moment."""
+        account: Account | None = None
+        groups: set[str] = set()
+        grants: list[RoleGrant] = []
+        for what, *fields in self._db.execute(_STANDING, {"name": name, "at": format_time(at)}):
+            if what == "grant":
+                grants.append(_grant(fields))
+            elif what == "group":
+                groups.add(fields[0])
+            else:
+                account = _account(fields[:6])
+        if account is None:
+            return None
+        return Standing(account, tuple(sorted(groups)), tuple(sorted(grants, key=lambda grant: grant.id)))
+
+    def holders(self, role: str, at: datetime) -> tuple[str, ...]:
+        """Names of active accounts that hold a role in the whole installation."""
+        return tuple(self._db.execute(_HOLDERS, {"role": role, "at": format_time(at)}).scalars())
+
+
+class SqlGroups:
+    """Groups and memberships."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._db = connection
+
+    def add(self, group: Group) -> None:
+        """Add; raises Conflict when the name is taken."""
+        if self.has(group.name):
+            raise Conflict("MUNI-I302", f"there is already a group {group.name!r}", name=group.name)
+        self._db.execute(
+            insert(GROUPS).values(
+                name=group.name, created_at=format_time(group.created_at), created_by=group.created_by
+            )
+        )
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a group."""
+        return self._db.execute(select(GROUPS.c.name).where(GROUPS.c.name == name)).first() is not None
+
+    def all(self) -> tuple[Group, ...]:
+        """Every group, newest first."""
+        rows = self._db.execute(select(GROUPS).order_by(GROUPS.c.created_at.desc(), GROUPS.c.name))
+        return tuple(Group(row.name, parse_time(row.created_at), row.created_by) for row in rows)
+
+    def add_member(self, membership: Membership) -> None:
+        """Begin a membership."""
+        self._db.execute(
+            insert(MEMBERSHIPS).values(
+                id=membership.id,
+                group=membership.group,
+                member=membership.member,
+                since=format_time(membership.since),
+                until=_text(membership.until),
+                added_by=membership.added_by,
+                ended_at=_text(membership.ended_at),
+            )
+        )
+
+    def end_member(self, group: str, member: str, at: datetime) -> int:
+        """End the memberships that hold at this moment; how many there were."""
+        ended = self._db.execute(
+            update(MEMBERSHIPS)
+            .where(MEMBERSHIPS.c.group == group, MEMBERSHIPS.c.member == member, _BELONGS)
+            .values(ended_at=bindparam("ended")),
+            {"at": format_time(at), "ended": format_time(at)},
+        )
+        return ended.rowcount
+
+    def members(self, at: datetime, group: str | None = None) -> tuple[Membership, ...]:
+        """Memberships that hold at this moment, of one group or of all."""
+        holding = select(MEMBERSHIPS).where(_BELONGS).order_by(MEMBERSHIPS.c.group, MEMBERSHIPS.c.member)
+        if group is not None:
+            holding = holding.where(MEMBERSHIPS.c.group == group)
+        return tuple(
+            Membership(
+                row.id,
+                row.group,
+                row.member,
+                parse_time(row.since),
+                _moment(row.until),
+                row.added_by,
+                _moment(row.ended_at),
+            )
+            for row in self._db.execute(holding, {"at": format_time(at)})
+        )
+
+
+class SqlGrants:
+    """Who holds which role where."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._db = connection
+
+    def add(self, grant: RoleGrant) -> None:
+        """Begin a grant."""
+        self._db.execute(
+            insert(GRANTS).values(
+                id=grant.id,
+                subject_kind=grant.subject_kind.value,
+                subject=grant.subject,
+                role=grant.role.value,
+                project=grant.project,
+                since=format_time(grant.since),
+                until=_text(grant.until),
+                granted_by=grant.granted_by,
+                revoked_at=_text(grant.revoked_at),
+                revoked_by=grant.revoked_by,
+            )
+        )
+
+    def find(self, grant: str) -> RoleGrant | None:
+        """The grant of this id."""
+        row = self._db.execute(select(GRANTS).where(GRANTS.c.id == grant)).first()
+        return _grant(row) if row is not None else None
+
+    def revoke(self, grant: str, at: datetime, by: str) -> None:
+        """End a grant now."""
+        self._db.execute(update(GRANTS).where(GRANTS.c.id == grant).values(revoked_at=format_time(at), revoked_by=by))
+
+    def all(self, limit: int, subject: str | None = None) -> tuple[RoleGrant, ...]:
+        """Grants, also ended ones, newest first; of one subject's name or of all."""
+        newest = select(GRANTS).order_by(GRANTS.c.id.desc()).limit(limit)
+        if subject is not None:
+            newest = newest.where(GRANTS.c.subject == subject)
+        return tuple(_grant(row) for row in self._db.execute(newest))
+
+
+class SqlTokens:
+    """Tokens by id; only digests are kept."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._db = connection
+
+    def add(self, token: Token) -> None:
+        """Keep a new token."""
+        self._db.execute(
+            insert(TOKENS).values(
+                id=token.id,
+                kind=token.kind.value,
+                owner=token.owner,
+                digest=token.digest,
+                label=token.label,
+                actions=None if token.actions is None else json.dumps(sorted(token.actions), separators=(",", ":")),
+                issued_by=token.issued_by,
+                created_at=format_time(token.created_at),
+                expires_at=format_time(token.expires_at),
+                revoked_at=_text(token.revoked_at),
+                last_used_at=_text(token.last_used_at),
+            )
+        )
+
+    def find(self, token: str) -> tuple[Token, Account] | None:
+        """A token and its owner, in one indexed question."""
+        row = self._db.execute(_TOKEN, {"id": token}).first()
+        return (_token(row), _account(row[len(TOKENS.c) :])) if row is not None else None
+
+    def revoke(self, token: str, at: datetime) -> None:
+        """End a token now."""
+        self._db.execute(
+            update(TOKENS).where(TOKENS.c.id == token, TOKENS.c.revoked_at.is_(None)).values(revoked_at=format_time(at))
+        )
+
+    def revoke_sessions(self, owner: str, at: datetime) -> None:
+        """End every session that came from signing in."""
+        self._db.execute(
+            update(TOKENS)
+            .where(TOKENS.c.owner == owner, TOKENS.c.kind == TokenKind.SESSION.value, TOKENS.c.revoked_at.is_(None))
+            .values(revoked_at=format_time(at))
+        )
+
+    def all(self, limit: int, owner: str | None = None) -> tuple[Token, ...]:
+        """Tokens, also ended ones, newest first; of one owner or of all."""
+        newest = select(TOKENS).order_by(TOKENS.c.id.desc()).limit(limit)
+        if owner is not None:
+            newest = newest.where(TOKENS.c.owner == owner)
+        return tuple(_token(row) for row in self._db.execute(newest))
+
+    def used(self, uses: Mapping[str, datetime]) -> None:
+        """Note last uses by token id; an older moment never replaces a newer one."""
+        for token, at in sorted(uses.items()):
+            used = TOKENS.c.last_used_at
+            moment = format_time(at)
+            self._db.execute(
+                update(TOKENS)
+                .where(TOKENS.c.id == token, or_(used.is_(None), used < moment))
+                .values(last_used_at=moment)
+            )
+
+
+class SqlPasswords:
+    """Password hashes."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._db = connection
+
+    def find(self, account: str) -> Password | None:
+        """The hash kept for an account."""
+        row = self._db.execute(select(PASSWORDS).where(PASSWORDS.c.account == account)).first()
+        return Password(row.account, row.hash, parse_time(row.changed_at)) if row is not None else None
+
+    def set(self, password: Password) -> None:
+        """Keep a hash in place of the former one."""
+        values = {"hash": password.hash, "changed_at": format_time(password.changed_at)}
+        replaced = self._db.execute(update(PASSWORDS).where(PASSWORDS.c.account == password.account).values(**values))
+        if replaced.rowcount == 0:
+            self._db.execute(insert(PASSWORDS).values(account=password.account, **values))
+
+
+class SqlBootstraps:
+    """The secrets that can make the first administrators."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._db = connection
+
+    def add(self, secret: BootstrapSecret) -> None:
+        """Keep a new secret; every former one dies."""
+        made = BOOTSTRAPS.c.spent_at
+        self._db.execute(update(BOOTSTRAPS).where(made.is_(None)).values(spent_at=BOOTSTRAPS.c.expires_at))
+        self._db.execute(
+            insert(BOOTSTRAPS).values(
+                id=secret.id,
+                digest=secret.digest,
+                expires_at=format_time(secret.expires_at),
+                spent_at=_text(secret.spent_at),
+            )
+        )
+
+    def find(self, secret: str) -> BootstrapSecret | None:
+        """The secret of this id."""
+        row = self._db.execute(select(BOOTSTRAPS).where(BOOTSTRAPS.c.id == secret)).first()
+        if row is None:
+            return None
+        return BootstrapSecret(row.id, Digest(row.digest), parse_time(row.expires_at), _moment(row.spent_at))
+
+    def spend(self, secret: str, at: datetime) -> None:
+        """Let it never be used again."""
+        self._db.execute(update(BOOTSTRAPS).where(BOOTSTRAPS.c.id == secret).values(spent_at=format_time(at)))
+
+
+class SqlProjects:
+    """Projects by name."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._db = connection
+
+    def add(self, project: Project) -> None:
+        """Add; raises Conflict when the name is taken."""
+        if self.has_project(project.name):
+            raise Conflict("MUNI-I303", f"there is already a project {project.name!r}", name=project.name)
+        self._db.execute(
+            insert(PROJECTS).values(
+                name=project.name, created_at=format_time(project.created_at), created_by=project.created_by
+            )
+        )
+
+    def has_project(self, name: str) -> bool:
+        """Whether a project of this name exists."""
+        return self._db.execute(select(PROJECTS.c.name).where(PROJECTS.c.name == name)).first() is not None
+
+    def all(self) -> tuple[Project, ...]:
+        """Every project, newest first."""
+        rows = self._db.execute(select(PROJECTS).order_by(PROJECTS.c.created_at.desc(), PROJECTS.c.name))
+        return tuple(Project(row.name, parse_time(row.created_at), row.created_by) for row in rows)
+
+
+def _text(moment: datetime | None) -> str | None:
+    return format_time(moment) if moment is not None else None
+
+
+def _moment(text: str | None) -> datetime | None:
+    return parse_time(text) if text is not None else None
+
+
+def _account(row: Sequence[Any]) -> Account:
+    name, kind, owner, created_at, created_by, disabled_at = row
+    return Account(name, PrincipalKind(kind), owner, parse_time(created_at), created_by, _moment(disabled_at))
+
+
+def _grant(row: Sequence[Any]) -> RoleGrant:
+    id_, kind, subject, role, project, since, until, granted_by, revoked_at, revoked_by = row
+    return RoleGrant(
+        id_,
+        SubjectKind(kind),
+        subject,
+        Role(role),
+        project,
+        parse_time(since),
+        _moment(until),
+        granted_by,
+        _moment(revoked_at),
+        revoked_by,
+    )
+
+
+def _token(row: Row[Any]) -> Token:
+    return Token(
+        row.id,
+        TokenKind(row.kind),
+        row.owner,
+        Digest(row.digest),
+        row.label,
+        frozenset(json.loads(row.actions)) if row.actions is not None else None,
+        row.issued_by,
+        parse_time(row.created_at),
+        parse_time(row.expires_at),
+        _moment(row.revoked_at),
+        _moment(row.last_used_at),
+    )
+
+
+REPOSITORIES: Final[Mapping[type[Any], Callable[[Connection], Any]]] = {
+    Accounts: SqlAccounts,
+    Standings: SqlStandings,
+    Groups: SqlGroups,
+    Grants: SqlGrants,
+    Tokens: SqlTokens,
+    Passwords: SqlPasswords,
+    Bootstraps: SqlBootstraps,
+    Projects: SqlProjects,
+    ProjectDirectory: SqlProjects,
+}
