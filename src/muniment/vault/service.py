@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 
 from muniment.errors import IntegrityError, Invalid, NotFound, Unavailable
 from muniment.kernel.digest import Digest

@@ -176,7 +176,7 @@ def _sealed(row: Row[Any]) -> Sealed:
         )
     except Invalid as broken:
         raise IntegrityError(
-            "MUNI-S503",
+            "MUNI-S521",
             "a record of a sealed object is not one that was written",
             project=row.project,
             reason=broken.message,
