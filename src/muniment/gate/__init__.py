@@ -1,1 +1,1 @@
-"""The door: authenticate, authorise, act, record, commit."""
+"""The door: ``Gate.invoke`` authenticates, authorises, acts, records and commits; nothing reaches state without it."""

@@ -9,6 +9,10 @@ from muniment.kernel.ports import Session
 from muniment.kernel.verb import Resource, ResourceKind
 
 
+PLATFORM: Final = "platform"
+"""The project whose key seals what belongs to the whole installation, such as the wheels of job environments."""
+
+
 class ProjectDirectory(Protocol):
     """Knows which projects exist."""
 

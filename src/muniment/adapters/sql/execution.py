@@ -1,0 +1,304 @@
+"""Runs, their leases and logs, and job environments, in SQL."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    ForeignKey,
+    Index,
+    Integer,
+    RowMapping,
+    String,
+    Table,
+    Text,
+    and_,
+    or_,
+    select,
+    update,
+)
+
+from muniment.adapters.sql.schema import DIGEST, ID, METADATA, MOMENT, NAME
+from muniment.execution.environments import Environments, JobEnvironment, Wheel
+from muniment.execution.model import Run, RunStatus
+from muniment.execution.queue import LogChunk, RunLogs, RunQueue
+from muniment.kernel.canonical import canonical
+from muniment.kernel.digest import Digest
+
+RUNS: Final = Table(
+    "run",
+    METADATA,
+    Column("id", ID, primary_key=True),
+    Column("project", NAME, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("label", NAME, nullable=False),
+    Column("experiment", NAME),
+    Column("name", NAME),
+    Column("requested_by", NAME, nullable=False),
+    Column("created_at", MOMENT, nullable=False),
+    Column("plan", DIGEST, nullable=False),
+    Column("job", Text, nullable=False),
+    Column("asked", Text, nullable=False),
+    Column("facts", Text, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("owner", NAME),
+    Column("leased_until", MOMENT),
+    Column("started_at", MOMENT),
+    Column("ended_at", MOMENT),
+    Column("cancel_requested", Boolean, nullable=False),
+    Column("result", Text, nullable=False),
+    Index(None, "project", "id"),
+    Index(None, "project", "plan"),
+    Index(None, "status", "id"),
+)
+
+LOGS: Final = Table(
+    "run_log",
+    METADATA,
+    Column("run", ID, ForeignKey("run.id"), primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("offset", Integer, primary_key=True),
+    Column("size", Integer, nullable=False),
+    Column("digest", DIGEST, nullable=False),
+)
+
+ENVIRONMENTS: Final = Table(
+    "job_environment",
+    METADATA,
+    Column("name", NAME, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("digest", DIGEST, nullable=False),
+    Column("python", NAME, nullable=False),
+    Column("wheels", Text, nullable=False),
+    Column("lock", DIGEST, nullable=False),
+    Column("created_at", MOMENT, nullable=False),
+    Index(None, "digest"),
+)
+
+_WAITING: Final = RUNS.c.status == RunStatus.QUEUED.value
+
+
+class SqlRunQueue:
+    """The queue as one table; a lease is an owner and a moment."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(self, run: Run) -> None:
+        """Put a run at the end of the queue."""
+        self._connection.execute(
+            RUNS.insert(),
+            {
+                "id": run.id,
+                "project": run.project,
+                "kind": run.kind,
+                "label": run.label,
+                "experiment": run.experiment,
+                "name": run.name,
+                "requested_by": run.requested_by,
+                "created_at": run.created_at,
+                "plan": str(run.plan),
+                "job": canonical(dict(run.job)).decode(),
+                "asked": canonical(dict(run.asked)).decode(),
+                "facts": canonical(dict(run.facts)).decode(),
+                "status": run.status.value,
+                "attempt": run.attempt,
+                "cancel_requested": False,
+                "result": "{}",
+            },
+        )
+
+    def get(self, project: str, run: str) -> Run | None:
+        """One run."""
+        row = (
+            self._connection.execute(select(RUNS).where(RUNS.c.id == run, RUNS.c.project == project)).mappings().first()
+        )
+        return _run(row) if row else None
+
+    def find(
+        self, project: str, *, experiment: str | None, kind: str | None, status: str | None, limit: int
+    ) -> tuple[Run, ...]:
+        """Runs of a project, newest first."""
+        query = select(RUNS).where(RUNS.c.project == project)
+        for column, wanted in ((RUNS.c.experiment, experiment), (RUNS.c.kind, kind), (RUNS.c.status, status)):
+            if wanted is not None:
+                query = query.where(column == wanted)
+        rows = self._connection.execute(query.order_by(RUNS.c.id.desc()).limit(limit)).mappings()
+        return tuple(_run(row) for row in rows)
+
+    def of_plan(self, project: str, plan: Digest) -> tuple[Run, ...]:
+        """The runs of one plan, oldest first."""
+        query = select(RUNS).where(RUNS.c.project == project, RUNS.c.plan == str(plan)).order_by(RUNS.c.id)
+        return tuple(_run(row) for row in self._connection.execute(query).mappings())
+
+    def waiting(self, now: str) -> bool:
+        """Whether a run is queued, or running under a lease that has run out."""
+        query = select(RUNS.c.id).where(or_(_WAITING, self._abandoned(now))).limit(1)
+        return self._connection.execute(query).first() is not None
+
+    def lease(self, owner: str, now: str, until: str, most_attempts: int) -> Run | None:
+        """Take the oldest waiting run."""
+        query = (
+            select(RUNS)
+            .where(or_(_WAITING, self._abandoned(now)))
+            .order_by(RUNS.c.id)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+        )
+        row = self._connection.execute(query).mappings().first()
+        if row is None:
+            return None
+        if row["attempt"] >= most_attempts:
+            change: dict[str, Any] = {"status": RunStatus.LOST.value, "ended_at": now, "owner": None}
+        else:
+            change = {
+                "status": RunStatus.RUNNING.value,
+                "owner": owner,
+                "leased_until": until,
+                "attempt": row["attempt"] + 1,
+                "started_at": now,
+            }
+        self._connection.execute(update(RUNS).where(RUNS.c.id == row["id"]).values(**change))
+        return _run({**row, **change})
+
+    def renew(self, run: str, owner: str, until: str) -> bool | None:
+        """Keep a lease alive."""
+        held = and_(RUNS.c.id == run, RUNS.c.owner == owner, RUNS.c.status == RunStatus.RUNNING.value)
+        if self._connection.execute(update(RUNS).where(held).values(leased_until=until)).rowcount != 1:
+            return None
+        return bool(self._connection.execute(select(RUNS.c.cancel_requested).where(RUNS.c.id == run)).scalar_one())
+
+    def finish(self, run: str, owner: str, status: RunStatus, ended_at: str, result: Mapping[str, Any]) -> bool:
+        """End a run that this owner still holds."""
+        held = and_(RUNS.c.id == run, RUNS.c.owner == owner, RUNS.c.status == RunStatus.RUNNING.value)
+        done = self._connection.execute(
+            update(RUNS)
+            .where(held)
+            .values(status=status.value, ended_at=ended_at, owner=None, result=canonical(dict(result)).decode())
+        )
+        return done.rowcount == 1
+
+    def withdraw(self, project: str, run: str, ended_at: str) -> RunStatus:
+        """Ask for a stop."""
+        mine = and_(RUNS.c.id == run, RUNS.c.project == project)
+        self._connection.execute(
+            update(RUNS)
+            .where(mine, _WAITING)
+            .values(status=RunStatus.CANCELLED.value, ended_at=ended_at, cancel_requested=True)
+        )
+        self._connection.execute(
+            update(RUNS).where(mine, RUNS.c.status == RunStatus.RUNNING.value).values(cancel_requested=True)
+        )
+        return RunStatus(self._connection.execute(select(RUNS.c.status).where(mine)).scalar_one())
+
+    def _abandoned(self, now: str) -> Any:
+        return and_(RUNS.c.status == RunStatus.RUNNING.value, RUNS.c.leased_until < now)
+
+
+class SqlRunLogs:
+    """Chunks by run, attempt and offset."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def append(self, run: str, attempt: int, chunk: LogChunk) -> None:
+        """Add the next chunk."""
+        self._connection.execute(
+            LOGS.insert(),
+            {"run": run, "attempt": attempt, "offset": chunk.offset, "size": chunk.size, "digest": str(chunk.digest)},
+        )
+
+    def chunks(self, run: str, attempt: int, offset: int) -> tuple[LogChunk, ...]:
+        """Chunks that hold bytes at or behind the offset."""
+        query = (
+            select(LOGS)
+            .where(LOGS.c.run == run, LOGS.c.attempt == attempt, LOGS.c.offset + LOGS.c.size > offset)
+            .order_by(LOGS.c.offset)
+        )
+        rows = self._connection.execute(query).mappings()
+        return tuple(LogChunk(row["offset"], row["size"], Digest(row["digest"])) for row in rows)
+
+
+class SqlEnvironments:
+    """Job environments; versions of a name only grow."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(self, environment: JobEnvironment) -> None:
+        """Keep a new version."""
+        self._connection.execute(
+            ENVIRONMENTS.insert(),
+            {
+                "name": environment.name,
+                "version": environment.version,
+                "digest": str(environment.digest),
+                "python": environment.python,
+                "wheels": canonical([wheel.document() for wheel in environment.wheels]).decode(),
+                "lock": str(environment.lock),
+                "created_at": environment.created_at,
+            },
+        )
+
+    def all(self) -> tuple[JobEnvironment, ...]:
+        """Every version of every environment, newest first."""
+        query = select(ENVIRONMENTS).order_by(ENVIRONMENTS.c.name, ENVIRONMENTS.c.version.desc())
+        return tuple(_environment(row) for row in self._connection.execute(query).mappings())
+
+    def newest(self, name: str, version: int | None = None) -> JobEnvironment | None:
+        """The newest version of a name, or the one asked for."""
+        query = select(ENVIRONMENTS).where(ENVIRONMENTS.c.name == name).order_by(ENVIRONMENTS.c.version.desc()).limit(1)
+        if version is not None:
+            query = query.where(ENVIRONMENTS.c.version == version)
+        row = self._connection.execute(query).mappings().first()
+        return _environment(row) if row else None
+
+    def of_digest(self, digest: Digest) -> JobEnvironment | None:
+        """An environment by what it is."""
+        query = select(ENVIRONMENTS).where(ENVIRONMENTS.c.digest == str(digest)).limit(1)
+        row = self._connection.execute(query).mappings().first()
+        return _environment(row) if row else None
+
+
+def _run(row: RowMapping | Mapping[str, Any]) -> Run:
+    return Run(
+        id=row["id"],
+        project=row["project"],
+        kind=row["kind"],
+        label=row["label"],
+        experiment=row["experiment"],
+        name=row["name"],
+        requested_by=row["requested_by"],
+        created_at=row["created_at"],
+        plan=Digest(row["plan"]),
+        job=json.loads(row["job"]),
+        asked=json.loads(row["asked"]),
+        facts=json.loads(row["facts"]),
+        status=RunStatus(row["status"]),
+        attempt=row["attempt"],
+        owner=row["owner"],
+        started_at=row["started_at"],
+        ended_at=row["ended_at"],
+        cancel_requested=bool(row["cancel_requested"]),
+        result=json.loads(row["result"]),
+    )
+
+
+def _environment(row: RowMapping) -> JobEnvironment:
+    return JobEnvironment(
+        name=row["name"],
+        version=row["version"],
+        python=row["python"],
+        wheels=tuple(Wheel.parse(wheel) for wheel in json.loads(row["wheels"])),
+        lock=Digest(row["lock"]),
+        created_at=row["created_at"],
+    )
+
+
+REPOSITORIES: Final = {RunQueue: SqlRunQueue, RunLogs: SqlRunLogs, Environments: SqlEnvironments}

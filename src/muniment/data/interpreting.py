@@ -1,0 +1,121 @@
+"""What the outputs of ingest, split and profile are. The manifest is checked against the digests that the collector saw."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from msgspec import Struct, ValidationError, convert
+
+from muniment.errors import Invalid
+from muniment.execution.completing import Interpreter, read_document, report_product
+from muniment.execution.model import Outcome, Part, Product, ResolvedJob, Run
+from muniment.kernel.digest import Digest
+
+
+class _Part(Struct):
+    path: str
+    bytes_digest: str
+    content_digest: str
+    rows: int
+    bytes: int
+
+
+class _Column(Struct):
+    name: str
+    type: str
+    nullable: bool
+
+
+class _Manifest(Struct):
+    format: str
+    columns: list[_Column]
+    rows: int
+    parts: list[_Part]
+    content_digest: str
+    target: str | None = None
+
+
+def ingest(run: Run, job: ResolvedJob, outcome: Outcome) -> tuple[Product, ...]:
+    """One snapshot, named as the asker wished, and the report of what was found in the file."""
+    facts = {"classification": run.facts.get("classification", "confidential")}
+    return (_snapshot(outcome, "output/data", "snapshot", "snapshot", run.name, facts), *report_product(outcome))
+
+
+def split(run: Run, job: ResolvedJob, outcome: Outcome) -> tuple[Product, ...]:
+    """One snapshot for each part, and the proof that they are disjoint and together complete."""
+    proof = read_document(outcome, "output/data/proof.json")
+    if proof.get("disjoint") is not True or proof.get("complete") is not True:
+        raise Invalid("MUNI-D146", "the parts of the split are not proven disjoint and complete", run=run.id)
+    parts = tuple(
+        _snapshot(outcome, f"output/data/{part}", part, part, f"{run.name}/{part}", {}) for part in job.params["parts"]
+    )
+    digest, size = _output(outcome, "output/data/proof.json")
+    facts = {"disjoint": True, "complete": True, "parts": {part.role: str(part.digest) for part in parts}}
+    evidence = Product(
+        kind="proof", digest=digest, role="proof", parts=(Part("proof.json", digest, size),), facts=facts
+    )
+    return (*parts, evidence, *_assignment(outcome), *report_product(outcome))
+
+
+def profile(run: Run, job: ResolvedJob, outcome: Outcome) -> tuple[Product, ...]:
+    """The profile, a report."""
+    read_document(outcome, "output/data/report.json")
+    return report_product(outcome, role="profile")
+
+
+def _assignment(outcome: Outcome) -> tuple[Product, ...]:
+    found = outcome.output("output/data/assignment.parquet")
+    if found is None:
+        return ()
+    part = Part("assignment.parquet", found.sealed.digest, found.sealed.size)
+    return (Product(kind="artifact", digest=part.digest, role="assignment", parts=(part,)),)
+
+
+def _snapshot(
+    outcome: Outcome, folder: str, files: str, role: str, name: str | None, facts: Mapping[str, Any]
+) -> Product:
+    path = f"{folder}/manifest.json"
+    document = read_document(outcome, path)
+    try:
+        manifest = convert({**document, "columns": document.get("schema")}, _Manifest)
+    except ValidationError as broken:
+        raise Invalid("MUNI-D147", "the snapshot's manifest is not readable", path=path, reason=str(broken)) from broken
+    parts = []
+    for declared in manifest.parts:
+        found = next(
+            (
+                one
+                for one in outcome.outputs
+                if one.path.startswith(f"{folder}/") and one.path.endswith(f"/{declared.path.rsplit('/', 1)[-1]}")
+            ),
+            None,
+        )
+        if found is None or str(found.sealed.digest) != declared.bytes_digest or found.sealed.size != declared.bytes:
+            raise Invalid("MUNI-D148", "the manifest and the files of a snapshot differ", path=path, part=declared.path)
+        parts.append(Part(declared.path.rsplit("/", 1)[-1], found.sealed.digest, found.sealed.size))
+    digest, _ = _output(outcome, path)
+    return Product(
+        kind="data",
+        digest=digest,
+        role=role,
+        name=name,
+        content=Digest(manifest.content_digest),
+        parts=tuple(parts),
+        facts={
+            "rows": manifest.rows,
+            "schema": [{"name": c.name, "type": c.type, "nullable": c.nullable} for c in manifest.columns],
+            **({"target": manifest.target} if manifest.target else {}),
+            **facts,
+        },
+    )
+
+
+def _output(outcome: Outcome, path: str) -> tuple[Digest, int]:
+    found = outcome.output(path)
+    if found is None:
+        raise Invalid("MUNI-X137", f"the job did not leave a readable {path}", path=path)
+    return found.sealed.digest, found.sealed.size
+
+
+INTERPRETERS: Final[Mapping[str, Interpreter]] = {"ingest": ingest, "split": split, "profile": profile}

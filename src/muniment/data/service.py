@@ -1,0 +1,255 @@
+"""The verbs of data sets: add, list, show, split, profile. Each file from outside is parsed in a hermetic job, never here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+
+from muniment.catalog.model import Direction, Entity, EntityKind, Relation
+from muniment.catalog.naming import label, resolve
+from muniment.catalog.ports import Activities, Entities, Lineage, Names
+from muniment.catalog.resources import DATASET
+from muniment.errors import Invalid
+from muniment.execution.model import JobSpec
+from muniment.execution.queue import RunQueue
+from muniment.execution.reading import report_of
+from muniment.execution.submitting import files_of, limits_from, submit
+from muniment.kernel.digest import Digest
+from muniment.kernel.identifiers import check_name, format_time
+from muniment.kernel.resources import PROJECT
+from muniment.kernel.verb import Call, Effect, verb
+from muniment.vault.service import Vault
+from muniment.wire import data as wire
+from muniment.wire.execution import Started
+
+_FORMATS: Final = ("auto", "csv", "tsv", "jsonl", "parquet", "arrow")
+_CLASSIFICATIONS: Final = ("public", "internal", "confidential", "restricted")
+
+
+@verb(
+    "data:AddDataset",
+    on=PROJECT,
+    request=wire.AddDataset,
+    reply=Started,
+    event="dataset.ingest_requested",
+    group="data:write",
+    takes_body=True,
+)
+def add_dataset(call: Call, request: wire.AddDataset) -> Started:
+    """Ingest a file as the next version of a data set."""
+    name = check_name(request.name, "data set")
+    _one_of("format", request.format, _FORMATS)
+    _one_of("classification", request.classification, _CLASSIFICATIONS)
+    params: dict[str, Any] = {"name": name, "format": request.format}
+    if request.target is not None:
+        params["target"] = request.target
+    if request.delimiter is not None:
+        params["delimiter"] = request.delimiter
+    if request.columns:
+        params["schema"] = request.columns
+    spec = JobSpec(
+        kind="ingest",
+        program="muniment.programs.ingest",
+        label=name,
+        inputs={},
+        params=params,
+        limits=limits_from(request.limits),
+        name=name,
+        facts={
+            "filename": request.filename[:200],
+            "classification": request.classification,
+            "purposes": request.purposes,
+        },
+    )
+    call.note(dataset=name, file=str(call.body.digest), bytes=call.body.size)
+    return submit(call, spec, {"file": call.body})
+
+
+@verb(
+    "data:SplitDataset",
+    on=DATASET,
+    request=wire.SplitDataset,
+    reply=Started,
+    event="dataset.split_requested",
+    group="data:write",
+)
+def split_dataset(call: Call, request: wire.SplitDataset) -> Started:
+    """Split a snapshot into disjoint parts that together are complete."""
+    data = resolve(call.session, call.project, request.dataset, EntityKind.DATA)
+    for part, share in request.parts.items():
+        check_name(part, "part of a split")
+        if not 0 < share < 1:
+            raise Invalid("MUNI-D141", "each part takes a share between 0 and 1", part=part, share=str(share))
+    if len(request.parts) < 2 or abs(sum(request.parts.values()) - 1) > 1e-9:
+        raise Invalid(
+            "MUNI-D142",
+            "the shares of at least two parts add up to 1",
+            parts={part: str(share) for part, share in request.parts.items()},
+        )
+    stratify = request.stratify if request.stratify is not None else data.facts.get("target")
+    columns = {column["name"] for column in data.facts.get("schema", [])}
+    for what, column in (("stratify", stratify), ("group", request.group)):
+        if column is not None and column not in columns:
+            raise Invalid("MUNI-D143", f"there is no column {column!r} to {what} by", column=column, role=what)
+    params: dict[str, Any] = {"parts": request.parts, "seed": request.seed}
+    if stratify is not None and request.group is None:
+        params["stratify"] = stratify
+    if request.group is not None:
+        params["group"] = request.group
+    spec = JobSpec(
+        kind="split",
+        program="muniment.programs.split",
+        label=" ".join(f"{part}={share:g}" for part, share in request.parts.items()),
+        inputs={"data": str(data.digest)},
+        params=params,
+        seed=request.seed,
+        name=_base_name(call, data),
+    )
+    return submit(call, spec)
+
+
+@verb(
+    "data:ProfileDataset",
+    on=DATASET,
+    request=wire.ProfileDataset,
+    reply=Started,
+    event="dataset.profile_requested",
+    group="data:write",
+)
+def profile_dataset(call: Call, request: wire.ProfileDataset) -> Started:
+    """Describe each column of a snapshot, hermetically."""
+    data = resolve(call.session, call.project, request.dataset, EntityKind.DATA)
+    target = data.facts.get("target")
+    spec = JobSpec(
+        kind="profile",
+        program="muniment.programs.profile",
+        label=label(call.session, call.project, data.digest),
+        inputs={"data": str(data.digest)},
+        params={} if target is None else {"target": target},
+    )
+    return submit(call, spec)
+
+
+@verb(
+    "data:ListDatasets",
+    on=PROJECT,
+    request=wire.ListDatasets,
+    reply=wire.Datasets,
+    event="datasets.listed",
+    group="catalog:read",
+    effect=Effect.READ,
+)
+def list_datasets(call: Call, request: wire.ListDatasets) -> wire.Datasets:
+    """List the data sets of a project, newest first."""
+    names = call.use(Names)
+    latest = names.latest(call.project, EntityKind.DATA, "", max(1, min(request.limit, 1000)))
+    entities = call.use(Entities).find(call.project, [name.digest for name in latest])
+    return wire.Datasets(
+        datasets=[
+            wire.DatasetSummary(
+                dataset=str(name),
+                digest=str(name.digest),
+                rows=_number(entities[name.digest], "rows"),
+                columns=len(entities[name.digest].facts.get("schema", [])),
+                bytes=_bytes(entities[name.digest]),
+                target=entities[name.digest].facts.get("target"),
+                created_at=format_time(name.at),
+                versions=name.version,
+            )
+            for name in latest
+        ]
+    )
+
+
+@verb(
+    "data:ShowDataset",
+    on=DATASET,
+    request=wire.ShowDataset,
+    reply=wire.DatasetDetail,
+    event="dataset.shown",
+    group="catalog:read",
+    effect=Effect.READ,
+)
+def show_dataset(call: Call, request: wire.ShowDataset) -> wire.DatasetDetail:
+    """Show everything recorded about a snapshot."""
+    data = resolve(call.session, call.project, request.dataset, EntityKind.DATA)
+    makers = _activities(call, data.digest, Direction.UPSTREAM, Relation.GENERATED)
+    facts = {k: v for k, v in data.facts.items() if k not in ("files", "schema", "content_digest", "target", "rows")}
+    findings: list[dict[str, Any]] = []
+    for maker in makers[:1]:
+        run = call.use(RunQueue).get(call.project, maker)
+        if run is not None:
+            facts |= {key: value for key, value in run.facts.items() if value}
+            findings = list((report_of(call, run) or {}).get("findings", []))
+    return wire.DatasetDetail(
+        dataset=label(call.session, call.project, data.digest),
+        digest=str(data.digest),
+        content_digest=str(data.content_digest),
+        rows=_number(data, "rows"),
+        bytes=_bytes(data),
+        target=data.facts.get("target"),
+        columns=[
+            wire.Column(name=c["name"], type=str(c["type"]), nullable=bool(c["nullable"]))
+            for c in data.facts.get("schema", [])
+        ],
+        created_at=format_time(data.at),
+        created_by=data.author,
+        run=f"run:{makers[0]}" if makers else None,
+        grade=data.grade.value,
+        facts=facts,
+        findings=findings,
+        proof=_proof(call, makers),
+        profile=_profile(call, data.digest),
+    )
+
+
+def _activities(call: Call, digest: Digest, direction: Direction, relation: Relation) -> list[str]:
+    graph = call.use(Lineage).closure(call.project, digest, direction, 1)
+    return sorted({edge.activity for edge in graph.edges if edge.relation is relation and edge.entity == digest})
+
+
+def _proof(call: Call, makers: Sequence[str]) -> dict[str, Any] | None:
+    """What proves the parts of a split disjoint and complete, when the snapshot came out of one."""
+    graph = call.use(Lineage).of_activities(call.project, makers)
+    for digest, node in graph.entities.items():
+        if node.kind is EntityKind.PROOF:
+            proof = json.loads(call.use(Vault).read_bytes(call.project, digest))
+            return {"digest": str(digest), **proof} if isinstance(proof, dict) else None
+    return None
+
+
+def _profile(call: Call, digest: Digest) -> dict[str, Any] | None:
+    users = _activities(call, digest, Direction.DOWNSTREAM, Relation.USED)
+    known = call.use(Activities).find(call.project, users)
+    for user in sorted(known, reverse=True):
+        if known[user].kind == "profile":
+            run = call.use(RunQueue).get(call.project, user)
+            if run is not None and (report := report_of(call, run)) is not None:
+                return report
+    return None
+
+
+def _base_name(call: Call, data: Entity) -> str:
+    """The name that the parts of a split are put under: that of the snapshot without its version."""
+    reference = label(call.session, call.project, data.digest)
+    if reference.startswith("sha256:"):
+        raise Invalid("MUNI-D144", "name the snapshot before it is split", digest=str(data.digest))
+    return reference.partition(":")[2].partition("@")[0].replace("/", ".")
+
+
+def _number(entity: Entity, fact: str) -> int:
+    value = entity.facts.get(fact)
+    return value if isinstance(value, int) else 0
+
+
+def _bytes(entity: Entity) -> int:
+    return sum(int(file["size"]) for file in files_of(entity))
+
+
+def _one_of(what: str, given: str, allowed: tuple[str, ...]) -> None:
+    if given not in allowed:
+        raise Invalid("MUNI-D145", f"{given[:40]!r} is no {what}", given=given[:80], allowed=list(allowed))
+
+
+VERBS: Final = (add_dataset, list_datasets, show_dataset, split_dataset, profile_dataset)

@@ -1,0 +1,67 @@
+"""The durable queue of runs: leases, heartbeats, logs. Nothing in it is lost or done twice when a process dies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from muniment.execution.model import Run, RunStatus
+from muniment.kernel.digest import Digest
+
+
+@dataclass(frozen=True, slots=True)
+class LogChunk:
+    """A sealed piece of what a run printed."""
+
+    offset: int
+    """Position of its first byte in the whole log."""
+
+    size: int
+    digest: Digest
+
+
+class RunQueue(Protocol):
+    """Runs of all projects, in the order they were asked for."""
+
+    def add(self, run: Run) -> None:
+        """Put a run at the end of the queue."""
+
+    def get(self, project: str, run: str) -> Run | None:
+        """One run."""
+
+    def find(
+        self, project: str, *, experiment: str | None, kind: str | None, status: str | None, limit: int
+    ) -> tuple[Run, ...]:
+        """Runs of a project, newest first."""
+
+    def of_plan(self, project: str, plan: Digest) -> tuple[Run, ...]:
+        """The runs of one plan, oldest first."""
+
+    def waiting(self, now: str) -> bool:
+        """Whether a run is queued, or running under a lease that has run out."""
+
+    def lease(self, owner: str, now: str, until: str, most_attempts: int) -> Run | None:
+        """Take the oldest waiting run: it becomes running, owned, with one attempt more.
+
+        A run whose lease ran out after ``most_attempts`` attempts comes back with status LOST instead.
+        """
+
+    def renew(self, run: str, owner: str, until: str) -> bool | None:
+        """Keep a lease alive; answers whether somebody asked to cancel, None when the lease is no longer held."""
+
+    def finish(self, run: str, owner: str, status: RunStatus, ended_at: str, result: Mapping[str, Any]) -> bool:
+        """End a run that this owner still holds; False when he does not."""
+
+    def withdraw(self, project: str, run: str, ended_at: str) -> RunStatus:
+        """Ask for a stop: a queued run is cancelled at once, a running one is marked. Answers the status after it."""
+
+
+class RunLogs(Protocol):
+    """What runs printed, as sealed chunks."""
+
+    def append(self, run: str, attempt: int, chunk: LogChunk) -> None:
+        """Add the next chunk."""
+
+    def chunks(self, run: str, attempt: int, offset: int) -> tuple[LogChunk, ...]:
+        """Chunks that hold bytes at or behind the offset, in order."""

@@ -1,0 +1,274 @@
+"""Verbs that show runs, their logs and how they compare, and the one that stops them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any, Final
+
+from muniment.catalog.ports import Metrics
+from muniment.errors import Conflict, Invalid, NotFound
+from muniment.execution.model import Run, RunStatus
+from muniment.execution.queue import RunLogs, RunQueue
+from muniment.kernel.digest import Digest
+from muniment.kernel.identifiers import format_time, is_id
+from muniment.kernel.ports import Session
+from muniment.kernel.resources import PROJECT
+from muniment.kernel.verb import Call, Effect, Resource, ResourceKind, verb
+from muniment.vault.service import Vault
+from muniment.wire import execution as wire
+
+_LOG_PART: Final = 1 << 20
+_MOST_RUNS: Final = 1000
+
+
+def locate_run(session: Session, project: str | None, reference: str) -> Resource:
+    """The run that a reference names."""
+    run = find_run(session, project or "", reference)
+    return Resource("Run", run.id, run.project, {"kind": run.kind, "requested_by": run.requested_by})
+
+
+RUN: Final = ResourceKind("Run", "runs", "run", locate_run, attributes={"kind": "String", "requested_by": "String"})
+
+
+def find_run(session: Session, project: str, reference: str) -> Run:
+    """The run ``run:<id>`` or ``<id>`` of a project; a unique ending of at least six characters will do.
+
+    Raises:
+        NotFound: there is none.
+        Invalid: the ending fits several runs.
+    """
+    wanted = reference.removeprefix("run:").lower()
+    queue = session.use(RunQueue)
+    if is_id(wanted):
+        found = queue.get(project, wanted)
+        if found is not None:
+            return found
+    elif len(wanted) >= 6 and wanted.isalnum():
+        fits = [
+            run
+            for run in queue.find(project, experiment=None, kind=None, status=None, limit=_MOST_RUNS)
+            if run.id.endswith(wanted)
+        ]
+        if len(fits) == 1:
+            return fits[0]
+        if fits:
+            raise Invalid(
+                "MUNI-X138", "several runs end like this", given=wanted[:40], runs=[run.id for run in fits[:5]]
+            )
+    raise NotFound("MUNI-X204", f"there is no run {reference[:80]!r}", given=reference[:200], do="muni runs list")
+
+
+@verb(
+    "execution:ListRuns",
+    on=PROJECT,
+    request=wire.ListRuns,
+    reply=wire.Runs,
+    event="runs.listed",
+    group="catalog:read",
+    effect=Effect.READ,
+)
+def list_runs(call: Call, request: wire.ListRuns) -> wire.Runs:
+    """List the runs of a project, newest first."""
+    runs = call.use(RunQueue).find(
+        call.project,
+        experiment=request.experiment,
+        kind=request.kind,
+        status=request.status,
+        limit=max(1, min(request.limit, _MOST_RUNS)),
+    )
+    metrics = latest_metrics(call, [run.id for run in runs])
+    return wire.Runs(runs=[summary(run, metrics.get(run.id, {})) for run in runs])
+
+
+@verb(
+    "execution:ShowRun",
+    on=RUN,
+    request=wire.ShowRun,
+    reply=wire.RunDetail,
+    event="run.shown",
+    group="catalog:read",
+    effect=Effect.READ,
+)
+def show_run(call: Call, request: wire.ShowRun) -> wire.RunDetail:
+    """Show everything recorded about a run."""
+    run = find_run(call.session, call.project, request.run)
+    result = run.result
+    chunks = call.use(RunLogs).chunks(run.id, run.attempt, 0)
+    enforcement = result.get("enforcement")
+    return wire.RunDetail(
+        run=f"run:{run.id}",
+        kind=run.kind,
+        status=run.status.value,
+        experiment=run.experiment,
+        label=run.label,
+        requested_by=run.requested_by,
+        created_at=run.created_at,
+        started_at=run.started_at,
+        ended_at=run.ended_at,
+        attempt=run.attempt,
+        plan=str(run.plan),
+        job=dict(run.job),
+        inputs=dict(run.asked),
+        params=dict(run.job["params"]),
+        metrics=latest_metrics(call, [run.id]).get(run.id, {}),
+        products=[wire.Product(**product) for product in result.get("products", [])],
+        enforcement=enforcement,
+        usage=result.get("usage"),
+        refused=result.get("refused", []),
+        exit_code=(result.get("exit") or {}).get("code"),
+        error=_error(run),
+        grade="proven" if enforcement and enforcement["complete"] else "declared",
+        log_bytes=sum(chunk.size for chunk in chunks),
+        verdict=result.get("verdict"),
+        report=report_of(call, run),
+    )
+
+
+@verb(
+    "execution:GetLog",
+    on=RUN,
+    request=wire.GetLog,
+    reply=wire.LogPart,
+    event="run.log_read",
+    group="catalog:read",
+    effect=Effect.READ,
+)
+def get_log(call: Call, request: wire.GetLog) -> wire.LogPart:
+    """Read what a run printed, from an offset on."""
+    run = find_run(call.session, call.project, request.run)
+    offset = max(0, request.offset)
+    vault, text = call.use(Vault), bytearray()
+    for chunk in call.use(RunLogs).chunks(run.id, run.attempt, offset):
+        piece = vault.read_bytes(call.project, chunk.digest)
+        text += piece[max(0, offset - chunk.offset) :]
+        if len(text) >= _LOG_PART:
+            break
+    shown = bytes(text).decode("utf-8", errors="replace")
+    return wire.LogPart(text=visible(shown), next_offset=offset + len(text), status=run.status.value)
+
+
+@verb(
+    "execution:CancelRun",
+    on=RUN,
+    request=wire.CancelRun,
+    reply=wire.Cancelled,
+    event="run.cancel_requested",
+    group="run:write",
+)
+def cancel_run(call: Call, request: wire.CancelRun) -> wire.Cancelled:
+    """Ask for a queued or running job to be stopped."""
+    run = find_run(call.session, call.project, request.run)
+    if run.status.ended:
+        raise Conflict("MUNI-X303", f"the run has ended already: {run.status}", run=run.id, status=run.status.value)
+    status = call.use(RunQueue).withdraw(call.project, run.id, format_time(call.now))
+    call.note(run=run.id, status=status.value)
+    return wire.Cancelled(run=f"run:{run.id}", status=status.value)
+
+
+@verb(
+    "execution:CompareRuns",
+    on=PROJECT,
+    request=wire.CompareRuns,
+    reply=wire.Comparison,
+    event="runs.compared",
+    group="catalog:read",
+    effect=Effect.READ,
+)
+def compare_runs(call: Call, request: wire.CompareRuns) -> wire.Comparison:
+    """Compare two or more runs: parameters, inputs, environment, metrics."""
+    if not 2 <= len(request.runs) <= 20:
+        raise Invalid("MUNI-X139", "a comparison takes 2 to 20 runs", given=len(request.runs))
+    runs = [find_run(call.session, call.project, reference) for reference in request.runs]
+    metrics = latest_metrics(call, [run.id for run in runs])
+    rows = [
+        *_rows(
+            "run",
+            [
+                {
+                    "kind": run.kind,
+                    "label": run.label,
+                    "status": run.status.value,
+                    "by": run.requested_by,
+                    "experiment": run.experiment,
+                }
+                for run in runs
+            ],
+        ),  # fmt: skip
+        *_rows("parameter", [{k: _flat(v) for k, v in run.job["params"].items()} for run in runs]),
+        *_rows("input", [dict(run.asked) for run in runs]),
+        *_rows("environment", [{k: run.job[k] for k in ("code", "source", "env", "base", "seed")} for run in runs]),
+        *_rows("metric", [metrics.get(run.id, {}) for run in runs]),
+    ]
+    return wire.Comparison(runs=[f"run:{run.id}" for run in runs], rows=rows)
+
+
+def summary(run: Run, metrics: dict[str, float]) -> wire.RunSummary:
+    """A run in one line."""
+    return wire.RunSummary(
+        run=f"run:{run.id}",
+        kind=run.kind,
+        status=run.status.value,
+        experiment=run.experiment,
+        label=run.label,
+        requested_by=run.requested_by,
+        created_at=run.created_at,
+        started_at=run.started_at,
+        ended_at=run.ended_at,
+        metrics=metrics,
+        products=[product["reference"] for product in run.result.get("products", [])],
+        error=_error(run),
+    )
+
+
+def latest_metrics(call: Call, runs: Iterable[str]) -> dict[str, dict[str, float]]:
+    """The last finite value of each metric, by run."""
+    found = call.use(Metrics).latest(call.project, runs)
+    return {
+        run: {name: one.value for name, one in by_name.items() if one.value - one.value == 0}
+        for run, by_name in found.items()
+    }
+
+
+def report_of(call: Call, run: Run) -> dict[str, Any] | None:
+    """The report that a run's program wrote, when it wrote one that is small enough to show."""
+    for output in run.result.get("outputs", []):
+        if output["path"] == "output/data/report.json" and run.status is RunStatus.OK and output["size"] <= 8 << 20:
+            return dict(json.loads(call.use(Vault).read_bytes(call.project, Digest(output["digest"]))))
+    return None
+
+
+def visible(text: str) -> str:
+    """The text with control characters other than line feed and tab made visible."""
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+
+
+def _rows(section: str, columns: list[dict[str, Any]]) -> list[wire.ComparisonRow]:
+    names = sorted({name for column in columns for name in column})
+    return [
+        wire.ComparisonRow(
+            section=section,
+            name=name,
+            values=[column.get(name) for column in columns],
+            differs=len({repr(column.get(name)) for column in columns}) > 1,
+        )
+        for name in names
+    ]
+
+
+def _flat(value: Any) -> Any:
+    return value if isinstance(value, (str, int, float, bool)) or value is None else json.dumps(value, sort_keys=True)
+
+
+def _error(run: Run) -> dict[str, Any] | None:
+    if run.status is RunStatus.LOST:
+        return {
+            "code": "MUNI-X502",
+            "message": "the run was given up: its worker vanished each time",
+            "facts": {"attempts": run.attempt, "do": "see the server's log, then submit it again"},
+        }
+    error = run.result.get("error")
+    return dict(error) if error else None
+
+
+VERBS: Final = (list_runs, show_run, get_log, cancel_run, compare_runs)

@@ -1,0 +1,333 @@
+"""How a job enters the queue: names become digests, once, inside the transaction that records who asked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+from muniment.catalog.model import Direction, Entity, EntityKind, Relation
+from muniment.catalog.naming import label, resolve
+from muniment.catalog.ports import Entities, Lineage
+from muniment.catalog.recording import Recorder
+from muniment.catalog.resources import MODEL
+from muniment.errors import Invalid, NotFound
+from muniment.execution.environments import Environments, Workshop, find_environment
+from muniment.execution.model import JobSpec, ResolvedJob, Run
+from muniment.execution.ports import Limits
+from muniment.execution.queue import RunQueue
+from muniment.kernel.canonical import canonical
+from muniment.kernel.digest import Digest
+from muniment.kernel.identifiers import format_time
+from muniment.kernel.resources import PROJECT
+from muniment.kernel.verb import Call, Content, verb
+from muniment.vault.service import Vault
+from muniment.wire import execution as wire
+
+ALGORITHMS: Final = ("logistic_regression", "xgboost", "lightgbm")
+_CHANNEL: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+_EXPERIMENT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+_PARAMS_BYTES: Final = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """The platform's own programs, as the archive that every sandbox gets."""
+
+    archive: bytes
+    digest: Digest
+
+
+def submit(call: Call, spec: JobSpec, uploads: Mapping[str, Content] | None = None) -> wire.Started:
+    """Resolve every name of a job and put it into the queue.
+
+    Args:
+        call: the request that asks for it.
+        spec: the job as the asker wrote it.
+        uploads: channels that hold bytes which came with the request.
+
+    Raises:
+        NotFound: an input or the environment does not exist in the project.
+        Invalid: a channel, a parameter or a limit is out of its bounds.
+    """
+    project, session, agent = call.project, call.session, str(call.principal)
+    inputs: dict[str, Digest] = {}
+    asked: dict[str, str] = {}
+    for channel, reference in spec.inputs.items():
+        _check(_CHANNEL, channel, "channel")
+        entity = resolve(session, project, reference, None if ":" in reference else EntityKind.DATA)
+        _files(entity, reference)
+        inputs[channel], asked[channel] = entity.digest, label(session, project, entity.digest)
+    recorder = Recorder(session, project, call.now)
+    for channel, content in (uploads or {}).items():
+        recorder.entity(
+            content.digest,
+            EntityKind.FILE,
+            author=agent,
+            facts={
+                "bytes": content.size,
+                "files": [{"path": "source", "digest": str(content.digest), "size": content.size}],
+                "classification": str(spec.facts.get("classification", "internal")),
+            },
+            parts=[content.digest],
+        )
+        inputs[channel], asked[channel] = content.digest, str(content.digest)
+    if len(canonical(dict(spec.params))) > _PARAMS_BYTES:
+        raise Invalid("MUNI-X105", "the parameters of a job are at most 256 KiB", limit_bytes=_PARAMS_BYTES)
+    programs = call.use(Programs)
+    _keep(call, programs)
+    job = ResolvedJob(
+        kind=spec.kind,
+        program=spec.program,
+        code=programs.digest,
+        source=spec.source,
+        entry=spec.entry,
+        inputs=inputs,
+        params=spec.params,
+        arguments=spec.arguments,
+        env=find_environment(call.use(Environments), spec.env).digest,
+        base=call.use(Workshop).base().digest,
+        seed=spec.seed,
+        limits={one.name: getattr(spec.limits, one.name) for one in fields(Limits)},
+    )
+    return enqueue(call, job, spec, asked)
+
+
+def enqueue(call: Call, job: ResolvedJob, spec: JobSpec, asked: Mapping[str, str]) -> wire.Started:
+    """Put a resolved job into the queue."""
+    if spec.experiment is not None:
+        _check(_EXPERIMENT, spec.experiment, "experiment")
+    run = Run(
+        id=call.new_id(),
+        project=call.project,
+        kind=spec.kind,
+        label=spec.label,
+        experiment=spec.experiment,
+        name=spec.name,
+        requested_by=str(call.principal),
+        created_at=format_time(call.now),
+        plan=job.digest,
+        job=job.document(),
+        asked=asked,
+        facts=spec.facts,
+    )
+    call.use(RunQueue).add(run)
+    call.note(
+        run=run.id, plan=str(job.digest), kind=spec.kind, label=spec.label, inputs=sorted(map(str, job.inputs.values()))
+    )
+    return wire.Started(run=f"run:{run.id}", plan=str(job.digest))
+
+
+@verb(
+    "execution:TrainModel",
+    on=PROJECT,
+    request=wire.TrainModel,
+    reply=wire.Started,
+    event="training.requested",
+    group="run:write",
+)
+def train_model(call: Call, request: wire.TrainModel) -> wire.Started:
+    """Train a built-in algorithm hermetically on one snapshot."""
+    if request.algorithm not in ALGORITHMS:
+        raise Invalid(
+            "MUNI-X106",
+            f"{request.algorithm[:40]!r} is not a built-in algorithm",
+            given=request.algorithm[:80],
+            algorithms=list(ALGORITHMS),
+            do="for anything else: muni run your_script.py",
+        )
+    data = resolve(call.session, call.project, request.data, EntityKind.DATA)
+    target = request.target or data.facts.get("target")
+    if not isinstance(target, str):
+        raise Invalid("MUNI-X107", "training needs a target column", data=request.data, do="name it: --target COLUMN")
+    columns = [column["name"] for column in data.facts.get("schema", [])]
+    strangers = sorted({target, *request.drop} - set(columns))
+    if strangers:
+        raise Invalid("MUNI-X108", "the snapshot has no such column", columns=strangers, data=request.data)
+    params = {
+        **request.params,
+        "algorithm": request.algorithm,
+        "target": target,
+        "drop": request.drop,
+        "seed": request.seed,
+    }
+    name = request.name or f"{request.experiment}-{request.algorithm}".lower().replace("_", "-")
+    spec = JobSpec(
+        kind="train",
+        program="muniment.programs.train",
+        label=request.algorithm,
+        inputs={"train": str(data.digest)},
+        params=params,
+        env=request.env,
+        seed=request.seed,
+        limits=limits_from(request.limits),
+        experiment=request.experiment,
+        name=name,
+    )
+    return submit(call, spec)
+
+
+@verb(
+    "execution:RunScript",
+    on=PROJECT,
+    request=wire.RunScript,
+    reply=wire.Started,
+    event="script.requested",
+    group="run:write",
+    takes_body=True,
+)
+def run_script(call: Call, request: wire.RunScript) -> wire.Started:
+    """Run a script unchanged and hermetically; its source tree came along as a tar."""
+    entry = PurePosixPath(request.entry)
+    if entry.is_absolute() or ".." in entry.parts or entry.suffix != ".py" or "\0" in request.entry:
+        raise Invalid(
+            "MUNI-X109", "the script is a .py file inside the tree that came along", entry=request.entry[:200]
+        )
+    spec = JobSpec(
+        kind="run",
+        program="muniment.programs.script",
+        label=entry.name,
+        inputs=request.inputs,
+        params=request.params,
+        arguments=tuple(request.arguments),
+        source=call.body.digest,
+        entry=str(entry),
+        env=request.env,
+        seed=request.seed,
+        limits=limits_from(request.limits),
+        experiment=request.experiment,
+        name=request.name or f"{request.experiment}-{entry.stem}".lower().replace("_", "-"),
+        facts={"source_bytes": call.body.size, "origin": _origin(request.origin)},
+    )
+    return submit(call, spec)
+
+
+@verb(
+    "execution:EvaluateModel",
+    on=PROJECT,
+    request=wire.EvaluateModel,
+    reply=wire.Started,
+    event="evaluation.requested",
+    group="run:write",
+)
+def evaluate_model(call: Call, request: wire.EvaluateModel) -> wire.Started:
+    """Measure a model on a snapshot, hermetically."""
+    model = resolve(call.session, call.project, request.model, EntityKind.MODEL)
+    data = resolve(call.session, call.project, request.data, EntityKind.DATA)
+    if request.threshold is not None and not 0 < request.threshold < 1:
+        raise Invalid("MUNI-X121", "a threshold lies between 0 and 1", threshold=str(request.threshold))
+    params = {} if request.threshold is None else {"threshold": request.threshold}
+    spec = JobSpec(
+        kind="evaluate",
+        program="muniment.programs.evaluate",
+        label="evaluate",
+        inputs={"model": str(model.digest), "data": str(data.digest)},
+        params=params,
+        limits=limits_from(request.limits),
+        experiment=None,
+    )
+    return submit(call, spec)
+
+
+@verb(
+    "execution:ReproduceModel",
+    on=MODEL,
+    request=wire.ReproduceModel,
+    reply=wire.Started,
+    event="reproduction.requested",
+    group="run:reproduce",
+)
+def reproduce_model(call: Call, request: wire.ReproduceModel) -> wire.Started:
+    """Run again, from the record alone, the job that made a model; the verdict compares what comes out."""
+    model = resolve(call.session, call.project, request.model, EntityKind.MODEL)
+    original = making_of(call, model)
+    job = ResolvedJob.parse(original.job)
+    if call.use(Workshop).base().digest != job.base:
+        raise Invalid(
+            "MUNI-X122",
+            "the base root that this model was made on is not the one of this machine",
+            recorded=str(job.base),
+            here=str(call.use(Workshop).base().digest),
+            do="reproduce on a machine with the same Python and system libraries",
+        )
+    spec = JobSpec(
+        kind="reproduce",
+        program=job.program,
+        label=f"reproduce {original.label}",
+        inputs={},
+        seed=job.seed,
+        experiment=original.experiment,
+        facts={"reproduces": str(model.digest), "original": original.id, "original_kind": original.kind},
+    )
+    return enqueue(call, job, spec, original.asked)
+
+
+def making_of(call: Call, model: Entity) -> Run:
+    """The first run that generated a model.
+
+    Raises:
+        NotFound: no recorded run of this project made it, so there is nothing to repeat.
+    """
+    graph = call.use(Lineage).closure(call.project, model.digest, Direction.UPSTREAM, 1)
+    makers = sorted(
+        edge.activity for edge in graph.edges if edge.relation is Relation.GENERATED and edge.entity == model.digest
+    )
+    queue = call.use(RunQueue)
+    for maker in makers:
+        run = queue.get(call.project, maker)
+        if run is not None and run.kind != "reproduce":
+            return run
+    raise NotFound(
+        "MUNI-X202",
+        "no recorded run made this model, so it cannot be made again",
+        model=str(model.digest),
+        grade=model.grade,
+    )
+
+
+def limits_from(asked: wire.JobLimits) -> Limits:
+    """The limits a request asks for, defaults where it says nothing; raises Invalid when one is out of its bounds."""
+    given = {name: getattr(asked, name) for name in asked.__struct_fields__ if getattr(asked, name) is not None}
+    return Limits(**given)
+
+
+def files_of(entity: Entity) -> list[dict[str, Any]]:
+    """The sealed files an entity is made of."""
+    files = entity.facts.get("files")
+    return list(files) if isinstance(files, list) else []
+
+
+def entity_files(call: Call, digest: Digest) -> list[dict[str, Any]]:
+    """The sealed files of the entity with this digest."""
+    return files_of(call.use(Entities).find(call.project, [digest])[digest])
+
+
+def _files(entity: Entity, reference: str) -> None:
+    if not files_of(entity):
+        raise Invalid(
+            "MUNI-X123",
+            f"{reference[:80]} holds no files that a job could read",
+            reference=reference[:200],
+            kind=entity.kind,
+        )
+
+
+def _keep(call: Call, programs: Programs) -> None:
+    """Have the programs sealed in the project, so that the code of each run can be read years later."""
+    vault = call.use(Vault)
+    if not vault.has(call.session, call.project, programs.digest):
+        vault.register(call.session, call.project, vault.seal_bytes(call.project, programs.archive))
+
+
+def _origin(origin: wire.CodeOrigin) -> dict[str, Any]:
+    return {name: getattr(origin, name) for name in origin.__struct_fields__ if getattr(origin, name) is not None}
+
+
+def _check(rule: re.Pattern[str], text: str, what: str) -> None:
+    if not rule.fullmatch(text):
+        raise Invalid("MUNI-X124", f"{text[:80]!r} is not a name for a {what}", given=text[:200], rule=rule.pattern)
+
+
+VERBS: Final = (train_model, run_script, evaluate_model, reproduce_model)

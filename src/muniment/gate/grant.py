@@ -1,0 +1,46 @@
+"""The proof that a policy said yes; no verb runs without one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, final
+
+from muniment.kernel.digest import Digest
+from muniment.policy.ports import Decision
+
+
+class _Minted(type):
+    """Makes a class that only this module can instantiate."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        raise TypeError(f"{cls.__name__} is minted by a decision, never constructed")
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Grant(metaclass=_Minted):
+    """One decision: this principal may do this action on this resource, by these policies."""
+
+    principal: str
+    action: str
+    resource: str
+    policies: tuple[str, ...]
+    policy_set: Digest | None
+    """None for what the platform does itself through internal verbs."""
+
+
+def grant_from(decision: Decision, principal: str, action: str, resource: str) -> Grant | None:
+    """The grant that a clean Allow earns; None otherwise."""
+    if not decision.allowed or decision.errors:
+        return None
+    return _mint(principal, action, resource, decision.policies, decision.policy_set)
+
+
+def grant_internal(principal: str, action: str, resource: str) -> Grant:
+    """The grant of an internal verb, which no request from outside can name."""
+    return _mint(principal, action, resource, ("core/internal",), None)
+
+
+def _mint(*fields: Any) -> Grant:
+    grant: Grant = type.__call__(Grant, *fields)
+    return grant

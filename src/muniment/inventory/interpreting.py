@@ -1,0 +1,49 @@
+"""What the outputs of training, of a user's script and of an evaluation are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from muniment.errors import Invalid
+from muniment.execution.completing import Interpreter, files_product, read_document, report_product
+from muniment.execution.model import Outcome, Product, ResolvedJob, Run
+
+_DESCRIBED: Final = ("algorithm", "target", "classes", "canonical_digest", "library")
+
+
+def train(run: Run, job: ResolvedJob, outcome: Outcome) -> tuple[Product, ...]:
+    """One model, named, and the report of its training."""
+    description = read_document(outcome, "model/model.json")
+    facts: dict[str, Any] = {key: description[key] for key in _DESCRIBED if key in description}
+    facts["features"] = len(description.get("features", []))
+    model = files_product(outcome.outputs, "model", kind="model", role="model", name=run.name, facts=facts)
+    if model is None:
+        raise Invalid("MUNI-M101", "the training left no model", run=run.id)
+    return (model, *report_product(outcome))
+
+
+def script(run: Run, job: ResolvedJob, outcome: Outcome) -> tuple[Product, ...]:
+    """A model when the script left one, and everything else it wrote as one artifact."""
+    left = outcome.output("model/model.json")
+    described: dict[str, Any] = {"algorithm": f"script {job.entry}"}
+    if left is not None and left.document is not None:
+        try:
+            document = json.loads(left.document)
+        except ValueError:
+            document = None
+        if isinstance(document, dict):
+            described |= {key: document[key] for key in _DESCRIBED if key in document}
+    model = files_product(outcome.outputs, "model", kind="model", role="model", name=run.name, facts=described)
+    others = files_product(outcome.outputs, "output/data", kind="artifact", role="output", name=None, facts={})
+    return tuple(product for product in (model, others) if product is not None)
+
+
+def evaluate(run: Run, job: ResolvedJob, outcome: Outcome) -> tuple[Product, ...]:
+    """The report of the measurement."""
+    read_document(outcome, "output/data/report.json")
+    return report_product(outcome, role="evaluation")
+
+
+INTERPRETERS: Final[Mapping[str, Interpreter]] = {"train": train, "run": script, "evaluate": evaluate}

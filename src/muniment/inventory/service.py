@@ -1,0 +1,141 @@
+"""The verbs of models: list, show, fetch. No verb opens a model file; that happens inside the sandbox only."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from muniment.catalog.model import Direction, Entity, EntityKind, Graph, Relation
+from muniment.catalog.naming import label, resolve
+from muniment.catalog.ports import Entities, Lineage, Names
+from muniment.catalog.resources import MODEL
+from muniment.execution.model import Run, RunStatus
+from muniment.execution.queue import RunQueue
+from muniment.execution.reading import latest_metrics, report_of
+from muniment.execution.submitting import files_of
+from muniment.kernel.digest import Digest
+from muniment.kernel.identifiers import format_time
+from muniment.kernel.resources import PROJECT
+from muniment.kernel.verb import Call, Download, Effect, verb
+from muniment.vault.service import Vault
+from muniment.wire import inventory as wire
+
+_BLOCK: Final = 512
+
+
+@verb(
+    "inventory:ListModels",
+    on=PROJECT,
+    request=wire.ListModels,
+    reply=wire.Models,
+    event="models.listed",
+    group="catalog:read",
+    effect=Effect.READ,
+)
+def list_models(call: Call, request: wire.ListModels) -> wire.Models:
+    """List the models of a project, newest first."""
+    names = call.use(Names).latest(call.project, EntityKind.MODEL, "", max(1, min(request.limit, 1000)))
+    entities = call.use(Entities).find(call.project, [name.digest for name in names])
+    models = []
+    for name in names:
+        model = entities[name.digest]
+        makers, evaluations = _runs_around(call, model.digest)
+        metrics = latest_metrics(call, [run.id for run in evaluations[:1]])
+        models.append(
+            wire.ModelSummary(
+                model=str(name),
+                digest=str(model.digest),
+                algorithm=str(model.facts.get("algorithm", "")),
+                run=f"run:{makers[0].id}" if makers else None,
+                grade=model.grade.value,
+                created_at=format_time(name.at),
+                metrics=metrics[evaluations[0].id] if evaluations and evaluations[0].id in metrics else {},
+            )
+        )
+    return wire.Models(models=models)
+
+
+@verb(
+    "inventory:ShowModel",
+    on=MODEL,
+    request=wire.ShowModel,
+    reply=wire.ModelDetail,
+    event="model.shown",
+    group="catalog:read",
+    effect=Effect.READ,
+)
+def show_model(call: Call, request: wire.ShowModel) -> wire.ModelDetail:
+    """Show everything recorded about a model version."""
+    model = resolve(call.session, call.project, request.model, EntityKind.MODEL)
+    makers, evaluations = _runs_around(call, model.digest)
+    metrics = latest_metrics(call, [run.id for run in evaluations])
+    trained_on = [reference for run in makers[:1] for reference in run.asked.values()]
+    return wire.ModelDetail(
+        model=label(call.session, call.project, model.digest),
+        digest=str(model.digest),
+        algorithm=str(model.facts.get("algorithm", "")),
+        files=[wire.ModelFile(path=f["path"], digest=f["digest"], size=f["size"]) for f in files_of(model)],
+        facts={key: value for key, value in model.facts.items() if key not in ("files", "algorithm")},
+        run=f"run:{makers[0].id}" if makers else None,
+        trained_on=trained_on,
+        created_at=format_time(model.at),
+        created_by=model.author,
+        grade=model.grade.value,
+        evaluations=[
+            wire.Evaluation(
+                run=f"run:{run.id}",
+                data=run.asked.get("data", ""),
+                created_at=run.created_at,
+                metrics=metrics.get(run.id, {}),
+                report=report_of(call, run) or {},
+            )
+            for run in evaluations
+        ],
+    )
+
+
+@verb(
+    "inventory:FetchModel",
+    on=MODEL,
+    request=wire.FetchModel,
+    reply=Download,
+    event="model.fetched",
+    group="model:read",
+    effect=Effect.READ,
+)
+def fetch_model(call: Call, request: wire.FetchModel) -> Download:
+    """Fetch the files of a model as a tar; nothing in it is executed on the way."""
+    model = resolve(call.session, call.project, request.model, EntityKind.MODEL)
+    call.note(model=str(model.digest))
+    name = label(call.session, call.project, model.digest).replace(":", "-").replace("@", "-")
+    return Download(f"{name}.tar", "application/x-tar", _tar(call.use(Vault), call.project, model))
+
+
+def _runs_around(call: Call, model: Digest) -> tuple[list[Run], list[Run]]:
+    """The runs that made a model, oldest first, and those that measured it, newest first."""
+    lineage = call.use(Lineage)
+    makers = _runs(call, lineage.closure(call.project, model, Direction.UPSTREAM, 1), model, Relation.GENERATED)
+    users = _runs(call, lineage.closure(call.project, model, Direction.DOWNSTREAM, 1), model, Relation.USED)
+    measured = [run for run in users if run.kind == "evaluate" and run.status is RunStatus.OK]
+    return [run for run in makers if run.kind != "reproduce"], sorted(measured, key=lambda run: run.id, reverse=True)
+
+
+def _runs(call: Call, graph: Graph, entity: Digest, relation: Relation) -> Sequence[Run]:
+    queue = call.use(RunQueue)
+    ids = sorted({edge.activity for edge in graph.edges if edge.relation is relation and edge.entity == entity})
+    return [run for one in ids if (run := queue.get(call.project, one)) is not None]
+
+
+def _tar(vault: Vault, project: str, model: Entity) -> Iterator[bytes]:
+    """A deterministic tar, streamed: one file after the other, each verified at its end."""
+    for file in files_of(model):
+        header = tarfile.TarInfo(file["path"])
+        header.size, header.mode = file["size"], 0o644
+        yield header.tobuf(tarfile.PAX_FORMAT)
+        yield from vault.stream(project, Digest(file["digest"]))
+        yield b"\0" * (-file["size"] % _BLOCK)
+    yield b"\0" * (2 * _BLOCK)
+
+
+VERBS: Final = (list_models, show_model, fetch_model)
