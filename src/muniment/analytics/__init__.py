@@ -1,1 +1,1 @@
-"""Numbers from arrays: profiles, performance, splits. Pure; runs inside the sandbox."""
+"""Numbers about data and models: arrays in, frozen results out. Runs inside the sandbox, where numpy and Arrow are."""

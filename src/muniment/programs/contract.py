@@ -1,0 +1,142 @@
+"""The contract between a job and the platform: the public ``/opt/ml`` layout, and one failure document.
+
+Reads ``input/config/hyperparameters.json`` and ``input/data/<channel>/``; writes ``model/``, ``output/data/`` and, when the
+program refuses or breaks, ``output/failure``: one JSON document ``{code, message, facts}``; the exit status is then 1. The
+root comes from ``MUNIMENT_ML_ROOT``, ``/opt/ml`` by default. Standard library only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from muniment.errors import Invalid, MunimentError
+from muniment.programs.parameters import Parameter, read_parameters
+from muniment.programs.tracking import log
+
+__all__ = ["Job", "run"]
+
+_VISIBLE = 40
+
+
+class Job:
+    """One run of a program, seen from inside: what it was given and where its results go."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    @classmethod
+    def here(cls) -> Job:
+        """The job this process runs in."""
+        return cls(Path(os.environ.get("MUNIMENT_ML_ROOT", "/opt/ml")))
+
+    @property
+    def model(self) -> Path:
+        """The folder of the model: an output."""
+        return self._folder("model")
+
+    @property
+    def results(self) -> Path:
+        """The folder of all other outputs."""
+        return self._folder("output/data")
+
+    def given(self) -> dict[str, Any]:
+        """The hyperparameters as they were given.
+
+        Raises:
+            Invalid: the file is not one JSON object.
+        """
+        path = self._root / "input/config/hyperparameters.json"
+        try:
+            given = json.loads(path.read_bytes()) if path.exists() else {}
+        except ValueError as broken:
+            raise Invalid("MUNI-D135", "hyperparameters.json is not JSON", do="write one JSON object") from broken
+        if not isinstance(given, dict):
+            raise Invalid("MUNI-D135", "hyperparameters.json is not a JSON object", do="write one JSON object")
+        return given
+
+    def parameters(self, declared: Iterable[Parameter]) -> dict[str, Any]:
+        """The hyperparameters by the program's own table; see ``read_parameters`` for what is refused."""
+        return read_parameters(self.given(), declared)
+
+    def has_channel(self, name: str) -> bool:
+        """Whether the job was given this input."""
+        return (self._root / "input/data" / name).is_dir()
+
+    def channel(self, name: str) -> Path:
+        """The folder of one input.
+
+        Raises:
+            Invalid: the job was not given this input, or it is empty.
+        """
+        folder = self._root / "input/data" / name
+        if not folder.is_dir() or not any(folder.iterdir()):
+            raise Invalid("MUNI-D134", f"the input {name!r} is missing", channel=name, do=f"declare an input {name!r}")
+        return folder
+
+    def write(self, name: str, document: Mapping[str, Any]) -> None:
+        """Write a result document, ``name`` relative to the results; keys sorted, floats in their shortest exact form."""
+        path = self.results / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(document, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
+        path.write_text(text + "\n", encoding="utf-8")
+
+    def metric(self, step: int | None = None, **values: float) -> None:
+        """Report metrics live."""
+        log(step=step, **values)
+
+    def fail(self, document: Mapping[str, Any]) -> None:
+        """Leave the failure document."""
+        path = self._root / "output/failure"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(document, sort_keys=True, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
+
+    def _folder(self, name: str) -> Path:
+        folder = self._root / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+
+def run(program: Callable[[Job], None]) -> NoReturn:
+    """Run a program as this process: exit 0, or leave a failure document and exit 1."""
+    job = Job.here()
+    try:
+        program(job)
+    except MunimentError as refusal:
+        job.fail({"code": refusal.code, "message": refusal.message, "facts": refusal.facts})
+        sys.stderr.write(f"{refusal.code}: {refusal.message}\n")
+        sys.exit(1)
+    except BaseException as broken:  # one failure document for whatever happens: the platform reads nothing else
+        job.fail(unexpected(broken))
+        sys.stderr.write(f"MUNI-D599: {type(broken).__name__}\n")
+        sys.exit(1)
+    sys.exit(0)
+
+
+def unexpected(broken: BaseException) -> dict[str, Any]:
+    """The failure document of a defect: type and place, and no more than 40 characters of the text, which may hold data."""
+    frames = traceback.extract_tb(broken.__traceback__)
+    ours = [frame for frame in frames if "muniment" in frame.filename] or frames
+    where = f"{Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else "unknown"
+    memory = isinstance(broken, MemoryError)
+    return {
+        "code": "MUNI-D599",
+        "message": "the program ran out of memory" if memory else "the program failed unexpectedly",
+        "facts": {
+            "type": type(broken).__name__,
+            "where": where,
+            "detail": visible(str(broken)),
+            "do": "give the job more memory" if memory else "this is a defect of the program: report type and place",
+        },
+    }
+
+
+def visible(text: str, limit: int = _VISIBLE) -> str:
+    """At most ``limit`` characters of a text from outside, with control characters made visible."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:limit])
+    return shown[:limit] + ("…" if len(text) > limit else "")
