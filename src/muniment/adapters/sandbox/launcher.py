@@ -1,0 +1,286 @@
+"""The guard of one job: a small program of its own, started by path, standard library only.
+
+It exists because three things cannot be done from a server with threads: change user and limits between fork and exec,
+be the parent that a sandbox dies with (Linux ties that to a thread), and outlive the server just long enough to clean
+up.
+
+Protocol, all on inherited descriptors:
+
+* stdin: an 8-byte length, that many bytes of JSON (the order), the blobs it announces; then it stays open. Its end
+  means: kill everything. It comes when the supervisor closes it, and also when the supervisor died, however it died.
+* ``report`` of the order: one JSON document when nothing of the job is left: exit status and usage, or why it never
+  began.
+* stdout and stderr: the log of the job; the guard itself never writes there.
+
+The guard is a child subreaper: whatever leaves the job's process tree comes back to it and is killed with the rest.
+When the supervisor is root, the guard binds what the job may read in a mount namespace of its own, so that no folder
+above it has to be opened to the job's user.
+
+Plain functions of the operating system throughout: start-up time here is paid by every job.
+"""
+
+# ruff: noqa: PTH102, PTH106, PTH123, PTH208
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import json
+import os
+import resource
+import select
+import signal
+import sys
+import time
+from contextlib import suppress
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Order = dict[str, Any]
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 1, 4, 36, 38
+_CLONE_NEWNS, _MS_NOSUID, _MS_NODEV, _MS_BIND, _MS_REC, _MS_PRIVATE = 0x20000, 2, 4, 0x1000, 0x4000, 0x40000
+_FLOOR = 64  # descriptors of the order are moved above this, so that 0 to 3 are free for the job
+
+
+def main() -> None:
+    """Carry out one order."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # one descriptor a blob; the job gets its own limit
+    control = fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, _FLOOR)
+    order = json.loads(_exactly(control, int.from_bytes(_exactly(control, 8), "big")))
+    blobs = [_memory_file(_exactly(control, size)) for size in order["blobs"]]
+    # Every descriptor is moved to a number of its own first: the numbers in the order may collide with 0 to 3.
+    moved = {fd: fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _FLOOR) for fd in order["fds"]}
+    report = fcntl.fcntl(order["report"], fcntl.F_DUPFD_CLOEXEC, _FLOOR)
+    lock = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _FLOOR) for fd in order["hold"]]  # noqa: F841  held while we live
+    try:
+        _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+        for fd in [*order["fds"], order["report"], *order["hold"]]:
+            if fd > 2:
+                os.close(fd)
+        if order["mounts"] is not None:
+            _mount(order["mounts"])
+        child = _spawn(order, moved, blobs)
+    except BaseException as broken:
+        _finish(report, {"error": f"{type(broken).__name__}: {broken}"})
+        return
+    for fd in [*moved.values(), *blobs]:
+        os.close(fd)
+    null = os.open("/dev/null", os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(null, fd)
+    status = _watch(child, control)
+    killed_at = time.monotonic()
+    status = _sweep(child, status)
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    memory = _memory(order["cgroups"], order["cgroup_version"])
+    for folder in order["cgroups"]:
+        _remove(folder)
+    _finish(
+        report,
+        {
+            "status": status,
+            "cpu_s": usage.ru_utime + usage.ru_stime,
+            "max_rss_kb": usage.ru_maxrss,
+            "swept_s": time.monotonic() - killed_at,
+            **memory,
+        },
+    )
+
+
+def _spawn(order: Order, moved: dict[int, int], blobs: list[int]) -> int:  # noqa: PLR0912  one sequence
+    parent = os.getpid()
+    child = os.fork()
+    if child:
+        return child
+    try:
+        os.setsid()
+        for folder in order["cgroups"]:
+            with open(f"{folder}/cgroup.procs", "w") as members:
+                members.write("0")
+        if order["uid"] is not None:
+            os.setgroups([])
+            os.setresgid(order["uid"], order["uid"], order["uid"])
+            os.setresuid(order["uid"], order["uid"], order["uid"])
+        if os.geteuid() == 0 or os.getegid() == 0:
+            raise PermissionError("refusing to start a job as uid 0")
+        _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+        # After the change of user, which clears it; then look whether the guard is still there.
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+        os.umask(0o022)
+        for number in range(1, signal.NSIG):
+            if number not in (signal.SIGKILL, signal.SIGSTOP, 32, 33):
+                signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        null = os.open("/dev/null", os.O_RDONLY)
+        os.dup2(null, 0)
+        if order["metrics"] is not None:
+            os.dup2(moved[order["metrics"]], 3)
+        keep = set()
+
+        def word(part: str | dict[str, int]) -> str:
+            if isinstance(part, str):
+                return part
+            fd = blobs[part["blob"]] if "blob" in part else moved[part["fd"]]
+            keep.add(fd)
+            return str(fd)
+
+        options = [word(part) for part in order["options"]]
+        if order["options_fd"]:
+            listed = _memory_file(b"".join(os.fsencode(part) + b"\0" for part in options))
+            keep.add(listed)
+            options = ["--args", str(listed)]
+        argv = [*order["program"], *options, *order["argv"]]
+        for fd in keep:
+            os.set_inheritable(fd, True)
+        for name, (soft, hard) in order["rlimits"].items():
+            kind = getattr(resource, name)
+            ours = resource.getrlimit(kind)[1]
+            if ours != resource.RLIM_INFINITY:
+                soft, hard = min(soft, ours), min(hard, ours)  # noqa: PLW2901
+            resource.setrlimit(kind, (soft, hard))
+        os.chdir(order["cwd"])
+        if order["landlock"] is not None:
+            _landlock(order["landlock"], blobs)
+        os.execve(argv[0], argv, order["environment"])  # noqa: S606  an absolute path, no shell
+    except BaseException as broken:
+        os.write(2, f"launcher: {type(broken).__name__}: {broken}\n".encode())
+    os._exit(125)
+
+
+def _watch(child: int, control: int) -> int | None:
+    """Wait for the child's end, or kill it when the supervisor says so or is gone."""
+    pidfd = os.pidfd_open(child)
+    waiting = select.poll()
+    waiting.register(pidfd, select.POLLIN)
+    waiting.register(control, select.POLLIN)
+    while True:
+        events = dict(waiting.poll())
+        if pidfd in events:
+            return os.waitpid(child, 0)[1]
+        if control in events:
+            return None
+
+
+def _sweep(child: int, status: int | None) -> int | None:
+    """Kill and reap until no descendant is left."""
+    while True:
+        for pid in _children():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        try:
+            while True:
+                pid, ended = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    break
+                if pid == child:
+                    status = ended
+        except ChildProcessError:
+            return status
+        time.sleep(0.0005)
+
+
+def _children() -> list[int]:
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/children") as listed:
+            return [int(pid) for pid in listed.read().split()]
+    except OSError:
+        found = []
+        for name in os.listdir("/proc"):
+            if name.isdigit():
+                try:
+                    with open(f"/proc/{name}/stat") as facts:
+                        if int(facts.read().rpartition(")")[2].split()[1]) == os.getpid():
+                            found.append(int(name))
+                except (OSError, IndexError):
+                    continue
+        return found
+
+
+def _mount(sources: list[tuple[str, str]]) -> None:
+    """Show the folders of the order at ``/tmp/<name>``, to this process and its children alone."""
+    _check(_LIBC.unshare(_CLONE_NEWNS), "unshare")
+    _check(_LIBC.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None), "make / private")
+    held = [(os.open(source, os.O_PATH | os.O_CLOEXEC), name) for source, name in sources]  # before /tmp is covered
+    _check(_LIBC.mount(b"tmpfs", b"/tmp", b"tmpfs", _MS_NOSUID | _MS_NODEV, b"size=64k,mode=755"), "mount /tmp")
+    for fd, name in held:
+        place = f"/tmp/{name}"  # noqa: S108  in the guard's own namespace
+        os.mkdir(place, 0o755)
+        _check(_LIBC.mount(f"/proc/self/fd/{fd}".encode(), place.encode(), None, _MS_BIND, None), f"bind {name}")
+        os.close(fd)
+
+
+def _memory_file(content: bytes) -> int:
+    fd = os.memfd_create("order", os.MFD_CLOEXEC)
+    view = memoryview(content)
+    while view:
+        view = view[os.write(fd, view) :]
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _FLOOR)
+
+
+def _exactly(fd: int, size: int) -> bytes:
+    parts = []
+    while size:
+        part = os.read(fd, min(size, 1 << 20))
+        if not part:
+            sys.exit(1)  # the supervisor died before it finished the order
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+def _memory(folders: list[str], version: int) -> dict[str, int]:
+    """Peak and kills as the memory group counted them; empty without one."""
+    peak, events = (
+        ("memory.peak", "memory.events") if version == 2 else ("memory.max_usage_in_bytes", "memory.oom_control")
+    )
+    for folder in folders:
+        try:
+            with open(f"{folder}/{peak}") as counted, open(f"{folder}/{events}") as listed:
+                kills = [int(line.split()[1]) for line in listed if line.startswith("oom_kill ")]
+                return {"memory_peak": int(counted.read()), "memory_kills": sum(kills)}
+        except (OSError, ValueError):
+            continue
+    return {}
+
+
+def _remove(folder: str) -> None:
+    for _ in range(50):
+        try:
+            os.rmdir(folder)
+            return
+        except FileNotFoundError:
+            return
+        except OSError:
+            time.sleep(0.001)
+
+
+def _finish(report: int, document: dict[str, Any]) -> None:
+    with suppress(OSError):  # nobody may be left to read it
+        os.write(report, json.dumps(document).encode())
+
+
+def _prctl(option: int, value: int) -> None:
+    _check(_LIBC.prctl(option, ctypes.c_ulong(value), 0, 0, 0), f"prctl {option}")
+
+
+def _check(result: int, what: str) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+    return result
+
+
+def _landlock(order: Order, blobs: list[int]) -> None:
+    raise NotImplementedError
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,428 @@
+"""Watch over one guard: give it its order, feed the inputs, drain what the job says, and end it on time.
+
+Everything here happens in the thread that called ``Engine.run``; the guard is a process of its own (``launcher.py``),
+so a server may run jobs from any of its threads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from muniment.adapters.sandbox.cgroups import JobGroups
+from muniment.adapters.sandbox.seats import Seat
+from muniment.errors import IntegrityError
+from muniment.execution.ports import ExitStatus, Input, Launch, Limits, Sink
+
+__all__ = ["Ended", "Order", "Stopped", "Supervision", "close_all", "rlimits"]
+
+_LAUNCHER: Final = Path(__file__).with_name("launcher.py")
+_CHUNK: Final = 1 << 20
+_TICK_S: Final = 0.05
+_LONGEST_METRIC: Final = 64 << 10
+_MOST_METRIC_BYTES: Final = 64 << 20
+_MOST_ENGINE_TEXT: Final = 64 << 10
+_LAST_WORDS_S: Final = 20.0
+
+Word = str | dict[str, int]
+"""A word of a command line; ``{"fd": n}`` and ``{"blob": i}`` become the number of that descriptor in the guard."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a guard is told to start."""
+
+    program: tuple[str, ...]
+    options: Sequence[Word]
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+    cwd: str
+    limits: Mapping[str, tuple[int, int]]
+    """Resource limits by name: soft and hard."""
+    seat: Seat
+    groups: JobGroups
+    options_in_memory: bool = False
+    """Pass the options through a memory file, so that no process list shows them."""
+    mounts: Sequence[tuple[str, str]] | None = None
+    blobs: Sequence[bytes] = ()
+    descriptors: Sequence[int] = ()
+    """Passed on to the job's engine, besides metrics."""
+    landlock: Mapping[str, Any] | None = None
+
+
+class Stopped(Exception):
+    """The job is to be killed, or is dead before its time."""
+
+    def __init__(self, status: ExitStatus, reason: str) -> None:
+        super().__init__(reason)
+        self.status, self.reason = status, reason
+
+
+@dataclass(slots=True)
+class Ended:
+    """What a guard reported when nothing of its job was left."""
+
+    status: int | None = None
+    """As from wait(2); None when nothing was started."""
+    cpu_s: float = 0.0
+    max_rss_kb: int = 0
+    memory_peak_kb: int | None = None
+    memory_kills: int = 0
+    error: str = ""
+
+
+@dataclass(slots=True)
+class _Traces:
+    """What the job said, within its bounds."""
+
+    kept: int = 0
+    truncated: bool = False
+    metric_bytes: int = 0
+    metrics_dropped: int = 0
+    part: bytearray = field(default_factory=bytearray)
+    skipping: bool = False
+
+
+class Supervision:
+    """One guard and the pipes to it; a context manager that leaves nothing running."""
+
+    def __init__(self, order: Order, launch: Launch, sink: Sink, cancel: threading.Event) -> None:
+        self._launch, self._sink, self._cancel, self._groups = launch, sink, cancel, order.groups
+        self._traces = _Traces()
+        self._report = bytearray()
+        self._engine_text = bytearray()
+        self._released = False
+        self._selector = selectors.DefaultSelector()
+        self._readers: dict[int, Callable[[bytes], None]] = {}
+        self._control = -1
+        self._process = self._start(order)
+
+    def __enter__(self) -> Supervision:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        try:
+            self._process.wait(_LAST_WORDS_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()  # the engine dies with its parent
+            self._process.wait()
+        finally:
+            self._selector.close()
+            close_all(list(self._readers))
+            self._readers.clear()
+
+    @property
+    def metrics_dropped(self) -> int:
+        """Metric lines that were too long or too many."""
+        return self._traces.metrics_dropped
+
+    @property
+    def log_truncated(self) -> bool:
+        """Whether the job wrote more than is kept."""
+        return self._traces.truncated
+
+    @property
+    def engine_text(self) -> str:
+        """What was written before the release: messages of the engine itself."""
+        return self._engine_text.decode("utf-8", "replace").strip()
+
+    def kill(self) -> None:
+        """Tell the guard to kill everything."""
+        if self._control >= 0:
+            os.close(self._control)
+            self._control = -1
+
+    def release(self) -> None:
+        """From now on what is written is the job's."""
+        self._released = True
+        self._sink.started()
+
+    def read_line(self, fd: int, deadline: float) -> bytes:
+        """The first line of a descriptor, which stays open: a writer must not meet a closed pipe later.
+
+        Raises:
+            Stopped: the engine ended, or the time is up, or somebody cancelled.
+        """
+        found = bytearray()
+        fd = os.dup(fd)
+        self._watch(fd, found.extend)
+        while b"\n" not in found and fd in self._readers:
+            self._check(deadline)
+            self._pump()
+        if b"\n" not in found:
+            raise self._refusal("the engine did not start the job")
+        self._unwatch(fd)
+        return bytes(found.partition(b"\n")[0])
+
+    def feed(self, fd: int, given: Input, deadline: float) -> None:
+        """Decrypt one input into its pipe, checking size and digest; closes the pipe.
+
+        Raises:
+            Stopped: it did not verify, or the engine ended, or the time is up, or somebody cancelled.
+        """
+        total, size = hashlib.sha256(), 0
+        os.set_blocking(fd, False)
+        try:
+            with given.open() as source:
+                while chunk := source.read(_CHUNK):
+                    total.update(chunk)
+                    size += len(chunk)
+                    if size > given.size:
+                        break
+                    self._write(fd, chunk, deadline)
+        except IntegrityError as broken:
+            raise Stopped(ExitStatus.REFUSED, f"input {given.path} does not verify: {broken}") from broken
+        finally:
+            os.close(fd)
+        if size != given.size:
+            raise Stopped(
+                ExitStatus.REFUSED,
+                f"input {given.path} does not verify: its size is not the declared {given.size} bytes",
+            )
+        if total.digest() != given.digest.raw:
+            raise Stopped(ExitStatus.REFUSED, f"input {given.path} does not verify: its digest is not the declared one")
+
+    def pause(self, deadline: float) -> None:
+        """One millisecond of waiting while the engine sets up.
+
+        Raises:
+            Stopped: the engine ended, or the time is up, or somebody cancelled.
+        """
+        self._check(deadline)
+        if self._report:
+            raise self._refusal("the engine did not start the job")
+        self._pump(0.001)
+
+    def follow(self, limits: Limits) -> None:
+        """Drain the job until its guard reports the end.
+
+        Raises:
+            Stopped: the job ran into a bound or was cancelled; it is being killed.
+        """
+        deadline = time.monotonic() + limits.wall_s
+        while not self._ended():
+            self._check(deadline, ExitStatus.TIMEOUT, f"ran longer than {limits.wall_s} s")
+            if self._groups.memory_kills():
+                raise Stopped(ExitStatus.OOM, f"needed more than {limits.memory_mb} MiB of memory")
+            self._pump(max(0.0, min(_TICK_S, deadline - time.monotonic())))
+
+    def finish(self) -> Ended:
+        """Wait until nothing of the job is left, drain what it still said, and take the guard's report."""
+        deadline = time.monotonic() + _LAST_WORDS_S
+        while self._readers and time.monotonic() < deadline:
+            self._pump()
+        for fd in list(self._readers):
+            self._unwatch(fd)
+        self.kill()
+        try:
+            document = json.loads(self._report or b"{}")
+        except ValueError:
+            document = {}
+        peak = document.get("memory_peak")
+        return Ended(
+            status=document.get("status"),
+            cpu_s=float(document.get("cpu_s", 0.0)),
+            max_rss_kb=int(document.get("max_rss_kb", 0)),
+            memory_peak_kb=None if peak is None else int(peak) >> 10,
+            memory_kills=int(document.get("memory_kills", 0)),
+            error=str(document.get("error", "" if document else "the guard of the job died")),
+        )
+
+    def _start(self, order: Order) -> subprocess.Popen[bytes]:
+        report_r, report_w = os.pipe()
+        log_r, log_w = os.pipe()
+        metrics_r, metrics_w = os.pipe()
+        control_r, self._control = os.pipe()
+        descriptors = [*order.descriptors, metrics_w]
+        hold = [] if order.seat.lock is None else [order.seat.lock]
+        document = {
+            "program": order.program,
+            "options": list(order.options),
+            "options_fd": order.options_in_memory,
+            "argv": order.argv,
+            "environment": dict(order.environment),
+            "cwd": order.cwd,
+            "rlimits": dict(order.limits),
+            "uid": order.seat.uid,
+            "cgroups": order.groups.folders,
+            "cgroup_version": order.groups.version,
+            "mounts": order.mounts,
+            "blobs": [len(one) for one in order.blobs],
+            "fds": descriptors,
+            "metrics": metrics_w,
+            "hold": hold,
+            "report": report_w,
+            "landlock": order.landlock,
+        }
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(_LAUNCHER)],
+                stdin=control_r,
+                stdout=log_w,
+                stderr=log_w,
+                pass_fds=[*descriptors, *hold, report_w],
+                env={},
+                cwd="/",
+                start_new_session=True,
+            )
+        except BaseException:
+            close_all([report_r, log_r, metrics_r, self._control])
+            raise
+        finally:
+            close_all([report_w, log_w, metrics_w, control_r, *order.descriptors])
+        self._watch(report_r, self._report.extend)
+        self._watch(log_r, self._take_log)
+        self._watch(metrics_r, self._take_metrics)
+        try:
+            encoded = json.dumps(document).encode()
+            for part in (len(encoded).to_bytes(8, "big"), encoded, *order.blobs):
+                view = memoryview(part)
+                while view:
+                    view = view[os.write(self._control, view[:_CHUNK]) :]
+        except BrokenPipeError:
+            pass  # the guard died; its silence is noticed by whoever reads from it
+        return process
+
+    def _watch(self, fd: int, take: Callable[[bytes], None]) -> None:
+        self._readers[fd] = take
+        self._selector.register(fd, selectors.EVENT_READ)
+
+    def _unwatch(self, fd: int) -> None:
+        self._selector.unregister(fd)
+        del self._readers[fd]
+        os.close(fd)
+
+    def _pump(self, timeout: float = _TICK_S) -> None:
+        for key, _ in self._selector.select(timeout):
+            fd = key.fd
+            if fd not in self._readers:
+                continue  # the pipe that is being fed
+            chunk = os.read(fd, _CHUNK >> 4)
+            if chunk:
+                self._readers[fd](chunk)
+            else:
+                self._unwatch(fd)
+
+    def _write(self, fd: int, chunk: bytes, deadline: float) -> None:
+        view = memoryview(chunk)
+        while view:
+            try:
+                view = view[os.write(fd, view) :]
+                continue
+            except BlockingIOError:
+                pass
+            except BrokenPipeError:
+                raise self._refusal("the engine stopped reading its inputs") from None
+            self._check(deadline)
+            self._selector.register(fd, selectors.EVENT_WRITE)
+            try:
+                self._pump()
+            finally:
+                self._selector.unregister(fd)
+
+    def _check(
+        self, deadline: float, status: ExitStatus = ExitStatus.REFUSED, reason: str = "setting up took too long"
+    ) -> None:
+        if self._cancel.is_set():
+            raise Stopped(ExitStatus.CANCELLED, "cancelled")
+        if time.monotonic() > deadline:
+            raise Stopped(status, reason)
+
+    def _refusal(self, reason: str) -> Stopped:
+        """Why nothing ran, in the engine's own words; give it a moment to say them."""
+        deadline = time.monotonic() + 1
+        while not self._ended() and time.monotonic() < deadline:
+            self._pump()
+        self._pump(0)
+        error = ""
+        if self._report:
+            try:
+                error = str(json.loads(self._report).get("error", ""))
+            except ValueError:
+                error = ""
+        said = " ".join(part for part in (self.engine_text[-400:], error) if part)
+        return Stopped(ExitStatus.REFUSED, f"{reason}: {said}" if said else reason)
+
+    def _ended(self) -> bool:
+        return bool(self._report) or self._process.poll() is not None
+
+    def _take_log(self, chunk: bytes) -> None:
+        if not self._released:
+            self._engine_text.extend(chunk[: _MOST_ENGINE_TEXT - len(self._engine_text)])
+            return
+        room = (self._launch.limits.log_kb << 10) - self._traces.kept
+        if len(chunk) > room:
+            self._traces.truncated = True
+            chunk = chunk[:room]
+        if chunk:
+            self._traces.kept += len(chunk)
+            self._sink.log(chunk)
+
+    def _take_metrics(self, chunk: bytes) -> None:
+        traces = self._traces
+        traces.metric_bytes += len(chunk)
+        if traces.metric_bytes > _MOST_METRIC_BYTES:
+            traces.metrics_dropped += chunk.count(b"\n")
+            return
+        *lines, rest = chunk.split(b"\n")
+        for line in lines:
+            whole = bytes(traces.part) + line
+            traces.part.clear()
+            if traces.skipping or len(whole) > _LONGEST_METRIC:
+                traces.metrics_dropped += 1
+                traces.skipping = False
+            elif whole.strip():
+                self._sink.metric(whole)
+        if len(traces.part) + len(rest) > _LONGEST_METRIC:
+            traces.part.clear()
+            traces.skipping = True
+        elif not traces.skipping:
+            traces.part.extend(rest)
+
+
+def rlimits(limits: Limits, *, largest_input: int, processes: int | None) -> dict[str, tuple[int, int]]:
+    """The resource limits of a job.
+
+    Args:
+        limits: as declared.
+        largest_input: bytes; the engine's own copy of an input must fit under the file-size limit.
+        processes: None leaves the count to control groups, where the user id is shared.
+    """
+    size = max(limits.output_mb << 20, largest_input + 4096)
+    found = {
+        "RLIMIT_CORE": (0, 0),
+        "RLIMIT_CPU": (limits.cpu_s, limits.cpu_s + 2),
+        "RLIMIT_FSIZE": (size, size),
+        "RLIMIT_NOFILE": (limits.open_files, limits.open_files),
+        "RLIMIT_MEMLOCK": (64 << 10, 64 << 10),
+        "RLIMIT_MSGQUEUE": (819200, 819200),
+    }
+    if processes is not None:
+        found["RLIMIT_NPROC"] = (processes, processes)
+    return found
+
+
+def close_all(descriptors: Sequence[int]) -> None:
+    """Close descriptors that may be closed already."""
+    for fd in descriptors:
+        try:
+            os.close(fd)
+        except OSError:
+            continue
+
+
+def signal_of(code: int) -> int | None:
+    """The signal in a shell-like exit code, or None."""
+    return code - 128 if 128 < code < 128 + signal.NSIG else None
