@@ -5,6 +5,7 @@
 BIN := .venv/bin
 READY := .venv/.ready
 DATA ?=
+ONLY ?=
 
 $(READY): pyproject.toml $(wildcard locks/*.txt) scripts/setup
 	scripts/setup
@@ -37,8 +38,8 @@ format: $(READY)  ## Put the sources into the one format
 docs: $(READY)  ## Write the generated reference pages
 	$(BIN)/python scripts/reference.py
 
-bench: $(READY)  ## Measure against the bars: one table
-	$(BIN)/python -m bench
+bench: $(READY)  ## Measure against the bars, one table; ONLY="seal startup" takes some
+	$(BIN)/python bench $(ONLY)
 
 locks: $(READY)  ## Resolve the dependencies again, with hashes
 	scripts/lock

@@ -125,7 +125,7 @@ def test_no_module_has_a_name_without_meaning() -> None:
 
 
 MACHINE = re.compile(rb"(?<![\w.])/(?:work|Users)/|(?<![\w.])/home/[a-z]\w*/|/opt/pypi|/root/\.")
-REGISTRY = re.compile(rb"pypi\.org|pythonhosted\.org|registry\.npmjs|artifactory|index-url|--find-links", re.IGNORECASE)
+REGISTRY = re.compile(rb"pypi\.org|pythonhosted\.org|registry\.npmjs|artifactory", re.IGNORECASE)
 
 
 @pytest.mark.parametrize(("what", "pattern"), [("a path of a machine", MACHINE), ("a package registry", REGISTRY)])
