@@ -1,0 +1,172 @@
+"""Train a model on a snapshot, bit for bit the same whenever it is repeated.
+
+Channels: ``train``, and optionally ``validation``. Results: the model's files in ``model/`` and ``report.json``. Metrics of every
+round go out live. Rows keep the order of the snapshot; seeds and threads are pinned and recorded.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import threadpoolctl
+
+from muniment.analytics.content import content_digest, type_name
+from muniment.analytics.performance import auc
+from muniment.errors import IntegrityError, Invalid
+from muniment.programs.algorithms import ALGORITHMS, TRAINING, training_parameters
+from muniment.programs.contract import Job, run
+from muniment.programs.features import Encoding, Target, fit_encoding
+from muniment.programs.models import Model, fit, library_versions, load, scores_digest
+from muniment.programs.snapshots import manifest_beside, read_snapshot
+
+PROBE_ROWS: Final = 1_000
+_GIVES_AWAY: Final = 0.95
+_IDENTIFIERS: Final = ("id", "uuid", "guid", "key", "index", "rowid", "row_id")
+
+
+def train(job: Job) -> None:
+    """Choose features, fit, save, open again and report."""
+    algorithm = TRAINING[0].read(job.given().get("algorithm", ""))
+    given = job.parameters(training_parameters(algorithm))
+    parameters = {parameter.name: given[parameter.name] for parameter in ALGORITHMS[algorithm]}
+    folder = job.channel("train")
+    table = read_snapshot(folder)
+    target = Target.of(table, given["target"] or (manifest_beside(folder) or {}).get("target"), given["positive"])
+    labels = target.labels(table)
+    names, decisions = choose_features(table, target.name, given["drop"], keep_identifiers=given["keep_identifiers"])
+    encoding = fit_encoding(table, names)
+    matrix = encoding.matrix(table)
+    validation = None
+    if job.has_channel("validation"):
+        other = read_snapshot(job.channel("validation"))
+        validation = (encoding.matrix(other), target.labels(other))
+
+    with threadpoolctl.threadpool_limits(given["threads"]):
+        scorer = fit(
+            algorithm, parameters, encoding, (matrix, labels), validation, seed=given["seed"], threads=given["threads"],
+            progress=lambda step, metrics: job.metric(step, **metrics),
+        )
+        model = Model(algorithm, parameters, encoding, target, given["threshold"], scorer)
+        document = model.save(job.model)
+        probe = table.slice(0, PROBE_ROWS)
+        scores = load(job.model).score(probe)
+        if scores_digest(scores) != scores_digest(model.score(probe)):
+            raise IntegrityError("MUNI-D536", "the saved model does not predict as the trained one", algorithm=algorithm)
+    job.metric(**{"train.rows": table.num_rows, "train.features": len(names)})
+    job.write(
+        "report.json",
+        {
+            "algorithm": algorithm,
+            "parameters": parameters,
+            "seed": given["seed"],
+            "threads": given["threads"],
+            "rows": table.num_rows,
+            "content_digest": content_digest(table),
+            "features": [feature.document() for feature in encoding.features],
+            "target": {"name": target.name, "positive": target.positive, "negative": target.negative},
+            "classes": {"positive": int(labels.sum()), "negative": int((~labels).sum())},
+            "importances": dict(zip(names, scorer.importances(), strict=True)),
+            "model": {key: document[key] for key in ("file", "file_digest", "canonical_digest")},
+            "probe": {"rows": len(scores), "of": "the first rows of the training data", "digest": scores_digest(scores)},
+            "decisions": decisions,
+            "findings": _findings(table, encoding, matrix, labels),
+            "environment": environment(algorithm),
+        },
+    )
+
+
+def choose_features(
+    table: pa.Table, target: str, drop: list[str], *, keep_identifiers: bool
+) -> tuple[list[str], list[dict[str, Any]]]:
+    """The columns to learn from, and the recorded decision for every column that is left out.
+
+    Raises:
+        Invalid: a column to drop does not exist, or no column is left.
+    """
+    unknown = [name for name in drop if name not in table.schema.names]
+    if unknown:
+        raise Invalid("MUNI-D172", f"there is no column {unknown[0][:80]!r}", column=unknown[0][:80], parameter="drop",
+                      columns=table.schema.names[:50], do="name columns of the data")
+    names, decisions = [], []
+    for name in table.schema.names:
+        if name == target:
+            continue
+        if name in drop:
+            decisions.append({"column": name, "decision": "dropped", "because": "asked for"})
+        elif not keep_identifiers and _is_identifier(table, name):
+            decisions.append({"column": name, "decision": "dropped", "because": "its values are unique, as an identifier's are"})
+        else:
+            names.append(name)
+    if not names:
+        raise Invalid("MUNI-D184", "no column is left to learn from", dropped=len(decisions), do="drop fewer columns")
+    return names, decisions
+
+
+def _is_identifier(table: pa.Table, name: str) -> bool:
+    """A column named like an identifier, or of texts, whose values are all different."""
+    lower = name.lower()
+    named = lower in _IDENTIFIERS or lower.endswith(("_id", "_uuid", "_key"))
+    kind = type_name(table.column(name).type)
+    if not (kind == "string" and table.num_rows > 100) and not (named and (kind == "string" or "int" in kind)):
+        return False
+    return len(table.column(name).unique()) == table.num_rows
+
+
+def _findings(table: pa.Table, encoding: Encoding, matrix: np.ndarray, labels: np.ndarray) -> list[dict[str, Any]]:
+    found = []
+    for number, feature in enumerate(encoding.features):
+        values = matrix[:, number]
+        known = ~np.isnan(values)
+        facts = {"column": feature.name}
+        if not known.any() or (values[known] == values[known][0]).all():
+            found.append({"code": "constant_feature", "message": "the feature has one value", "facts": facts})
+            continue
+        if feature.categories is None and "int" in feature.type and len(np.unique(values)) == len(values) > 100:
+            found.append({"code": "unique_integers", "message": "an integer column without repeats: an identifier?", "facts": facts})
+        area = auc(labels[known], values[known]) if feature.categories is None else None
+        if area is not None and max(area, 1 - area) > _GIVES_AWAY:
+            found.append(
+                {"code": "gives_target_away", "message": "one feature alone nearly decides the target: known only afterwards?",
+                 "facts": {**facts, "auc": area}}
+            )
+    return found
+
+
+def environment(algorithm: str) -> dict[str, Any]:
+    """What besides the inputs decides the bits: libraries, their builds, the processor."""
+    pools = [
+        {key: pool.get(key) for key in ("user_api", "internal_api", "version", "num_threads", "architecture")}
+        for pool in threadpoolctl.threadpool_info()
+    ]
+    pinned = ("PYTHONHASHSEED", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENBLAS_CORETYPE", "MKL_CBWR", "TZ", "LC_ALL")
+    return {
+        "python": platform.python_version(),
+        "libc": " ".join(platform.libc_ver()),
+        "kernel": platform.release(),
+        "machine": platform.machine(),
+        "processor": _processor(),
+        "libraries": library_versions(algorithm),
+        "thread_pools": pools,
+        "variables": {name: os.environ.get(name) for name in pinned},
+    }
+
+
+def _processor() -> dict[str, Any]:
+    facts: dict[str, Any] = {"model": None, "flags": []}
+    path = Path("/proc/cpuinfo")
+    for line in path.read_text().splitlines() if path.exists() else ():
+        key, _, value = line.partition(":")
+        if key.strip() == "model name" and facts["model"] is None:
+            facts["model"] = value.strip()
+        if key.strip() == "flags" and not facts["flags"]:
+            facts["flags"] = sorted(flag for flag in value.split() if flag.startswith(("sse", "avx", "fma", "bmi", "amx", "f16c")))
+    return facts
+
+
+if __name__ == "__main__":
+    run(train)
