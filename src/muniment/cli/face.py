@@ -59,6 +59,13 @@ class Face:
         else:
             picture(self.screen)
 
+    def started(self, run: Run) -> None:
+        """Answer that a run was accepted and goes on by itself."""
+        document = {"run": run.reference, "status": run.status}
+        self.answer(document, lambda screen: screen.done(f"{run.reference} {run.status}"))
+        if not self.json:
+            self.notes.line(f"  watch it  muni runs watch {run.reference}", style="dim")
+
     def wait(self, run: Run) -> Run:
         """Show a run until it has ended; then it is known to have ended well.
 

@@ -9,10 +9,12 @@ from typing import Any, BinaryIO, Final, TypeVar
 import msgspec
 
 from muniment.sdk.datasets import Data
+from muniment.sdk.lineage import Lineage, Proof
 from muniment.sdk.models import Models
 from muniment.sdk.progress import Watch
 from muniment.sdk.runs import Comparison, Jobs, Run, Runs
 from muniment.sdk.transport import Transport, Worker
+from muniment.wire import catalog as wc
 from muniment.wire import execution as wx
 
 __all__ = ["Client"]
@@ -107,6 +109,35 @@ class Client:
         """Two or more runs side by side."""
         request = wx.CompareRuns(project=self.project, runs=[str(getattr(run, "reference", run)) for run in runs])
         return Comparison(self.ask("execution:CompareRuns", request, wx.Comparison))
+
+    def lineage(
+        self, what: Any, *, direction: str = "upstream", depth: int | None = None, picture: bool = True
+    ) -> Lineage:
+        """Where something comes from, or with ``direction="downstream"`` what was made of it.
+
+        Args:
+            what: a value with a reference, or a reference: an entity or a run.
+            direction: ``upstream`` or ``downstream``.
+            depth: how many runs away to go at most; None goes to the end.
+            picture: whether to draw it too.
+        """
+        request = wc.GetLineage(
+            project=self.project,
+            reference=str(getattr(what, "reference", what)),
+            direction=direction,
+            depth=depth,
+            picture=picture,
+        )
+        return Lineage(self.ask("catalog:GetLineage", request, wc.LineageView))
+
+    def prove_unused(self, what: Any, model: Any) -> Proof:
+        """Was this used to make that model? The answer holds at the checkpoint it names."""
+        request = wc.ProveUnused(
+            project=self.project,
+            reference=str(getattr(what, "reference", what)),
+            model=str(getattr(model, "reference", model)),
+        )
+        return Proof(self.ask("catalog:ProveUnused", request, wc.AbsenceReply))
 
     def ask(self, action: str, request: msgspec.Struct, reply: type[T], body: BinaryIO | None = None) -> T:
         """Ask any verb of the platform; every other method comes down to this."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from muniment.errors import Invalid, NotFound
 from muniment.sdk.frames import to_frame
@@ -15,6 +15,7 @@ from muniment.wire import data as wd
 if TYPE_CHECKING:
     from muniment.sdk.client import Client
     from muniment.sdk.lineage import Lineage
+    from muniment.sdk.runs import Run
 
 __all__ = ["Data", "Dataset", "Datasets", "Parts"]
 
@@ -40,7 +41,7 @@ class Dataset:
     def split(
         self,
         *,
-        stratify: bool | str = True,
+        stratify: Literal[True] | str = True,
         group: str | None = None,
         seed: int = 0,
         watch: Watch | None = None,
@@ -49,7 +50,7 @@ class Dataset:
         """Split into disjoint parts that together are complete; 0.6 train, 0.2 test, 0.2 holdout when none is given.
 
         Args:
-            stratify: the column whose classes keep their shares; True takes the declared target, False none.
+            stratify: the column whose classes keep their shares; True takes the target, when one is declared.
             group: the column whose equal values stay in one part.
             seed: makes the split repeatable.
             watch: see ``Run.wait``.
@@ -64,7 +65,7 @@ class Dataset:
             seed=seed,
         )
         run = self._client.jobs.split(request).wait(watch).checked()
-        return Parts({role: self._client.data.get(reference) for role, reference in run.products.items()})
+        return Parts(parts_of(self._client, run))
 
     def profile(self, watch: Watch | None = None) -> dict[str, Any]:
         """Describe each column; gives the profile that was recorded."""
@@ -210,6 +211,12 @@ class Data:
         """One snapshot, ``data:credit@3`` or ``credit``."""
         request = wd.ShowDataset(project=self._client.project, dataset=reference)
         return Dataset(self._client, self._client.ask("data:ShowDataset", request, wd.DatasetDetail))
+
+
+def parts_of(client: Client, run: Run) -> dict[str, Dataset]:
+    """The data sets that a split made, by name of the part."""
+    made = run.products.items()
+    return {role: client.data.get(reference) for role, reference in made if reference.startswith("data:")}
 
 
 def readable(file: str | Path) -> Path:

@@ -18,6 +18,7 @@ from muniment.wire import execution as wx
 if TYPE_CHECKING:
     from muniment.sdk.client import Client
     from muniment.sdk.datasets import Dataset
+    from muniment.sdk.lineage import Lineage
     from muniment.sdk.models import Model
 
 __all__ = ["Comparison", "Jobs", "Run", "Runs"]
@@ -143,6 +144,10 @@ class Run:
     def dataset(self) -> Dataset:
         """The data set it made."""
         return self._client.data.get(self.product("data"))
+
+    def lineage(self) -> Lineage:
+        """What it used, and where that comes from."""
+        return self._client.lineage(self.reference)
 
     def __repr__(self) -> str:
         d = self.detail

@@ -1,0 +1,258 @@
+"""``muni data``: data sets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+import msgspec
+
+from muniment.cli.face import Face, Group, pairs, with_face
+from muniment.cli.screen import Screen
+from muniment.sdk.datasets import Dataset, parts_of, readable
+from muniment.sdk.shown import count, measure, size
+from muniment.wire import data as wire
+from muniment.wire.execution import JobLimits
+
+DETACH = click.option("--detach", is_flag=True, help="Return at once; the run goes on in the queue.")
+
+
+@click.group(cls=Group)
+def data() -> None:
+    """Data sets: immutable, encrypted, content-addressed snapshots.
+
+    A data set is named data:NAME@VERSION, a part of a split data:NAME/PART@VERSION; without a version the latest is
+    taken.
+    """
+
+
+@data.command(epilog="Example: muni data add credit UCI_Credit_Card.csv.gz --target default.payment.next.month")
+@click.argument("name")
+@click.argument("file", type=click.Path())
+@click.option("--target", metavar="COLUMN", help="The column that models shall predict.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["auto", "csv", "tsv", "jsonl", "parquet", "arrow"]),
+    default="auto",
+    show_default=True,
+    help="What the file is; gzip and zstd are recognised by content.",
+)
+@click.option("--delimiter", metavar="CHARACTER", help="What separates fields in a CSV; found out by default.")
+@click.option("--column", "columns", multiple=True, metavar="NAME=TYPE", callback=pairs, help="Type of a column.")
+@click.option(
+    "--classification",
+    default="confidential",
+    show_default=True,
+    metavar="CLASS",
+    help="How the data may be handled: public, internal, confidential or restricted.",
+)
+@click.option("--purpose", "purposes", multiple=True, metavar="TEXT", help="A use the data may have; repeatable.")
+@click.option("--memory-mb", type=click.IntRange(min=1), help="Memory limit of the ingest job, MiB.")
+@click.option("--wall-s", type=click.IntRange(min=1), help="Time limit of the ingest job, seconds.")
+@DETACH
+@with_face
+def add(
+    face: Face,
+    name: str,
+    file: str,
+    target: str | None,
+    form: str,
+    delimiter: str | None,
+    columns: dict[str, str],
+    classification: str,
+    purposes: tuple[str, ...],
+    memory_mb: int | None,
+    wall_s: int | None,
+    detach: bool,
+) -> None:
+    """Ingest FILE (CSV or Parquet) as the next version of data set NAME.
+
+    The file is parsed strictly, once, inside the sandbox; what does not fit is refused with its line or column.
+    """
+    path = readable(file)
+    request = wire.AddDataset(
+        project=face.client.project,
+        name=name,
+        filename=path.name,
+        target=target,
+        format=form,
+        delimiter=delimiter,
+        columns=columns,
+        classification=classification,
+        purposes=list(purposes),
+        limits=JobLimits(memory_mb=memory_mb, wall_s=wall_s),
+    )
+    with path.open("rb") as body:
+        run = face.client.jobs.add(request, body)
+    if detach:
+        face.started(run)
+        return
+    made = face.wait(run).dataset
+    face.answer({**msgspec.to_builtins(made.detail), "run": run.reference}, lambda screen: picture(screen, made))
+
+
+@data.command("list")
+@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="So many at most.")
+@with_face
+def list_(face: Face, limit: int) -> None:
+    """List the data sets of the project, newest first."""
+    found = face.client.data.list(limit)
+    face.answer(
+        wire.Datasets(datasets=list(found)),
+        lambda screen: screen.table(
+            ["data set", "target", "added", "rows", "columns", "size"],
+            [[d.dataset, d.target, d.created_at[:16], count(d.rows), count(d.columns), size(d.bytes)] for d in found],
+            right=3,
+            empty="no data set yet; add one: muni data add NAME FILE",
+        ),
+    )
+
+
+@data.command()
+@click.argument("dataset")
+@with_face
+def show(face: Face, dataset: str) -> None:
+    """Show one snapshot: its schema, findings, proofs and grade."""
+    found = face.client.data.get(dataset)
+    face.answer(found.detail, lambda screen: picture(screen, found))
+
+
+@data.command(epilog="Example: muni data split credit --part train=0.6 --part test=0.2 --part holdout=0.2 --seed 7")
+@click.argument("dataset")
+@click.option(
+    "--part", "parts", multiple=True, metavar="NAME=SHARE", callback=pairs, help="A part and its share of the rows."
+)
+@click.option("--stratify", metavar="COLUMN", help="Keep the shares of this column's classes; else the target's.")
+@click.option("--group", metavar="COLUMN", help="Keep rows with equal values of this column in one part.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Makes the split repeatable.")
+@DETACH
+@with_face
+def split(
+    face: Face,
+    dataset: str,
+    parts: dict[str, str],
+    stratify: str | None,
+    group: str | None,
+    seed: int,
+    detach: bool,
+) -> None:
+    """Split a snapshot into parts, with a proof that they are disjoint and together complete.
+
+    Without --part: train 0.6, test 0.2, holdout 0.2.
+    """
+    request = wire.SplitDataset(
+        project=face.client.project,
+        dataset=dataset,
+        parts=_shares(parts) or {"train": 0.6, "test": 0.2, "holdout": 0.2},
+        stratify=stratify,
+        group=group,
+        seed=seed,
+    )
+    run = face.client.jobs.split(request)
+    if detach:
+        face.started(run)
+        return
+    face.wait(run)
+    made = parts_of(face.client, run)
+    proof = next((part.detail.proof for part in made.values()), None)
+    document = {"run": run.reference, "parts": {name: part.detail for name, part in made.items()}, "proof": proof}
+
+    def draw(screen: Screen) -> None:
+        rows = [
+            [name, part.reference, part.digest, part.detail.grade, count(part.detail.rows)]
+            for name, part in made.items()
+        ]
+        screen.table(["part", "data set", "digest", "grade", "rows"], rows, right=1)
+        if proof:
+            screen.facts("proof", proof)
+
+    face.answer(document, draw)
+
+
+@data.command()
+@click.argument("dataset")
+@DETACH
+@with_face
+def profile(face: Face, dataset: str, detach: bool) -> None:
+    """Describe each column of a snapshot, hermetically."""
+    run = face.client.jobs.profile(dataset)
+    if detach:
+        face.started(run)
+        return
+    face.wait(run)
+    found = face.client.data.get(dataset)
+    face.answer(
+        {"run": run.reference, "dataset": found.reference, "profile": found.detail.profile},
+        lambda screen: profile_picture(screen, found.detail.profile or {}),
+    )
+
+
+def picture(screen: Screen, found: Dataset) -> None:
+    """A snapshot for people."""
+    d = found.detail
+    screen.facts(
+        d.dataset,
+        {
+            "rows": count(d.rows),
+            "columns": count(len(d.columns)),
+            "size": size(d.bytes),
+            "target": d.target,
+            "digest": d.digest,
+            "content": d.content_digest,
+            "added": f"{d.created_at[:19]} by {d.created_by}",
+            "run": d.run,
+            "grade": d.grade,
+            **{
+                name: value
+                for name, value in d.facts.items()
+                if name in ("classification", "purposes", "part", "format")
+            },
+        },
+    )
+    screen.line()
+    screen.table(["column", "type", "nullable"], [[c.name, c.type, c.nullable] for c in d.columns])
+    if d.findings:
+        screen.line()
+        screen.line("findings", style="bold")
+        for finding in d.findings:
+            screen.facts("", finding)
+    if d.proof:
+        screen.line()
+        screen.facts("proof of the split", d.proof)
+    if d.profile:
+        screen.line()
+        profile_picture(screen, d.profile)
+
+
+def profile_picture(screen: Screen, profile: dict[str, Any]) -> None:
+    """A profile for people: one line per column, whatever measures it has."""
+    columns = profile.get("columns")
+    if not isinstance(columns, list) or not columns:
+        screen.facts("profile", profile)
+        return
+    wanted = [name for name in _MEASURES if any(name in column for column in columns)]
+    rows = [
+        [column.get("name"), column.get("type"), *(_measured(column.get(name)) for name in wanted)]
+        for column in columns
+    ]
+    screen.table(["column", "type", *wanted], rows, right=len(wanted))
+
+
+_MEASURES = ("rows", "nulls", "distinct", "min", "mean", "std", "median", "max")
+
+
+def _measured(value: Any) -> str:
+    if isinstance(value, float):
+        return measure(value)
+    return "" if value is None else str(value)
+
+
+def _shares(parts: dict[str, str]) -> dict[str, float]:
+    try:
+        return {name: float(share) for name, share in parts.items()}
+    except ValueError as wrong:
+        raise click.BadParameter(f"a share is a number: {wrong}", param_hint="--part") from None
+
+
+__all__ = ["DETACH", "data", "picture", "profile_picture"]

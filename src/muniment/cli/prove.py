@@ -1,0 +1,72 @@
+"""``muni prove-unused`` and ``muni reproduce``: answers that somebody else can check."""
+
+from __future__ import annotations
+
+import click
+import msgspec
+
+from muniment.cli.data import DETACH
+from muniment.cli.face import Command, Face, with_face
+from muniment.cli.screen import Screen
+from muniment.sdk.lineage import steps
+
+
+@click.command(
+    "prove-unused", cls=Command, epilog="Example: muni prove-unused credit/holdout --in creditcarddefault-xgboost"
+)
+@click.argument("reference")
+@click.option("--in", "model", required=True, metavar="MODEL", help="The model that may have used it.")
+@with_face
+def prove_unused(face: Face, reference: str, model: str) -> None:
+    """Answer whether REFERENCE was used, directly or not, to make a model; with scope, checkpoint and grade.
+
+    Exit code 0 means that the question was answered, either way: see "unused".
+    """
+    proof = face.client.prove_unused(reference, model)
+    reply = proof.reply
+
+    def draw(screen: Screen) -> None:
+        if proof.unused:
+            screen.done(f"{reply.reference} was not used to make {reply.model}")
+        else:
+            verb = "may have given rows to" if reply.verdict == "unused-object" else "was used to make"
+            screen.line(f"{screen.mark('✗', 'x')} {reply.reference} {verb} {reply.model}", style="bold red")
+        screen.facts(
+            "",
+            {
+                "unused": proof.unused,
+                "verdict": reply.verdict,
+                "grade": reply.grade,
+                "searched": f"{reply.entities} entities, {reply.activities} runs",
+                "scope": reply.scope,
+                "disjoint": [f"{d.part} and {d.other} by {d.run} ({d.grade})" for d in reply.disjointness],
+                "weakest link": reply.weakest,
+                "checkpoint": f"{reply.checkpoint.size} entries, root {reply.checkpoint.root}",
+            },
+        )
+        if reply.path:
+            screen.line()
+            screen.line("the way", style="bold")
+            for step in steps(proof):
+                screen.line("  " + step)
+
+    face.answer(reply, draw)
+
+
+@click.command(cls=Command, epilog="Example: muni reproduce creditcarddefault-xgboost --profile validator")
+@click.argument("model")
+@DETACH
+@with_face
+def reproduce(face: Face, model: str, detach: bool) -> None:
+    """Make MODEL again from its record alone, and compare what comes out, bit for bit.
+
+    Exit code 0 means that the job ran to its end; the verdict says how alike the models are.
+    """
+    run = face.client.jobs.reproduce(model)
+    if detach:
+        face.started(run)
+        return
+    face.wait(run)
+    verdict = run.detail.verdict or {"verdict": "unknown"}
+    document = {**msgspec.to_builtins(verdict), "run": run.reference, "grade": run.detail.grade}
+    face.answer(document, lambda screen: screen.facts(f"{model}: {verdict.get('verdict')}", document))

@@ -1,0 +1,169 @@
+"""``muni runs``: jobs, waiting, running and ended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from muniment.cli.face import Face, Group, with_face
+from muniment.cli.screen import Screen
+from muniment.sdk.runs import Run
+from muniment.sdk.shown import brief, elapsed, measure, size
+from muniment.wire import execution as wire
+
+_SHOWN = 3
+"""So many metrics fit on a line of the list."""
+
+
+@click.group(cls=Group)
+def runs() -> None:
+    """Runs: every job that was asked for, with what it used, made, measured and printed."""
+
+
+@runs.command("list")
+@click.option("--experiment", metavar="NAME", help="Only of this experiment.")
+@click.option("--kind", metavar="KIND", help="Only ingest, split, profile, train, run, evaluate or reproduce.")
+@click.option("--status", metavar="STATUS", help="Only with this status, such as running or failed.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=30, show_default=True, help="So many at most.")
+@with_face
+def list_(face: Face, experiment: str | None, kind: str | None, status: str | None, limit: int) -> None:
+    """List runs, newest first."""
+    found = face.client.runs(experiment, kind=kind, status=status, limit=limit)
+
+    def draw(screen: Screen) -> None:
+        rows = [
+            [
+                r.run,
+                r.status,
+                r.kind,
+                r.label,
+                r.experiment,
+                elapsed(r.started_at, r.ended_at),
+                ", ".join(r.products[:2])
+                or "  ".join(f"{name} {measure(value)}" for name, value in list(r.metrics.items())[:_SHOWN])
+                or (r.error or {}).get("message", ""),
+            ]
+            for r in found
+        ]
+        screen.table(["run", "status", "kind", "what", "experiment", "took", "result"], rows, empty="no run yet")
+
+    face.answer(wire.Runs(runs=list(found)), draw)
+
+
+@runs.command()
+@click.argument("run")
+@with_face
+def show(face: Face, run: str) -> None:
+    """Show everything recorded about a run: inputs, products, metrics, what was enforced."""
+    run_answer(face, face.client.run(run))
+
+
+@runs.command()
+@click.argument("run")
+@click.option("--follow", "-f", is_flag=True, help="Go on until the run has ended.")
+@with_face
+def logs(face: Face, run: str, follow: bool) -> None:
+    """Print what a run printed, with control characters made visible."""
+    found = face.client.run(run)
+    if face.json:
+        text = "".join(found.log_parts(follow=follow))
+        face.answer({"run": found.reference, "text": text}, lambda screen: None)
+        return
+    for piece in found.log_parts(follow=follow):
+        face.screen.raw(piece)
+
+
+@runs.command()
+@click.argument("run")
+@with_face
+def watch(face: Face, run: str) -> None:
+    """Wait for a run again, as if one had never looked away."""
+    run_answer(face, face.wait(face.client.run(run)))
+
+
+@runs.command()
+@click.argument("run")
+@with_face
+def cancel(face: Face, run: str) -> None:
+    """Ask for a waiting or running job to be stopped."""
+    found = face.client.run(run)
+    status = found.cancel()
+    document = {"run": found.reference, "status": status}
+    face.answer(document, lambda screen: screen.done(f"{found.reference} {status}"))
+
+
+@runs.command()
+@click.argument("run", nargs=-1, required=True)
+@click.option("--all", "everything", is_flag=True, help="Show rows that do not differ too.")
+@with_face
+def compare(face: Face, run: tuple[str, ...], everything: bool) -> None:
+    """Put two or more runs side by side: what differs, and what was measured."""
+    if len(run) < 2:
+        raise click.UsageError("name at least two runs to compare")
+    found = face.client.compare(*run).reply
+
+    def draw(screen: Screen) -> None:
+        rows = [
+            [row.section, row.name, *(_value(row, value) for value in row.values)]
+            for row in found.rows
+            if everything or row.differs or row.section == "metric"
+        ]
+        screen.table(["", "", *found.runs], rows, empty="the runs do not differ")
+
+    face.answer(found, draw)
+
+
+def run_answer(face: Face, run: Run) -> None:
+    """Answer with a run in full."""
+    face.answer(run.detail, lambda screen: picture(screen, run.detail))
+
+
+def picture(screen: Screen, d: wire.RunDetail) -> None:
+    """A run for people."""
+    screen.facts(
+        d.run,
+        {
+            "status": d.status,
+            "what": f"{d.kind} {d.label}",
+            "experiment": d.experiment,
+            "asked for": f"{d.created_at[:19]} by {d.requested_by}",
+            "took": elapsed(d.started_at, d.ended_at),
+            "attempt": d.attempt if d.attempt > 1 else None,
+            "plan": d.plan,
+            "exit code": d.exit_code,
+            "verdict": d.verdict and d.verdict.get("verdict"),
+            "grade": d.grade,
+        },
+    )
+    for title, facts in (("inputs", d.inputs), ("parameters", d.params), ("verdict", d.verdict or {})):
+        _section(screen, title, facts)
+    _section(screen, "metrics", {name: measure(value) for name, value in d.metrics.items()})
+    if d.products:
+        screen.line()
+        screen.table(["generated", "as", "digest"], [[p.reference, p.role, p.digest] for p in d.products])
+    if d.refused:
+        screen.line()
+        screen.table(["refused output", "because"], [[r.get("path"), r.get("reason")] for r in d.refused])
+    _section(screen, "enforced", {name: _plain(value) for name, value in (d.enforcement or {}).items()})
+    _section(screen, "used", {name: _plain(value) for name, value in (d.usage or {}).items()})
+    if d.error:
+        _section(screen, "error", {**d.error, **dict(d.error.get("facts") or {}), "facts": None})
+    if d.log_bytes:
+        screen.line()
+        screen.line(f"printed {size(d.log_bytes)}: muni runs logs {d.run}", style="dim")
+
+
+def _section(screen: Screen, title: str, facts: dict[str, Any]) -> None:
+    if facts:
+        screen.line()
+        screen.facts(title, facts)
+
+
+def _plain(value: Any) -> Any:
+    """A yes or no, a measure, or what it is."""
+    return f"{value:,.6g}" if isinstance(value, float) else value
+
+
+def _value(row: wire.ComparisonRow, value: Any) -> str:
+    return measure(value) if row.section == "metric" and isinstance(value, (int, float)) else brief(value)

@@ -1,0 +1,77 @@
+"""``muni train``: built-in algorithms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from muniment.cli.data import DETACH
+from muniment.cli.face import Command, Face, values, with_face
+from muniment.cli.runs import run_answer
+from muniment.wire.execution import JobLimits, TrainModel
+
+LIMITS = (
+    click.option("--memory-mb", type=click.IntRange(min=1), help="Memory limit, MiB."),
+    click.option("--wall-s", type=click.IntRange(min=1), help="Time limit, seconds."),
+)
+
+
+@click.command(cls=Command, epilog="Example: muni train --experiment Credit --data credit/train --algorithm xgboost")
+@click.option("--experiment", required=True, metavar="NAME", help="What the run belongs to.")
+@click.option("--data", "data", required=True, metavar="REF", help="The training snapshot.")
+@click.option("--algorithm", required=True, metavar="NAME", help="logistic_regression, xgboost or lightgbm.")
+@click.option(
+    "--param",
+    "params",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=values,
+    help="A parameter of the algorithm; JSON if it parses, else text; repeatable.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Makes the run repeatable.")
+@click.option("--target", metavar="COLUMN", help="Column to predict; else the one the snapshot declares.")
+@click.option("--drop", multiple=True, metavar="COLUMN", help="Leave a column out; repeatable.")
+@click.option("--name", metavar="NAME", help="Name of the model; else made of experiment and algorithm.")
+@click.option("--env", default="tabular", show_default=True, metavar="REF", help="Job environment.")
+@LIMITS[0]
+@LIMITS[1]
+@DETACH
+@with_face
+def train(
+    face: Face,
+    experiment: str,
+    data: str,
+    algorithm: str,
+    params: dict[str, Any],
+    seed: int,
+    target: str | None,
+    drop: tuple[str, ...],
+    name: str | None,
+    env: str,
+    memory_mb: int | None,
+    wall_s: int | None,
+    detach: bool,
+) -> None:
+    """Train a built-in algorithm on one snapshot, hermetically.
+
+    The job sees that snapshot and nothing else; what it used and made is recorded by the platform, not by the job.
+    """
+    request = TrainModel(
+        project=face.client.project,
+        experiment=experiment,
+        data=data,
+        algorithm=algorithm,
+        params=params,
+        seed=seed,
+        target=target,
+        drop=list(drop),
+        name=name,
+        env=env,
+        limits=JobLimits(memory_mb=memory_mb, wall_s=wall_s),
+    )
+    run = face.client.jobs.train(request)
+    if detach:
+        face.started(run)
+    else:
+        run_answer(face, face.wait(run))
