@@ -92,9 +92,9 @@ def _hidden_imports() -> Iterator[tuple[Path, ast.AST, str]]:
 def test_no_import_hides_inside_a_function() -> None:
     """A cycle is not dodged by an import inside a function.
 
-    Only the faces may import our own modules late, to start quickly: the command line, and ``muniment`` itself.
+    Only the faces may import our own modules late, to start quickly: the command line, ``connect`` and ``muniment`` itself.
     """
-    late = {PACKAGE / "__init__.py"}
+    late = {PACKAGE / "__init__.py", PACKAGE / "connecting.py"}
     offenders = [
         f"{where(path, node)} {name}"
         for path, node, name in _hidden_imports()
