@@ -7,8 +7,9 @@ from pathlib import Path
 
 from muniment.adapters.blob.files import FileBlobs
 from muniment.adapters.kms.local import LocalKeys
+from muniment.adapters.sql.store import SqlStore
 from muniment.kernel.digest import Digest
-from muniment.kernel.ports import Faults, NoFaults, Store, SystemEntropy
+from muniment.kernel.ports import Faults, NoFaults, SystemEntropy
 from muniment.testing.fakes import FakeClock
 from muniment.vault.model import Sealed
 from muniment.vault.service import Vault
@@ -19,7 +20,7 @@ class VaultRoom:
     """A vault and everything it stands on."""
 
     vault: Vault
-    store: Store
+    store: SqlStore
     home: Path
     keys: LocalKeys
     blobs: FileBlobs
@@ -46,7 +47,7 @@ class VaultRoom:
         return sorted(path for path in (self.home / "objects").glob("??/*") if path.is_file())
 
 
-def vault_room(folder: Path, store: Store, faults: Faults | None = None) -> VaultRoom:
+def vault_room(folder: Path, store: SqlStore, faults: Faults | None = None) -> VaultRoom:
     """Open the vault in the folder; its key file and home are made when first asked for."""
     home, key_file = folder / "home", folder / "keys"
     home.mkdir(exist_ok=True)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from argon2.exceptions import HashingError
 from argon2.low_level import Type, hash_secret_raw
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -186,7 +187,7 @@ class LocalKeys:
             if protection["kind"] == "file":
                 return {name: _bytes(secret) for name, secret in document["keys"].items()}, protection
             sealed, root = _bytes(document["sealed"]), self._derived(protection)
-        except (ValueError, KeyError, TypeError, AttributeError) as broken:
+        except (ValueError, KeyError, TypeError, AttributeError, HashingError) as broken:
             raise IntegrityError(
                 "MUNI-V506", "this is not a key file, or it was damaged", path=str(self._path), do="restore it"
             ) from broken

@@ -131,7 +131,8 @@ class SqlSealedObjects:
             nonce=sealed.nonce,
             created_at=format_time(sealed.created_at),
         )
-        return bool(self._connection.execute(statement.on_conflict_do_nothing()).rowcount)
+        kept = self._connection.execute(statement.on_conflict_do_nothing().returning(_OBJECTS.c.digest))
+        return kept.first() is not None
 
     def find(self, project: str, digest: Digest) -> Sealed | None:
         """The record of this content."""
