@@ -18,7 +18,16 @@ from muniment.errors import Invalid, NotFound
 from muniment.kernel.identifiers import check_name
 from muniment.sdk.client import Client
 
-__all__ = ["Profile", "connect", "forget_profile", "home_folder", "profile_names", "read_profile", "write_profile"]
+__all__ = [
+    "Profile",
+    "connect",
+    "forget_profile",
+    "home_folder",
+    "nobody",
+    "profile_names",
+    "read_profile",
+    "write_profile",
+]
 
 FAVOURITE: Final = "scientist"
 """The profile that is taken when none is named and there are several."""
@@ -65,7 +74,7 @@ def connect(
     chosen = project or os.environ.get("MUNI_PROJECT") or who.project
     if url is None:
         url = (os.environ.get("MUNI_URL") if given is None else None) or who.url
-    return _remote(url, who, chosen) if url else _local(folder, who, chosen)
+    return _remote(url, who.token, chosen) if url else _local(folder, who.token, chosen)
 
 
 def home_folder(home: str | Path | None = None) -> Path:
@@ -140,15 +149,21 @@ def forget_profile(home: Path, name: str) -> None:
     (home / "profiles" / f"{name}.json").unlink()
 
 
-def _remote(url: str, who: Profile, project: str) -> Client:
+def nobody(home: str | Path | None = None, url: str | None = None) -> Client:
+    """A client without a token, good for signing in and nothing else."""
+    where = url or os.environ.get("MUNI_URL")
+    return _remote(where, None, DEFAULT_PROJECT) if where else _local(home_folder(home), None, DEFAULT_PROJECT)
+
+
+def _remote(url: str, token: str | None, project: str) -> Client:
     from muniment.sdk.http import HttpTransport  # noqa: PLC0415  httpx is slow to import and seldom needed
 
-    transport = HttpTransport(url, who.token)
+    transport = HttpTransport(url, token)
     return Client(transport, project=project, close=transport.close)
 
 
-def _local(home: Path, who: Profile, project: str) -> Client:
+def _local(home: Path, token: str | None, project: str) -> Client:
     from muniment.bootstrap import open_platform  # noqa: PLC0415  the whole platform; a URL needs none of it
 
     platform = open_platform(home)
-    return Client(platform.transport(who.token), project=project, worker=platform.work_until, close=platform.close)
+    return Client(platform.transport(token), project=project, worker=platform.work_until, close=platform.close)

@@ -100,7 +100,7 @@ def save(chunks: Iterable[bytes], target: Path) -> int:
     """
     if target.exists():
         raise Conflict(
-            "MUNI-A301", f"{str(target)!r} exists already", file=str(target), do="choose another name with -o"
+            "MUNI-A311", f"{str(target)!r} exists already", file=str(target), do="choose another name with -o"
         )
     part = target.with_name(target.name + ".part")
     written = 0

@@ -23,25 +23,29 @@ _CHUNK: Final = 1 << 20
 class HttpTransport:
     """Asks verbs of a server, with a bearer token."""
 
-    def __init__(self, url: str, token: str, *, client: httpx.Client | None = None, timeout_s: float = 60.0) -> None:
-        """Reach the server at ``url``; ``client`` replaces the connection in tests.
+    def __init__(
+        self, url: str, token: str | None, *, client: httpx.Client | None = None, timeout_s: float = 60.0
+    ) -> None:
+        """Reach the server at ``url``, without a token as nobody; ``client`` replaces the connection in tests.
 
         Raises:
             Invalid: the URL is not http or https, or would send the token unencrypted to another machine.
         """
         parsed = httpx.URL(url)
         if parsed.scheme not in ("http", "https") or not parsed.host:
-            raise errors.Invalid("MUNI-A101", f"{url!r} is not a URL of a server", given=url, expected="https://…")
+            raise errors.Invalid("MUNI-A111", f"{url!r} is not a URL of a server", given=url, expected="https://…")
         if parsed.scheme == "http" and parsed.host not in ("localhost", "127.0.0.1", "::1", "testserver"):
             raise errors.Invalid(
-                "MUNI-A102",
+                "MUNI-A112",
                 f"a token is not sent to {parsed.host} in clear",
                 url=url,
                 do="use https, or a tunnel to the loopback address",
             )
         self._url = url
         self._client = client or httpx.Client(base_url=url.rstrip("/"), timeout=timeout_s)
-        self._headers = {"Authorization": f"Bearer {token}", "User-Agent": f"muniment/{__version__}"}
+        self._headers = {"User-Agent": f"muniment/{__version__}"}
+        if token is not None:
+            self._headers["Authorization"] = f"Bearer {token}"
 
     def invoke(self, action: str, request: msgspec.Struct, reply: type[T], body: BinaryIO | None = None) -> T:
         """Ask a verb and read its answer.

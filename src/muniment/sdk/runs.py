@@ -132,7 +132,7 @@ class Run:
             if product.reference.partition(":")[0] == kind:
                 return product.reference
         raise NotFound(
-            "MUNI-A201", f"{self.reference} generated no {kind}", run=self.reference, status=self.status, kind=kind
+            "MUNI-A211", f"{self.reference} generated no {kind}", run=self.reference, status=self.status, kind=kind
         )
 
     @property

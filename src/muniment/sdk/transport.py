@@ -26,5 +26,8 @@ class Transport(Protocol):
         """Ask a verb whose answer is bytes; an error is raised before the first chunk."""
 
 
-Worker = Callable[[str, Callable[[], None]], None]
-"""Works the queue in this process until the named run has ended, unless a server does; calls back often meanwhile."""
+class Worker(Protocol):
+    """Works the queue in this process, where no server does."""
+
+    def __call__(self, run: str, tick: Callable[[], None]) -> None:
+        """Return when this run has ended; calls ``tick`` often meanwhile, in the calling thread."""
