@@ -4,14 +4,14 @@ Two files that hold the same columns, types, values and row order have the same 
 dictionaries, the compression, the library or its version. Layout ``muniment.content/1``, for every column:
 
 1. the values of all rows, one after the other, little-endian, with the slot of a null set to zero. Floats keep -0.0 and
-   have one NaN pattern; booleans are one byte; a text is its UTF-8 bytes, and the lengths in bytes form a stream of their
-   own (uint32);
+   have one NaN pattern; booleans are one byte; a text is its UTF-8 bytes, and the lengths in bytes form a stream of
+   their own (uint32);
 2. the positions of the nulls (int64, counted from 0);
-3. the column's digest: SHA-256 of the canonical JSON ``{name, type, rows, nulls, values, lengths, null_positions}``, where
-   the last three are the SHA-256 of the streams.
+3. the column's digest: SHA-256 of the canonical JSON ``{name, type, rows, nulls, values, lengths, null_positions}``,
+   where the last three are the SHA-256 of the streams.
 
-The digest of the table is that of the canonical JSON ``{format, rows, columns: [digest, ...]}``. Whether a column *may* hold
-nulls is a promise about other tables, not content, and takes no part.
+The digest of the table is that of the canonical JSON ``{format, rows, columns: [digest, ...]}``. Whether a column
+*may* hold nulls is a promise about other tables, not content, and takes no part.
 """
 
 from __future__ import annotations
@@ -199,4 +199,8 @@ def _plain_bytes(array: pa.Array, kind: str) -> Any:
         broken = np.isnan(values)
         if broken.any():
             values = np.where(broken, np.array(np.nan, values.dtype), values)
-    return np.ascontiguousarray(values.astype(values.dtype.newbyteorder("<"), copy=False)).data.cast("B") if len(values) else b""
+    return (
+        np.ascontiguousarray(values.astype(values.dtype.newbyteorder("<"), copy=False)).data.cast("B")
+        if len(values)
+        else b""
+    )

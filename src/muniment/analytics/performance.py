@@ -1,7 +1,8 @@
-"""How well scores separate two classes and how true they are as probabilities: exact, and silent where a measure is undefined.
+"""How well scores separate two classes, and how true they are as probabilities; exact, and silent where undefined.
 
-Throughout: ``labels`` are booleans (True: the positive class), ``scores`` are finite float64 in [0, 1], both of length n. A measure
-that has no value, such as AUC with one class, is None with the reason beside it; it is never 0 or 0.5.
+Throughout: ``labels`` are booleans (True: the positive class), ``scores`` are finite float64 in [0, 1], both of
+length n. A measure that has no value, such as AUC with one class, is None with the reason beside it; it is never 0 or
+0.5.
 """
 
 from __future__ import annotations
@@ -87,8 +88,10 @@ def auc(labels: np.ndarray, scores: np.ndarray) -> float | None:
     here = np.diff(steps.negatives, prepend=0)
     above = np.concatenate([[0], steps.positives[:-1]])
     tied = np.diff(steps.positives, prepend=0)
-    pairs = 2 * (here.astype(object) * above).sum() + (here.astype(object) * tied).sum() if _huge(positives, negatives) else int(
-        (here * (2 * above + tied)).sum()
+    pairs = (
+        2 * (here.astype(object) * above).sum() + (here.astype(object) * tied).sum()
+        if _huge(positives, negatives)
+        else int((here * (2 * above + tied)).sum())
     )
     return int(pairs) / (2 * positives * negatives)
 
@@ -100,15 +103,28 @@ def _huge(positives: int, negatives: int) -> bool:
 def measure(labels: np.ndarray, scores: np.ndarray, threshold: float) -> Measures:
     """All scalar measures of a binary classifier.
 
-    auc, gini (2 auc - 1), ks (largest distance of the score distributions), brier (mean squared error), log_loss (scores clipped
-    to [1e-15, 1 - 1e-15]), accuracy, precision, recall, specificity, f1, balanced_accuracy at the threshold, base_rate and
-    mean_score.
+    auc, gini (2 auc - 1), ks (largest distance of the score distributions), brier (mean squared error), log_loss
+    (scores clipped to [1e-15, 1 - 1e-15]), accuracy, precision, recall, specificity, f1, balanced_accuracy at the
+    threshold, base_rate and mean_score.
     """
     values: dict[str, float | None] = {}
     undefined: dict[str, str] = {}
     if not len(labels):
-        names = ("auc", "gini", "ks", "brier", "log_loss", "accuracy", "precision", "recall", "specificity", "f1",
-                 "balanced_accuracy", "base_rate", "mean_score")
+        names = (
+            "auc",
+            "gini",
+            "ks",
+            "brier",
+            "log_loss",
+            "accuracy",
+            "precision",
+            "recall",
+            "specificity",
+            "f1",
+            "balanced_accuracy",
+            "base_rate",
+            "mean_score",
+        )
         return Measures(dict.fromkeys(names), dict.fromkeys(names, "there are no rows"))
     area = auc(labels, scores)
     values["auc"] = area
@@ -129,8 +145,11 @@ def measure(labels: np.ndarray, scores: np.ndarray, threshold: float) -> Measure
         "precision": (at.true_positive, at.true_positive + at.false_positive, "nothing is predicted positive"),
         "recall": (at.true_positive, at.true_positive + at.false_negative, "no row is positive"),
         "specificity": (at.true_negative, at.true_negative + at.false_positive, "no row is negative"),
-        "f1": (2 * at.true_positive, 2 * at.true_positive + at.false_positive + at.false_negative,
-               "no row is positive and nothing is predicted positive"),
+        "f1": (
+            2 * at.true_positive,
+            2 * at.true_positive + at.false_positive + at.false_negative,
+            "no row is positive and nothing is predicted positive",
+        ),
     }
     for name, (part, whole, reason) in ratios.items():
         values[name] = part / whole if whole else None
@@ -161,7 +180,7 @@ def confusion(labels: np.ndarray, scores: np.ndarray, threshold: float) -> Confu
 
 
 def curves(labels: np.ndarray, scores: np.ndarray) -> Curves | None:
-    """ROC and KS curves at no more than 200 thresholds, always with the one of the KS distance; None with one class only."""
+    """ROC and KS curves at no more than 200 thresholds, always with the one of the KS distance; None with one class."""
     if not len(labels):
         return None
     steps = _steps(labels, scores)

@@ -1,10 +1,10 @@
 """Which row goes to which part: the same on every machine, by every version of every library.
 
-Each row (or each group of rows) gets a key from SplitMix64 (Steele, Lea, Flood 2014), the 64-bit generator whose n-th output is
-a function of seed and n alone: ``mix(s + (n + 1) * 0x9E3779B97F4A7C15)``, where s is the first 8 bytes of the SHA-256 of
-``muniment.split/1:<seed>``, big-endian. Within a stratum rows are ordered by key (ties by position) and cut by the shares in
-order of the parts' names; what is left over by rounding goes by largest remainder. Nothing depends on the order in which the
-parts are named.
+Each row (or each group of rows) gets a key from SplitMix64 (Steele, Lea, Flood 2014), the 64-bit generator whose n-th
+output is a function of seed and n alone: ``mix(s + (n + 1) * 0x9E3779B97F4A7C15)``, where s is the first 8 bytes of
+the SHA-256 of ``muniment.split/1:<seed>``, big-endian. Within a stratum rows are ordered by key (ties by position)
+and cut by the shares in order of the parts' names; what is left over by rounding goes by largest remainder. Nothing
+depends on the order in which the parts are named.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ def check_shares(shares: Mapping[str, object]) -> dict[str, Fraction]:
         exact = {}
     if len(exact) < 2 or any(not 0 < share < 1 for share in exact.values()) or sum(exact.values()) != 1:
         raise Invalid(
-            "MUNI-D170", "the shares of the parts must lie between 0 and 1 and add up to 1",
+            "MUNI-D170",
+            "the shares of the parts must lie between 0 and 1 and add up to 1",
             given={name[:40]: str(share)[:40] for name, share in shares.items()},
             do='give at least two parts, such as {"train": 0.6, "test": 0.2, "holdout": 0.2}',
         )
@@ -67,7 +68,8 @@ def assign(
         shares: from ``check_shares``.
         seed: any integer.
         strata: class of each row as integers from 0; every class keeps the shares up to rounding.
-        groups: group of each row as integers from 0, in order of first appearance; a group is never cut. Not with strata.
+        groups: group of each row as integers from 0, in order of first appearance; a group is never cut. Not with
+        strata.
 
     Raises:
         Invalid: a part would stay empty, or strata and groups are both given.
@@ -88,7 +90,10 @@ def assign(
     empty = [name for number, name in enumerate(shares) if not (chosen == number).any()]
     if empty:
         raise Invalid(
-            "MUNI-D173", f"the part {empty[0]!r} would have no row", parts=empty, rows=rows,
+            "MUNI-D173",
+            f"the part {empty[0]!r} would have no row",
+            parts=empty,
+            rows=rows,
             do="give it a larger share, or split a larger data set",
         )
     return chosen

@@ -12,9 +12,13 @@ from muniment.programs.parameters import Kind, Parameter
 __all__ = ["ALGORITHMS", "TRAINING", "training_parameters"]
 
 TRAINING: Final = (
-    Parameter("algorithm", Kind.TEXT, "what to train", required=True, choices=("logistic_regression", "xgboost", "lightgbm")),
+    Parameter(
+        "algorithm", Kind.TEXT, "what to train", required=True, choices=("logistic_regression", "xgboost", "lightgbm")
+    ),
     Parameter("target", Kind.TEXT, "column to predict; the snapshot's target unless given"),
-    Parameter("positive", Kind.TEXT, "value of the target that counts as positive; the greater of the two unless given"),
+    Parameter(
+        "positive", Kind.TEXT, "value of the target that counts as positive; the greater of the two unless given"
+    ),
     Parameter("drop", Kind.NAMES, "columns that are no features", ()),
     Parameter("keep_identifiers", Kind.BOOLEAN, "keep columns that look like identifiers as features", False),
     Parameter("threshold", Kind.NUMBER, "score from which a prediction is positive", 0.5, low=0, high=1),

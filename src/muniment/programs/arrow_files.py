@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from muniment.analytics.content import type_name
 from muniment.errors import Invalid
 from muniment.programs.contract import visible
-from muniment.programs.delimited import Finding, check_names
+from muniment.programs.findings import Finding, check_names
 from muniment.programs.sources import Source
 
 __all__ = ["read_arrow"]
@@ -23,8 +23,8 @@ _ROWS = 65_536
 def read_arrow(source: Source, kind: str, begin: Callable[[pa.Schema], Callable[[pa.Table], None]]) -> list[Finding]:
     """Read a Parquet (``kind`` parquet) or Arrow IPC file and hand it over; returns what is suspicious.
 
-    Only the file's own schema counts: metadata that libraries embed are dropped. Values keep their types; dictionaries become
-    their values.
+    Only the file's own schema counts: metadata that libraries embed are dropped. Values keep their types;
+    dictionaries become their values.
 
     Raises:
         Invalid: the file is damaged, too large, or holds types that a snapshot does not have.
@@ -33,8 +33,14 @@ def read_arrow(source: Source, kind: str, begin: Callable[[pa.Schema], Callable[
         batches, schema, rows = (_parquet if kind == "parquet" else _ipc)(source)
         check_names(schema.names, source.limits.max_columns)
         if rows is not None and rows > source.limits.max_rows:
-            raise Invalid("MUNI-D151", "the file has too many rows", limit=source.limits.max_rows, found=rows,
-                          setting="max_rows", do="raise the limit or send the file in pieces")
+            raise Invalid(
+                "MUNI-D151",
+                "the file has too many rows",
+                limit=source.limits.max_rows,
+                found=rows,
+                setting="max_rows",
+                do="raise the limit or send the file in pieces",
+            )
         plain = pa.schema([pa.field(field.name, _plain(field)) for field in schema])
         take = begin(plain)
         odd: dict[str, int] = {}
@@ -49,7 +55,10 @@ def read_arrow(source: Source, kind: str, begin: Callable[[pa.Schema], Callable[
             raise pa.ArrowInvalid(f"{rows} rows announced, {taken} found")
     except (pa.ArrowException, OSError, UnicodeDecodeError, EOFError) as broken:
         raise Invalid(
-            "MUNI-D164", f"the {kind} file is damaged", detail=visible(str(broken), 80), do="compare its checksum with the sender's"
+            "MUNI-D164",
+            f"the {kind} file is damaged",
+            detail=visible(str(broken), 80),
+            do="compare its checksum with the sender's",
         ) from broken
     return [
         Finding("not_a_number", "NaN or infinite values: kept as they are", {"column": name, "values": count})
@@ -63,8 +72,12 @@ def _parquet(source: Source) -> tuple[Iterator[pa.RecordBatch], pa.Schema, int |
     announced = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
     if announced > source.limits.max_bytes or announced < 0:
         raise Invalid(
-            "MUNI-D152", "the file expands beyond the limit of bytes", limit=source.limits.max_bytes, found=announced,
-            setting="max_bytes", do="if the file is honest, raise the limit",
+            "MUNI-D152",
+            "the file expands beyond the limit of bytes",
+            limit=source.limits.max_bytes,
+            found=announced,
+            setting="max_bytes",
+            do="if the file is honest, raise the limit",
         )
     return file.iter_batches(_ROWS, use_threads=False), file.schema_arrow, metadata.num_rows
 
@@ -92,7 +105,10 @@ def _plain(field: pa.Field) -> pa.DataType:
         type_name(kind)
     except Invalid as refusal:
         raise Invalid(
-            refusal.code, f"column {visible(field.name)!r}: {refusal.message}", column=visible(field.name, 80), **refusal.facts
+            refusal.code,
+            f"column {visible(field.name)!r}: {refusal.message}",
+            column=visible(field.name, 80),
+            **refusal.facts,
         ) from None
     return kind
 

@@ -1,8 +1,9 @@
 """The contract between a job and the platform: the public ``/opt/ml`` layout, and one failure document.
 
-Reads ``input/config/hyperparameters.json`` and ``input/data/<channel>/``; writes ``model/``, ``output/data/`` and, when the
-program refuses or breaks, ``output/failure``: one JSON document ``{code, message, facts}``; the exit status is then 1. The
-root comes from ``MUNIMENT_ML_ROOT``, ``/opt/ml`` by default. Standard library only.
+Reads ``input/config/hyperparameters.json`` and ``input/data/<channel>/``; writes ``model/``, ``output/data/`` and,
+when the program refuses or breaks, ``output/failure``: one JSON document ``{code, message, facts}``; the exit status
+is then
+1. The root comes from ``MUNIMENT_ML_ROOT``, ``/opt/ml`` by default. Standard library only.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any, NoReturn
 
 from muniment.errors import Invalid, MunimentError
 from muniment.programs.parameters import Parameter, read_parameters
-from muniment.programs.tracking import log
+from muniment.programs.tracking import report
 
 __all__ = ["Job", "run"]
 
@@ -80,15 +81,15 @@ class Job:
         return folder
 
     def write(self, name: str, document: Mapping[str, Any]) -> None:
-        """Write a result document, ``name`` relative to the results; keys sorted, floats in their shortest exact form."""
+        """Write a result document, ``name`` relative to the results; keys sorted, floats shortest and exact."""
         path = self.results / name
         path.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps(document, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
         path.write_text(text + "\n", encoding="utf-8")
 
-    def metric(self, step: int | None = None, **values: float) -> None:
-        """Report metrics live."""
-        log(step=step, **values)
+    def metrics(self, step: int | None, values: Mapping[str, float]) -> None:
+        """Report metrics live, all of the same step (None: of the job as a whole)."""
+        report(step, values)
 
     def fail(self, document: Mapping[str, Any]) -> None:
         """Leave the failure document."""
@@ -119,7 +120,7 @@ def run(program: Callable[[Job], None]) -> NoReturn:
 
 
 def unexpected(broken: BaseException) -> dict[str, Any]:
-    """The failure document of a defect: type and place, and no more than 40 characters of the text, which may hold data."""
+    """The failure document of a defect: type, place, and 40 characters of the text at most, for it may hold data."""
     frames = traceback.extract_tb(broken.__traceback__)
     ours = [frame for frame in frames if "muniment" in frame.filename] or frames
     where = f"{Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else "unknown"

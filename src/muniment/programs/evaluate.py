@@ -1,7 +1,7 @@
 """Measure a model on a snapshot it did not see.
 
-Channels: ``model`` (the files of the model) and ``data`` (a snapshot with the target). Result: ``report.json``. A measure without
-a value is null with its reason; it is never 0 or 0.5.
+Channels: ``model`` (the files of the model) and ``data`` (a snapshot with the target). Result: ``report.json``. A
+measure without a value is null with its reason; it is never 0 or 0.5.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from muniment.programs.parameters import Kind, Parameter
 from muniment.programs.snapshots import read_snapshot
 
 PARAMETERS: Final = (
-    Parameter("threshold", Kind.NUMBER, "score from which a prediction is positive; the model's unless given", low=0, high=1),
+    Parameter(
+        "threshold", Kind.NUMBER, "score from which a prediction is positive; the model's unless given", low=0, high=1
+    ),
     Parameter("bins", Kind.INTEGER, "bins of the calibration table", 10, low=2, high=100),
 )
 
@@ -36,7 +38,7 @@ def evaluate(job: Job) -> None:
     error = calibration_error(calibration)
     curve = curves(labels, scores)
     unknown = model.encoding.unknown_levels(table)
-    job.metric(**measures.defined(), **({} if error is None else {"ece": error}))
+    job.metrics(None, {**measures.defined(), **({} if error is None else {"ece": error})})
     job.write(
         "report.json",
         {
@@ -53,8 +55,11 @@ def evaluate(job: Job) -> None:
             "histogram": score_histogram(labels, scores),
             "scores_digest": scores_digest(scores),
             "findings": [
-                {"code": "unknown_levels", "message": "levels that were not seen in training: treated as missing",
-                 "facts": {"column": name, "rows": rows}}
+                {
+                    "code": "unknown_levels",
+                    "message": "levels that were not seen in training: treated as missing",
+                    "facts": {"column": name, "rows": rows},
+                }
                 for name, rows in unknown.items()
             ],
         },

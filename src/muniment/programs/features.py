@@ -28,7 +28,7 @@ class Feature:
     """Logical type in the data."""
 
     categories: tuple[str, ...] | None = None
-    """Levels of a text or boolean column in order of their UTF-8 bytes; the code of a level is its place. None: a number."""
+    """Levels of a text or boolean column in order of their UTF-8 bytes; a level's code is its place. None: a number."""
 
     def document(self) -> dict[str, Any]:
         """As it stands in ``model.json``."""
@@ -62,21 +62,33 @@ class Encoding:
         for number, feature in enumerate(self.features):
             if feature.name not in table.schema.names:
                 raise Invalid(
-                    "MUNI-D185", f"the data lack the feature {feature.name[:80]!r}", feature=feature.name[:80],
-                    expected=feature.type, do="give data with all features of the model",
+                    "MUNI-D185",
+                    f"the data lack the feature {feature.name[:80]!r}",
+                    feature=feature.name[:80],
+                    expected=feature.type,
+                    do="give data with all features of the model",
                 )
             column = table.column(feature.name)
             if (_categorical(type_name(column.type)), _numeric(type_name(column.type))) != (
-                feature.categories is not None, feature.categories is None
+                feature.categories is not None,
+                feature.categories is None,
             ):
                 raise Invalid(
-                    "MUNI-D185", f"the feature {feature.name[:80]!r} is of another type", feature=feature.name[:80],
-                    expected=feature.type, found=type_name(column.type), do="give data with the types of the training data",
+                    "MUNI-D185",
+                    f"the feature {feature.name[:80]!r} is of another type",
+                    feature=feature.name[:80],
+                    expected=feature.type,
+                    found=type_name(column.type),
+                    do="give data with the types of the training data",
                 )
-            result[:, number] = _codes(column, feature.categories) if feature.categories is not None else _numbers(column)
+            result[:, number] = (
+                _codes(column, feature.categories) if feature.categories is not None else _numbers(column)
+            )
             if np.isinf(result[:, number]).any():
                 raise Invalid(
-                    "MUNI-D190", f"the feature {feature.name[:80]!r} holds infinite values", feature=feature.name[:80],
+                    "MUNI-D190",
+                    f"the feature {feature.name[:80]!r} holds infinite values",
+                    feature=feature.name[:80],
                     do="replace them before you add the data",
                 )
         return result
@@ -110,28 +122,43 @@ class Target:
         """
         if name is None or name not in table.schema.names:
             raise Invalid(
-                "MUNI-D159", "the data have no target" if name is None else f"the data have no column {name[:80]!r}",
-                target=None if name is None else name[:80], columns=table.schema.names[:50], do="name the target column",
+                "MUNI-D159",
+                "the data have no target" if name is None else f"the data have no column {name[:80]!r}",
+                target=None if name is None else name[:80],
+                columns=table.schema.names[:50],
+                do="name the target column",
             )
         column = table.column(name)
         if column.null_count:
             raise Invalid(
-                "MUNI-D181", f"the target {name[:80]!r} is missing in {column.null_count} rows", target=name[:80],
-                missing=column.null_count, do="leave out rows without a target",
+                "MUNI-D181",
+                f"the target {name[:80]!r} is missing in {column.null_count} rows",
+                target=name[:80],
+                missing=column.null_count,
+                do="leave out rows without a target",
             )
         kind = type_name(column.type)
         found = pc.unique(column)
         if len(found) != 2 or not (kind in ("string", "bool") or "int" in kind):
             raise Invalid(
-                "MUNI-D180", f"the target {name[:80]!r} does not have two classes", target=name[:80], found=len(found), type=kind,
-                expected="two distinct values of an integer, text or boolean column", do="choose a target with two classes",
+                "MUNI-D180",
+                f"the target {name[:80]!r} does not have two classes",
+                target=name[:80],
+                found=len(found),
+                type=kind,
+                expected="two distinct values of an integer, text or boolean column",
+                do="choose a target with two classes",
             )
         low, high = sorted(found.to_pylist())
         if positive is not None:
             if positive not in (str(low), str(high)):
                 raise Invalid(
-                    "MUNI-D132", f"{positive[:40]!r} is no class of the target", parameter="positive", given=positive[:40],
-                    allowed=[visible(str(low)), visible(str(high))], do="name one of the classes",
+                    "MUNI-D132",
+                    f"{positive[:40]!r} is no class of the target",
+                    parameter="positive",
+                    given=positive[:40],
+                    allowed=[visible(str(low)), visible(str(high))],
+                    do="name one of the classes",
                 )
             if positive == str(low):
                 low, high = high, low
@@ -144,16 +171,31 @@ class Target:
             Invalid: the target is absent, missing somewhere, or holds another class.
         """
         if self.name not in table.schema.names:
-            raise Invalid("MUNI-D159", f"the data have no column {self.name[:80]!r}", target=self.name[:80],
-                          columns=table.schema.names[:50], do="give data with the target")
+            raise Invalid(
+                "MUNI-D159",
+                f"the data have no column {self.name[:80]!r}",
+                target=self.name[:80],
+                columns=table.schema.names[:50],
+                do="give data with the target",
+            )
         column = table.column(self.name)
         if column.null_count:
-            raise Invalid("MUNI-D181", f"the target {self.name[:80]!r} is missing in {column.null_count} rows",
-                          target=self.name[:80], missing=column.null_count, do="leave out rows without a target")
+            raise Invalid(
+                "MUNI-D181",
+                f"the target {self.name[:80]!r} is missing in {column.null_count} rows",
+                target=self.name[:80],
+                missing=column.null_count,
+                do="leave out rows without a target",
+            )
         others = [value for value in pc.unique(column).to_pylist() if value not in (self.negative, self.positive)]
         if others:
-            raise Invalid("MUNI-D188", f"the target {self.name[:80]!r} holds a class the model does not know",
-                          target=self.name[:80], found=visible(str(others[0])), do="give data with the model's two classes")
+            raise Invalid(
+                "MUNI-D188",
+                f"the target {self.name[:80]!r} holds a class the model does not know",
+                target=self.name[:80],
+                found=visible(str(others[0])),
+                do="give data with the model's two classes",
+            )
         labels: np.ndarray = pc.equal(column, pa.scalar(self.positive, column.type)).to_numpy().astype(bool)
         return labels
 
@@ -171,16 +213,25 @@ def fit_encoding(table: pa.Table, names: Iterable[str]) -> Encoding:
         if _numeric(kind):
             features.append(Feature(name, kind))
         elif _categorical(kind):
-            levels = sorted((str(level) for level in pc.unique(_texts(column)).to_pylist() if level is not None), key=str.encode)
+            levels = sorted(
+                (str(level) for level in pc.unique(_texts(column)).to_pylist() if level is not None), key=str.encode
+            )
             if len(levels) > MOST_CATEGORIES:
                 raise Invalid(
-                    "MUNI-D183", f"the text column {name[:80]!r} has {len(levels)} levels", column=name[:80], found=len(levels),
-                    allowed=MOST_CATEGORIES, do="drop the column, or group its levels before you add the data",
+                    "MUNI-D183",
+                    f"the text column {name[:80]!r} has {len(levels)} levels",
+                    column=name[:80],
+                    found=len(levels),
+                    allowed=MOST_CATEGORIES,
+                    do="drop the column, or group its levels before you add the data",
                 )
             features.append(Feature(name, kind, tuple(levels)))
         else:
             raise Invalid(
-                "MUNI-D182", f"the column {name[:80]!r} is a {kind}: no model takes it", column=name[:80], type=kind,
+                "MUNI-D182",
+                f"the column {name[:80]!r} is a {kind}: no model takes it",
+                column=name[:80],
+                type=kind,
                 do="drop the column, or turn it into a number",
             )
     return Encoding(tuple(features))

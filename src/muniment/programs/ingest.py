@@ -1,7 +1,7 @@
 """Read one file from outside, strictly, and write it as an immutable snapshot.
 
-Channel ``file`` holds one file. Results: ``snapshot/part-*.parquet``, ``manifest.json`` and ``report.json``. Every refusal has
-a stable code and names the line or the column; nothing is padded, renamed, guessed or skipped.
+Channel ``file`` holds one file. Results: ``snapshot/part-*.parquet``, ``manifest.json`` and ``report.json``. Every
+refusal has a stable code and names the line or the column; nothing is padded, renamed, guessed or skipped.
 """
 
 from __future__ import annotations
@@ -16,17 +16,21 @@ import pyarrow.compute as pc
 from muniment.errors import Invalid
 from muniment.programs.arrow_files import read_arrow
 from muniment.programs.contract import Job, run
-from muniment.programs.delimited import Declared, DelimitedReader, Dialect, Finding
+from muniment.programs.delimited import DelimitedReader, Dialect
+from muniment.programs.findings import Finding
 from muniment.programs.json_lines import JsonLinesReader
 from muniment.programs.parameters import Kind, Parameter, read_parameters
 from muniment.programs.snapshots import SnapshotWriter, write_manifest
 from muniment.programs.sources import Limits, Source
+from muniment.programs.values import Declared
 
 PARAMETERS: Final = (
     Parameter("name", Kind.TEXT, "name of the data set; recorded in the report only"),
     Parameter("filename", Kind.TEXT, "name of the file at its owner's; recorded in the report only"),
     Parameter("target", Kind.TEXT, "column that models are to predict"),
-    Parameter("format", Kind.TEXT, "format of the file", "auto", choices=("auto", "csv", "tsv", "jsonl", "parquet", "arrow")),
+    Parameter(
+        "format", Kind.TEXT, "format of the file", "auto", choices=("auto", "csv", "tsv", "jsonl", "parquet", "arrow")
+    ),
     Parameter("delimiter", Kind.TEXT, "separator of a delimited file, one ASCII character; a comma unless declared"),
     Parameter("encoding", Kind.TEXT, "encoding of a text file", "utf-8", choices=("utf-8",)),
     Parameter("schema", Kind.MAPPING, "declared types by column: " + ", ".join(Declared), {}),
@@ -82,7 +86,7 @@ def ingest(job: Job) -> None:
             "findings": [finding.document() for finding in intake.all_findings()],
         },
     )
-    job.metric(rows=manifest["rows"], columns=len(manifest["schema"]))
+    job.metrics(None, {"rows": manifest["rows"], "columns": len(manifest["schema"])})
 
 
 def _delimited(source: Source, given: dict[str, Any], kind: str, intake: _Intake) -> dict[str, Any]:
@@ -106,8 +110,13 @@ def _schema(given: dict[str, Any]) -> dict[str, Declared]:
     for name, kind in given["schema"].items():
         if kind not in list(Declared):
             raise Invalid(
-                "MUNI-D132", f"column {name[:80]!r} is declared as {str(kind)[:40]!r}", parameter="schema", column=name[:80],
-                given=str(kind)[:40], allowed=" | ".join(Declared), do="declare one of the known types",
+                "MUNI-D132",
+                f"column {name[:80]!r} is declared as {str(kind)[:40]!r}",
+                parameter="schema",
+                column=name[:80],
+                given=str(kind)[:40],
+                allowed=" | ".join(Declared),
+                do="declare one of the known types",
             )
         declared[name] = Declared(kind)
     return declared
@@ -130,8 +139,11 @@ class _Intake:
         """Start again from the first row; whatever was written before is void."""
         if self._target is not None and self._target not in schema.names:
             raise Invalid(
-                "MUNI-D159", f"the file has no column {self._target[:80]!r} to be the target", target=self._target[:80],
-                columns=schema.names[:50], do="name one of the columns as the target",
+                "MUNI-D159",
+                f"the file has no column {self._target[:80]!r} to be the target",
+                target=self._target[:80],
+                columns=schema.names[:50],
+                do="name one of the columns as the target",
             )
         if self._folder.exists():
             shutil.rmtree(self._folder)
@@ -196,12 +208,20 @@ class _Intake:
     def _check_target(self, target: str, rows: int) -> None:
         if self._missing > MOSTLY * rows:
             raise Invalid(
-                "MUNI-D161", f"the target {target!r} is missing in {self._missing} of {rows} rows", target=target,
-                missing=self._missing, rows=rows, allowed=MOSTLY, do="choose another target or complete it",
+                "MUNI-D161",
+                f"the target {target!r} is missing in {self._missing} of {rows} rows",
+                target=target,
+                missing=self._missing,
+                rows=rows,
+                allowed=MOSTLY,
+                do="choose another target or complete it",
             )
         if len(self._counts) < 2:
             raise Invalid(
-                "MUNI-D160", f"the target {target!r} has one value only", target=target, rows=rows,
+                "MUNI-D160",
+                f"the target {target!r} has one value only",
+                target=target,
+                rows=rows,
                 do="choose a target with two classes",
             )
 

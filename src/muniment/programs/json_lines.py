@@ -1,4 +1,4 @@
-"""JSON lines, read strictly: one flat object on each line, the same types in a column from the first line to the last."""
+"""JSON lines, read strictly: one flat object on each line, one type in a column from first line to last."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import pyarrow as pa
 
 from muniment.errors import Invalid
 from muniment.programs.contract import visible
-from muniment.programs.delimited import Declared, Finding, check_names
+from muniment.programs.findings import Finding, check_names
 from muniment.programs.sources import Source
+from muniment.programs.values import Declared
 
 __all__ = ["JsonLinesReader"]
 
@@ -24,15 +25,17 @@ _TYPES: Final = {"int": pa.int64(), "float": pa.float64(), "bool": pa.bool_(), "
 class JsonLinesReader:
     """Reads one file twice: first to learn the types of all values, then to convert them.
 
-    Every line is a JSON object without duplicate keys and without nesting. The keys of the first line are the columns; a key that
-    is missing later is a null (recorded), a new key is refused. Integers and fractions may mix while the integers are exact as
-    doubles; other mixtures are refused.
+    Every line is a JSON object without duplicate keys and without nesting. The keys of the first line are the
+    columns; a key that is missing later is a null (recorded), a new key is refused. Integers and fractions may mix
+    while the integers are exact as doubles; other mixtures are refused.
     """
 
     def __init__(self, source: Source, schema: dict[str, Declared]) -> None:
         if schema:
             raise Invalid(
-                "MUNI-D158", "a schema is declared, but JSON values carry their types", columns=sorted(schema)[:20],
+                "MUNI-D158",
+                "a schema is declared, but JSON values carry their types",
+                columns=sorted(schema)[:20],
                 do="leave the schema out",
             )
         self._source = source
@@ -99,8 +102,12 @@ class JsonLinesReader:
             found = type(value).__name__
             if found not in _TYPES:
                 raise Invalid(
-                    "MUNI-D165", f"line {line}: {visible(name)!r} holds a nested value", line=line, column=visible(name, 80),
-                    type=found, do="flatten the objects",
+                    "MUNI-D165",
+                    f"line {line}: {visible(name)!r} holds a nested value",
+                    line=line,
+                    column=visible(name, 80),
+                    type=found,
+                    do="flatten the objects",
                 )
             self._merge(line, name, value, found)
 
@@ -117,8 +124,13 @@ class JsonLinesReader:
             self._kinds[name] = "float"
         else:
             raise Invalid(
-                "MUNI-D162", f"line {line}: {visible(name)!r} changes from {known} to {found}", line=line,
-                column=visible(name, 80), expected=known, found=found, do="write all values of a column in one type",
+                "MUNI-D162",
+                f"line {line}: {visible(name)!r} changes from {known} to {found}",
+                line=line,
+                column=visible(name, 80),
+                expected=known,
+                found=found,
+                do="write all values of a column in one type",
             )
         if self._kinds[name] == "float" and name in self._big:
             raise _inexact(self._big[name], name, "")
@@ -131,8 +143,11 @@ def _lines(source: Source) -> Iterator[bytes]:
         yield from lines
         if len(pending) > source.limits.max_record_bytes:
             raise Invalid(
-                "MUNI-D150", f"a line is longer than {source.limits.max_record_bytes} bytes", limit=source.limits.max_record_bytes,
-                setting="max_record_bytes", do="write one object on each line, or raise the limit",
+                "MUNI-D150",
+                f"a line is longer than {source.limits.max_record_bytes} bytes",
+                limit=source.limits.max_record_bytes,
+                setting="max_record_bytes",
+                do="write one object on each line, or raise the limit",
             )
     if pending:
         yield pending
@@ -160,7 +175,11 @@ def _parsed(raw: bytes, line: int) -> dict[str, Any]:
         row = json.loads(raw.decode(), object_pairs_hook=unique, parse_constant=refuse, parse_float=finite)
     except UnicodeDecodeError as broken:
         raise Invalid(
-            "MUNI-D145", f"line {line} is not UTF-8", line=line, byte=broken.start + 1, expected="UTF-8",
+            "MUNI-D145",
+            f"line {line} is not UTF-8",
+            line=line,
+            byte=broken.start + 1,
+            expected="UTF-8",
             do="convert the file to UTF-8, for example with iconv",
         ) from None
     except (ValueError, RecursionError) as broken:
@@ -182,16 +201,28 @@ def _encodable(text: str) -> bool:
 
 
 def _table(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
-    return pa.table({field.name: pa.array([row.get(field.name) for row in rows], field.type) for field in schema}, schema)
+    return pa.table(
+        {field.name: pa.array([row.get(field.name) for row in rows], field.type) for field in schema}, schema
+    )
 
 
 def _malformed(line: int, what: str) -> Invalid:
-    return Invalid("MUNI-D163", f"line {line}: {what}", line=line, found=what, expected="one flat JSON object on each line",
-                   do="correct the line: nothing is skipped")
+    return Invalid(
+        "MUNI-D163",
+        f"line {line}: {what}",
+        line=line,
+        found=what,
+        expected="one flat JSON object on each line",
+        do="correct the line: nothing is skipped",
+    )
 
 
 def _inexact(line: int, name: str, value: Any) -> Invalid:
     return Invalid(
-        "MUNI-D155", f"column {visible(name)!r} holds a number that 64 bits cannot hold exactly", column=visible(name, 80),
-        line=line, value=visible(str(value)), do="write such numbers as texts",
+        "MUNI-D155",
+        f"column {visible(name)!r} holds a number that 64 bits cannot hold exactly",
+        column=visible(name, 80),
+        line=line,
+        value=visible(str(value)),
+        do="write such numbers as texts",
     )

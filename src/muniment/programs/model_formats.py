@@ -1,8 +1,8 @@
 """What a model file is, by its content: the formats that are data, and those that run code when they are opened.
 
-A pickle is a program for a stack machine. joblib, PyTorch's ``.pt`` and Keras' ``.h5`` carry pickles or marshalled code under
-other names, so names say nothing here and content decides. Standard library only: the control plane calls this on the first
-bytes of a file without opening the model.
+A pickle is a program for a stack machine. joblib, PyTorch's ``.pt`` and Keras' ``.h5`` carry pickles or marshalled
+code under other names, so names say nothing here and content decides. Standard library only: the control plane calls
+this on the first bytes of a file without opening the model.
 """
 
 from __future__ import annotations
@@ -38,18 +38,22 @@ class ModelFormat:
 
 _SAVE: Final = "save the model as XGBoost UBJSON, LightGBM text, skops, ONNX or safetensors instead"
 _PICKLE: Final = ModelFormat("a Python pickle", True, f"a pickle runs code when it is opened; {_SAVE}")
-_TORCH: Final = ModelFormat("a PyTorch file that holds a pickle", True, "save the weights with safetensors.torch.save_file")
+_TORCH: Final = ModelFormat(
+    "a PyTorch file that holds a pickle", True, "save the weights with safetensors.torch.save_file"
+)
 _KERAS: Final = ModelFormat("a Keras archive", True, "export the network to ONNX")
 _HDF5: Final = ModelFormat("an HDF5 file", True, "Keras keeps marshalled code in HDF5; export the network to ONNX")
 _NUMPY: Final = ModelFormat("a numpy file of Python objects", True, f"object arrays are pickles; {_SAVE}")
 _PYC: Final = ModelFormat("compiled Python code", True, f"this is a program, not a model; {_SAVE}")
-_R: Final = ModelFormat("an R data file", True, "unserialising R objects can run code; export the model to ONNX or PMML")
+_R: Final = ModelFormat(
+    "an R data file", True, "unserialising R objects can run code; export the model to ONNX or PMML"
+)
 _SKOPS: Final = ModelFormat("skops", False)
 _ZIP: Final = ModelFormat("a zip archive", False)
 
 
 def recognise(head: bytes, tail: bytes = b"") -> ModelFormat | None:
-    """The format of a file by its first bytes, also through one layer of gzip, zlib, bzip2, xz or zip; None when unknown.
+    """The format of a file by its first bytes, also within gzip, zlib, bzip2, xz or zip; None when unknown.
 
     Args:
         head: the first bytes, ``HEAD_BYTES`` of them if there are as many.
@@ -77,8 +81,12 @@ def refuse_code(name: str, head: bytes, size: int, tail: bytes = b"") -> ModelFo
     found = recognise(head, tail if size > len(head) else b"")
     if found is not None and found.dangerous:
         raise Invalid(
-            "MUNI-D187", f"{name[:80]!r} is {found.name}: it would run code when opened", file=name[:200],
-            found=found.name, bytes=size, do=found.advice,
+            "MUNI-D187",
+            f"{name[:80]!r} is {found.name}: it would run code when opened",
+            file=name[:200],
+            found=found.name,
+            bytes=size,
+            do=found.advice,
         )
     return found
 
@@ -112,8 +120,8 @@ _PYC_MAGICS: Final = frozenset(
 def _is_pickle(head: bytes) -> bool:
     """Whether the bytes begin like a pickle of any protocol.
 
-    Protocols 2 to 5 begin with PROTO. Protocols 0 and 1 have no mark: their opcodes are walked instead, and bytes that walk to
-    STOP, or through an import, are a pickle.
+    Protocols 2 to 5 begin with PROTO. Protocols 0 and 1 have no mark: their opcodes are walked instead, and bytes
+    that walk to STOP, or through an import, are a pickle.
     """
     if len(head) >= 2 and head[0] == 0x80 and head[1] <= 5:
         return True
@@ -129,11 +137,9 @@ def _walks(head: bytes) -> bool:  # noqa: PLR0912 - one branch for each shape of
         if op in b"ci":
             first = head.find(b"\n", at)
             second = head.find(b"\n", first + 1) if first >= 0 else -1
-            if second < 0 or not _is_word(head[at:first]) or not _is_word(head[first + 1 : second]):
-                return False
-            return True
+            return second > 0 and _is_word(head[at:first]) and _is_word(head[first + 1 : second])
         if op == b".":
-            return opcodes >= 2 and not head[at : at + 1].strip() or (opcodes >= 1 and at == len(head))
+            return (opcodes >= 2 and not head[at : at + 1].strip()) or (opcodes >= 1 and at == len(head))
         if op in b"IFLSVPpg":
             end = head.find(b"\n", at)
             if end < 0 or not _fits(op, head[at:end]):

@@ -1,7 +1,7 @@
-"""Declared parameters: one table says the type, the range, the default and the meaning; everything else is read from it.
+"""Declared parameters: one table says type, range, default and meaning; everything else is read from it.
 
-Values come as JSON values from our own jobs and as texts from callers that follow the SageMaker habit; both work. Standard
-library only.
+Values come as JSON values from our own jobs and as texts from callers that follow the SageMaker habit; both work.
+Standard library only.
 """
 
 from __future__ import annotations
@@ -106,7 +106,10 @@ def read_parameters(given: Mapping[str, Any], declared: Iterable[Parameter]) -> 
             values[name] = parameter.read(given[name])
         elif parameter.required:
             raise Invalid(
-                "MUNI-D133", f"the parameter {name} is missing", parameter=name, meaning=parameter.meaning,
+                "MUNI-D133",
+                f"the parameter {name} is missing",
+                parameter=name,
+                meaning=parameter.meaning,
                 do=f"give {name}",
             )
         else:
@@ -157,7 +160,11 @@ def _text(given: Any) -> Any:
 def _boolean(given: Any) -> Any:
     if isinstance(given, bool):
         return given
-    return {"true": True, "false": False}.get(given.strip().lower(), _UNREADABLE) if isinstance(given, str) else _UNREADABLE
+    return (
+        {"true": True, "false": False}.get(given.strip().lower(), _UNREADABLE)
+        if isinstance(given, str)
+        else _UNREADABLE
+    )
 
 
 def _names(given: Any) -> Any:
@@ -166,7 +173,11 @@ def _names(given: Any) -> Any:
             given = _json(given)
         else:
             given = [part.strip() for part in given.split(",") if part.strip()]
-    return list(given) if isinstance(given, (list, tuple)) and all(isinstance(name, str) for name in given) else _UNREADABLE
+    return (
+        list(given)
+        if isinstance(given, (list, tuple)) and all(isinstance(name, str) for name in given)
+        else _UNREADABLE
+    )
 
 
 def _mapping(given: Any) -> Any:

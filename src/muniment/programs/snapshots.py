@@ -1,7 +1,8 @@
 """Snapshots: immutable Parquet parts and the manifest that names them.
 
-The manifest is canonical JSON and holds neither times nor names of runs: equal input gives equal bytes. Parts are written
-with pinned settings and page checksums; every read verifies the checksums, and the digests when a manifest lies beside.
+The manifest is canonical JSON and holds neither times nor names of runs: equal input gives equal bytes. Parts are
+written with pinned settings and page checksums; every read verifies the checksums, and the digests when a manifest
+lies beside.
 """
 
 from __future__ import annotations
@@ -159,7 +160,8 @@ def read_snapshot(folder: Path) -> pa.Table:
     """All rows of a snapshot, in order, in memory.
 
     Args:
-        folder: holds the parts and, if it came along, ``manifest.json``; without it the parts are read in order of name.
+        folder: holds the parts and, if it came along, ``manifest.json``; without it the parts are read in order of
+        name.
 
     Raises:
         Invalid: there is no part.
@@ -172,7 +174,9 @@ def read_snapshot(folder: Path) -> pa.Table:
     table = pa.concat_tables(tables)
     if manifest is not None and content_digest(table) != manifest["content_digest"]:
         raise IntegrityError(
-            "MUNI-D530", "the rows are not those that the manifest names", expected=manifest["content_digest"],
+            "MUNI-D530",
+            "the rows are not those that the manifest names",
+            expected=manifest["content_digest"],
             found=content_digest(table),
         )
     return table

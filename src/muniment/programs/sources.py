@@ -1,4 +1,4 @@
-"""A file from outside: what it is by its content, and its bytes with one layer of compression taken off, within limits."""
+"""A file from outside: what it is by its content, and its bytes without one layer of compression, within limits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,12 @@ from muniment.programs.model_formats import recognise
 __all__ = ["Limits", "Source"]
 
 _CHUNK: Final = 1 << 20
-_COMPRESSIONS: Final = ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"BZh", "bzip2"), (b"\xfd7zXZ\x00", "xz"))
+_COMPRESSIONS: Final = (
+    (b"\x1f\x8b", "gzip"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"BZh", "bzip2"),
+    (b"\xfd7zXZ\x00", "xz"),
+)
 _FORMATS: Final = ((b"PAR1", "parquet"), (b"ARROW1", "arrow"), (b"\xff\xff\xff\xff", "arrow"))
 _FOREIGN: Final = (
     (b"PK\x03\x04", "a zip archive or a spreadsheet", "unpack it, or export the sheet as CSV"),
@@ -207,20 +212,29 @@ def _match(head: bytes, table: tuple[tuple[bytes, str], ...]) -> str | None:
 
 def _foreign(what: str, do: str) -> Invalid:
     return Invalid(
-        "MUNI-D154", f"this is {what}, not a table we read", found=what,
-        supported="CSV, TSV, JSON lines, Parquet, Arrow; plain or within one gzip, zstd, bzip2 or xz", do=do,
+        "MUNI-D154",
+        f"this is {what}, not a table we read",
+        found=what,
+        supported="CSV, TSV, JSON lines, Parquet, Arrow; plain or within one gzip, zstd, bzip2 or xz",
+        do=do,
     )
 
 
 def _damaged(detail: str) -> Invalid:
     return Invalid(
-        "MUNI-D153", "the compressed file is damaged or cut off", detail=detail[:80],
+        "MUNI-D153",
+        "the compressed file is damaged or cut off",
+        detail=detail[:80],
         do="compare its checksum with the sender's and transfer it again",
     )
 
 
 def _too_much(what: str, limit: int, found: int) -> Invalid:
     return Invalid(
-        "MUNI-D152", f"the file expands beyond the limit of {what}", limit=limit, found=found, setting=f"max_{what}",
+        "MUNI-D152",
+        f"the file expands beyond the limit of {what}",
+        limit=limit,
+        found=found,
+        setting=f"max_{what}",
         do="if the file is honest, raise the limit",
     )

@@ -1,8 +1,9 @@
 """Split a snapshot into parts that are disjoint and together complete, and prove it.
 
-Channel ``data`` holds a snapshot. Results: each part as a snapshot of its own (``<part>/manifest.json`` and its Parquet files),
-``assignment.parquet`` (the part of every row, by position), and ``proof.json``. The proof is made from what was written: the
-parts are read back from disk, put together again by the assignment, and must have the content digest of the whole.
+Channel ``data`` holds a snapshot. Results: each part as a snapshot of its own (``<part>/manifest.json`` and its
+Parquet files), ``assignment.parquet`` (the part of every row, by position), and ``proof.json``. The proof is made
+from what was written: the parts are read back from disk, put together again by the assignment, and must have the
+content digest of the whole.
 """
 
 from __future__ import annotations
@@ -42,7 +43,10 @@ def split(job: Job) -> None:
     for name in shares:
         if not _NAME.fullmatch(name) or name in _RESERVED:
             raise Invalid(
-                "MUNI-D175", f"{name[:40]!r} is not a name for a part", given=name[:80], rule=_NAME.pattern,
+                "MUNI-D175",
+                f"{name[:40]!r} is not a name for a part",
+                given=name[:80],
+                rule=_NAME.pattern,
                 do="use lower-case letters, digits, underscores and hyphens",
             )
     folder = job.channel("data")
@@ -97,8 +101,7 @@ def split(job: Job) -> None:
             "findings": _findings(overlap),
         },
     )
-    for number, name in enumerate(names):
-        job.metric(**{f"{name}.rows": int((chosen == number).sum())})
+    job.metrics(None, {f"{name}.rows": manifests[name]["rows"] for name in names})
 
 
 def prove(whole: pa.Table, folders: list[Path], chosen: np.ndarray) -> dict[str, Any]:
@@ -121,8 +124,12 @@ def prove(whole: pa.Table, folders: list[Path], chosen: np.ndarray) -> dict[str,
         rebuilt = content_digest(pa.concat_tables(parts).take(pa.array(order)))
     if rebuilt != parent:
         raise IntegrityError(
-            "MUNI-D533", "the parts that were written are not the whole", disjoint=disjoint, complete=complete,
-            expected=parent, found=rebuilt,
+            "MUNI-D533",
+            "the parts that were written are not the whole",
+            disjoint=disjoint,
+            complete=complete,
+            expected=parent,
+            found=rebuilt,
         )
     return {
         "rows": whole.num_rows,
@@ -137,14 +144,22 @@ def _codes(table: pa.Table, name: str, role: str, most: int | None) -> np.ndarra
     """The values of a column as integers in order of first appearance; null is a value of its own."""
     if name not in table.schema.names:
         raise Invalid(
-            "MUNI-D172", f"there is no column {name[:80]!r}", column=name[:80], parameter=role, columns=table.schema.names[:50],
+            "MUNI-D172",
+            f"there is no column {name[:80]!r}",
+            column=name[:80],
+            parameter=role,
+            columns=table.schema.names[:50],
             do="name a column of the data",
         )
     encoded = table.column(name).combine_chunks().dictionary_encode(null_encoding="encode")
     if most is not None and len(encoded.dictionary) > most:
         raise Invalid(
-            "MUNI-D176", f"the column {name[:80]!r} has {len(encoded.dictionary)} values: too many to stratify by",
-            column=name[:80], found=len(encoded.dictionary), allowed=most, do="stratify by a column with few classes",
+            "MUNI-D176",
+            f"the column {name[:80]!r} has {len(encoded.dictionary)} values: too many to stratify by",
+            column=name[:80],
+            found=len(encoded.dictionary),
+            allowed=most,
+            do="stratify by a column with few classes",
         )
     codes: np.ndarray = encoded.indices.to_numpy().astype(np.int64)
     return codes
@@ -174,7 +189,11 @@ def _equal_rows(table: pa.Table, chosen: np.ndarray) -> dict[str, Any]:
         groups = marked.group_by(columns).agg(pl.len().alias("__n__"), pl.col("__part__").n_unique().alias("__k__"))
         return int(groups.filter(pl.col("__k__") > 1)["__n__"].sum())
 
-    return {"rows": 0 if unique else count(frame.columns), "without_unique_columns": count(rest), "unique_columns": unique}
+    return {
+        "rows": 0 if unique else count(frame.columns),
+        "without_unique_columns": count(rest),
+        "unique_columns": unique,
+    }
 
 
 def _findings(overlap: dict[str, Any]) -> list[dict[str, Any]]:

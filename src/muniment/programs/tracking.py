@@ -1,10 +1,10 @@
 """Live metrics: JSON lines on a file descriptor that the sandbox's supervisor reads.
 
-A line is ``{"name": ..., "value": ..., "step": ..., "at": ...}``; ``value`` is a finite number, or one of the texts ``NaN``,
-``Infinity`` and ``-Infinity``; ``step`` is an integer or null; ``at`` is seconds since 1970 by the job's clock, a claim of the
-job and nothing more. The descriptor is named by ``MUNIMENT_METRICS_FD``; without that variable, descriptor 3 is used when it
-is a pipe. Where neither is open, metrics go nowhere and the script runs on: the same script works outside the platform.
-Standard library only.
+A line is ``{"name": ..., "value": ..., "step": ..., "at": ...}``; ``value`` is a finite number, or one of the texts
+``NaN``, ``Infinity`` and ``-Infinity``; ``step`` is an integer or null; ``at`` is seconds since 1970 by the job's
+clock, a claim of the job and nothing more. The descriptor is named by ``MUNIMENT_METRICS_FD``; without that variable,
+descriptor 3 is used when it is a pipe. Where neither is open, metrics go nowhere and the script runs on: the same
+script works outside the platform. Standard library only.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ import math
 import os
 import stat
 import time
+from collections.abc import Mapping
 
 from muniment.errors import Invalid
 
-__all__ = ["log"]
+__all__ = ["log", "report"]
 
 _LONGEST_NAME = 256
 
@@ -28,23 +29,35 @@ def log(*, step: int | None = None, **metrics: float) -> None:
     Raises:
         Invalid: a value is not a number, or a name is longer than 256 characters.
     """
+    report(step, metrics)
+
+
+def report(step: int | None, metrics: Mapping[str, object]) -> None:
+    """Report metrics by name, for names that are no Python identifiers; see ``log``."""
     now = time.time()
-    lines = []
-    for name, value in metrics.items():
-        if isinstance(value, str) or len(name) > _LONGEST_NAME:
-            raise Invalid("MUNI-D136", f"the metric {name[:40]!r} is not a number", metric=name[:80], type="str")
-        try:
-            number = float(value)
-        except (TypeError, ValueError) as broken:
-            kind = type(value).__name__
-            raise Invalid("MUNI-D136", f"the metric {name[:40]!r} is not a number", metric=name[:80], type=kind) from broken
-        shown: float | str = number if math.isfinite(number) else _named(number)
-        lines.append(json.dumps({"name": name, "value": shown, "step": None if step is None else int(step), "at": now}))
+    number = None if step is None else int(step)
+    lines = [json.dumps({"name": n, "value": _value(n, v), "step": number, "at": now}) for n, v in metrics.items()]
     _send("".join(line + "\n" for line in lines).encode())
 
 
+def _value(name: str, value: object) -> float | str:
+    try:
+        if isinstance(value, str) or len(name) > _LONGEST_NAME:
+            raise TypeError
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise Invalid(
+            "MUNI-D136",
+            f"the metric {name[:40]!r} is not a number",
+            metric=name[:80],
+            type=type(value).__name__,
+            do="report numbers under names of at most 256 characters",
+        ) from None
+    return number if math.isfinite(number) else _named(number)
+
+
 def _named(number: float) -> str:
-    return "NaN" if number != number else ("Infinity" if number > 0 else "-Infinity")
+    return "NaN" if math.isnan(number) else ("Infinity" if number > 0 else "-Infinity")
 
 
 def _descriptor() -> int | None:

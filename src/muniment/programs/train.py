@@ -1,7 +1,7 @@
 """Train a model on a snapshot, bit for bit the same whenever it is repeated.
 
-Channels: ``train``, and optionally ``validation``. Results: the model's files in ``model/`` and ``report.json``. Metrics of every
-round go out live. Rows keep the order of the snapshot; seeds and threads are pinned and recorded.
+Channels: ``train``, and optionally ``validation``. Results: the model's files in ``model/`` and ``report.json``.
+Metrics of every round go out live. Rows keep the order of the snapshot; seeds and threads are pinned and recorded.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from muniment.analytics.performance import auc
 from muniment.errors import IntegrityError, Invalid
 from muniment.programs.algorithms import ALGORITHMS, TRAINING, training_parameters
 from muniment.programs.contract import Job, run
+from muniment.programs.engines import engine
 from muniment.programs.features import Encoding, Target, fit_encoding
-from muniment.programs.models import Model, fit, library_versions, load, scores_digest
+from muniment.programs.models import Model, library_versions, load, scores_digest
 from muniment.programs.snapshots import manifest_beside, read_snapshot
 
 PROBE_ROWS: Final = 1_000
@@ -47,17 +48,24 @@ def train(job: Job) -> None:
         validation = (encoding.matrix(other), target.labels(other))
 
     with threadpoolctl.threadpool_limits(given["threads"]):
-        scorer = fit(
-            algorithm, parameters, encoding, (matrix, labels), validation, seed=given["seed"], threads=given["threads"],
-            progress=lambda step, metrics: job.metric(step, **metrics),
+        scorer = engine(algorithm).fit(
+            parameters,
+            encoding,
+            (matrix, labels),
+            validation,
+            seed=given["seed"],
+            threads=given["threads"],
+            progress=job.metrics,
         )
         model = Model(algorithm, parameters, encoding, target, given["threshold"], scorer)
         document = model.save(job.model)
         probe = table.slice(0, PROBE_ROWS)
         scores = load(job.model).score(probe)
         if scores_digest(scores) != scores_digest(model.score(probe)):
-            raise IntegrityError("MUNI-D536", "the saved model does not predict as the trained one", algorithm=algorithm)
-    job.metric(**{"train.rows": table.num_rows, "train.features": len(names)})
+            raise IntegrityError(
+                "MUNI-D536", "the saved model does not predict as the trained one", algorithm=algorithm
+            )
+    job.metrics(None, {"train.rows": table.num_rows, "train.features": len(names)})
     job.write(
         "report.json",
         {
@@ -72,7 +80,11 @@ def train(job: Job) -> None:
             "classes": {"positive": int(labels.sum()), "negative": int((~labels).sum())},
             "importances": dict(zip(names, scorer.importances(), strict=True)),
             "model": {key: document[key] for key in ("file", "file_digest", "canonical_digest")},
-            "probe": {"rows": len(scores), "of": "the first rows of the training data", "digest": scores_digest(scores)},
+            "probe": {
+                "rows": len(scores),
+                "of": "the first rows of the training data",
+                "digest": scores_digest(scores),
+            },
             "decisions": decisions,
             "findings": _findings(table, encoding, matrix, labels),
             "environment": environment(algorithm),
@@ -90,8 +102,14 @@ def choose_features(
     """
     unknown = [name for name in drop if name not in table.schema.names]
     if unknown:
-        raise Invalid("MUNI-D172", f"there is no column {unknown[0][:80]!r}", column=unknown[0][:80], parameter="drop",
-                      columns=table.schema.names[:50], do="name columns of the data")
+        raise Invalid(
+            "MUNI-D172",
+            f"there is no column {unknown[0][:80]!r}",
+            column=unknown[0][:80],
+            parameter="drop",
+            columns=table.schema.names[:50],
+            do="name columns of the data",
+        )
     names, decisions = [], []
     for name in table.schema.names:
         if name == target:
@@ -99,7 +117,9 @@ def choose_features(
         if name in drop:
             decisions.append({"column": name, "decision": "dropped", "because": "asked for"})
         elif not keep_identifiers and _is_identifier(table, name):
-            decisions.append({"column": name, "decision": "dropped", "because": "its values are unique, as an identifier's are"})
+            decisions.append(
+                {"column": name, "decision": "dropped", "because": "its values are unique, as an identifier's are"}
+            )
         else:
             names.append(name)
     if not names:
@@ -114,7 +134,7 @@ def _is_identifier(table: pa.Table, name: str) -> bool:
     kind = type_name(table.column(name).type)
     if not (kind == "string" and table.num_rows > 100) and not (named and (kind == "string" or "int" in kind)):
         return False
-    return len(table.column(name).unique()) == table.num_rows
+    return bool(len(table.column(name).unique()) == table.num_rows)
 
 
 def _findings(table: pa.Table, encoding: Encoding, matrix: np.ndarray, labels: np.ndarray) -> list[dict[str, Any]]:
@@ -127,12 +147,21 @@ def _findings(table: pa.Table, encoding: Encoding, matrix: np.ndarray, labels: n
             found.append({"code": "constant_feature", "message": "the feature has one value", "facts": facts})
             continue
         if feature.categories is None and "int" in feature.type and len(np.unique(values)) == len(values) > 100:
-            found.append({"code": "unique_integers", "message": "an integer column without repeats: an identifier?", "facts": facts})
+            found.append(
+                {
+                    "code": "unique_integers",
+                    "message": "an integer column without repeats: an identifier?",
+                    "facts": facts,
+                }
+            )
         area = auc(labels[known], values[known]) if feature.categories is None else None
         if area is not None and max(area, 1 - area) > _GIVES_AWAY:
             found.append(
-                {"code": "gives_target_away", "message": "one feature alone nearly decides the target: known only afterwards?",
-                 "facts": {**facts, "auc": area}}
+                {
+                    "code": "gives_target_away",
+                    "message": "one feature alone nearly decides the target: known only afterwards?",
+                    "facts": {**facts, "auc": area},
+                }
             )
     return found
 
@@ -143,7 +172,15 @@ def environment(algorithm: str) -> dict[str, Any]:
         {key: pool.get(key) for key in ("user_api", "internal_api", "version", "num_threads", "architecture")}
         for pool in threadpoolctl.threadpool_info()
     ]
-    pinned = ("PYTHONHASHSEED", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENBLAS_CORETYPE", "MKL_CBWR", "TZ", "LC_ALL")
+    pinned = (
+        "PYTHONHASHSEED",
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "OPENBLAS_CORETYPE",
+        "MKL_CBWR",
+        "TZ",
+        "LC_ALL",
+    )
     return {
         "python": platform.python_version(),
         "libc": " ".join(platform.libc_ver()),
@@ -164,7 +201,9 @@ def _processor() -> dict[str, Any]:
         if key.strip() == "model name" and facts["model"] is None:
             facts["model"] = value.strip()
         if key.strip() == "flags" and not facts["flags"]:
-            facts["flags"] = sorted(flag for flag in value.split() if flag.startswith(("sse", "avx", "fma", "bmi", "amx", "f16c")))
+            facts["flags"] = sorted(
+                flag for flag in value.split() if flag.startswith(("sse", "avx", "fma", "bmi", "amx", "f16c"))
+            )
     return facts
 
 

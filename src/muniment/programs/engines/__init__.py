@@ -1,0 +1,89 @@
+"""The training libraries, one module each, loaded only when an algorithm needs it.
+
+A module has ``FILE`` (name of the model file), ``versions()``, ``fit(...)`` and ``open_model(...)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, Final, Protocol, cast
+
+import numpy as np
+
+from muniment.errors import Invalid
+from muniment.programs.features import Encoding
+
+__all__ = ["Engine", "Part", "Progress", "Scorer", "engine"]
+
+Progress = Callable[[int, dict[str, float]], None]
+"""Takes the step and the metrics of that step."""
+
+Part = tuple[np.ndarray, np.ndarray]
+"""A matrix of features, float64, and the labels, booleans."""
+
+
+class Scorer(Protocol):
+    """A fitted algorithm."""
+
+    def score(self, matrix: np.ndarray) -> np.ndarray:
+        """Probability of the positive class for each row, float64."""
+
+    def dump(self) -> bytes:
+        """The model file."""
+
+    def essence(self) -> dict[str, Any]:
+        """What decides predictions, as canonical JSON."""
+
+    def preprocessing(self) -> dict[str, Any]:
+        """What happens to the features before the algorithm sees them."""
+
+    def importances(self) -> list[float]:
+        """The library's own importance of each feature."""
+
+
+class Engine(Protocol):
+    """A training library."""
+
+    @property
+    def FILE(self) -> str:  # noqa: N802 - a constant of the module
+        """Name of the model file."""
+
+    def versions(self) -> dict[str, str]:
+        """Versions of the libraries that a model rests on."""
+
+    def fit(
+        self,
+        parameters: dict[str, Any],
+        encoding: Encoding,
+        train: Part,
+        validation: Part | None,
+        *,
+        seed: int,
+        threads: int,
+        progress: Progress,
+    ) -> Scorer:
+        """Train; equal input, seed and threads give equal bytes."""
+
+    def open_model(self, data: bytes, preprocessing: dict[str, Any], encoding: Encoding) -> Scorer:
+        """Open a model file."""
+
+
+_MODULES: Final = {"logistic_regression": "logistic", "xgboost": "xgboost_trees", "lightgbm": "lightgbm_trees"}
+
+
+def engine(algorithm: str) -> Engine:
+    """The library of an algorithm.
+
+    Raises:
+        Invalid: there is no such algorithm.
+    """
+    if algorithm not in _MODULES:
+        raise Invalid(
+            "MUNI-D189",
+            f"there is no algorithm {algorithm[:40]!r}",
+            given=algorithm[:40],
+            known=sorted(_MODULES),
+            do="use one of the known algorithms",
+        )
+    return cast(Engine, import_module(f"{__name__}.{_MODULES[algorithm]}"))

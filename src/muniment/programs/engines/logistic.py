@@ -1,0 +1,178 @@
+"""Logistic regression by scikit-learn, kept as skops, with its preprocessing in ``model.json``."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import sklearn
+import skops.io
+from sklearn.linear_model import LogisticRegression
+
+from muniment.programs.engines import Part, Progress, Scorer
+from muniment.programs.features import Encoding
+
+FILE: Final = "model.skops"
+
+
+def versions() -> dict[str, str]:
+    """Versions of the libraries that a model rests on."""
+    return {"scikit-learn": sklearn.__version__, "skops": skops.__version__}
+
+
+@dataclass(frozen=True, slots=True)
+class _Design:
+    """Median for missing numbers, unit variance, one column for each level; a missing or unknown level has none set."""
+
+    levels: tuple[int | None, ...]
+    """Levels of each feature; None for a number."""
+
+    median: tuple[float, ...]
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+
+    @classmethod
+    def fitted(cls, matrix: np.ndarray, encoding: Encoding) -> _Design:
+        median, mean, scale = [], [], []
+        for number, feature in enumerate(encoding.features):
+            values = matrix[:, number]
+            known = values[~np.isnan(values)]
+            if feature.categories is not None or not len(known):
+                middle, centre, spread = 0.0, 0.0, 1.0
+            else:
+                middle = float(np.median(known))
+                filled = np.where(np.isnan(values), middle, values)
+                centre, spread = float(filled.mean()), float(filled.std()) or 1.0
+            median.append(middle)
+            mean.append(centre)
+            scale.append(spread)
+        levels = tuple(None if f.categories is None else len(f.categories) for f in encoding.features)
+        return cls(levels, tuple(median), tuple(mean), tuple(scale))
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "kind": "median, standard score, one-hot",
+            "levels": list(self.levels),
+            "median": list(self.median),
+            "mean": list(self.mean),
+            "scale": list(self.scale),
+        }
+
+    @classmethod
+    def from_document(cls, document: dict[str, Any]) -> _Design:
+        return cls(*(tuple(document[name]) for name in ("levels", "median", "mean", "scale")))
+
+    def apply(self, matrix: np.ndarray) -> np.ndarray:
+        columns = []
+        for number, levels in enumerate(self.levels):
+            values = matrix[:, number]
+            if levels is None:
+                filled = np.where(np.isnan(values), self.median[number], values)
+                columns.append(((filled - self.mean[number]) / self.scale[number])[:, None])
+            else:
+                columns.append((values[:, None] == np.arange(levels)).astype(np.float64))
+        return np.ascontiguousarray(np.hstack(columns))
+
+
+@dataclass(frozen=True, slots=True)
+class _Logistic:
+    estimator: Any
+    design: _Design
+
+    def score(self, matrix: np.ndarray) -> np.ndarray:
+        scores: np.ndarray = self.estimator.predict_proba(self.design.apply(matrix))[:, 1]
+        return scores
+
+    def dump(self) -> bytes:
+        return _settled(skops.io.dumps(self.estimator))
+
+    def essence(self) -> dict[str, Any]:
+        return {
+            "coefficients": [float(value).hex() for value in self.estimator.coef_[0]],
+            "intercept": float(self.estimator.intercept_[0]).hex(),
+        }
+
+    def preprocessing(self) -> dict[str, Any]:
+        return self.design.document()
+
+    def importances(self) -> list[float]:
+        weights = iter(np.abs(self.estimator.coef_[0]))
+        return [
+            float(next(weights)) if levels is None else float(max((next(weights) for _ in range(levels)), default=0.0))
+            for levels in self.design.levels
+        ]
+
+
+def fit(
+    parameters: dict[str, Any],
+    encoding: Encoding,
+    train: Part,
+    validation: Part | None,
+    *,
+    seed: int,
+    threads: int,
+    progress: Progress,
+) -> Scorer:
+    """Train; equal input, seed and threads give equal bytes."""
+    matrix, labels = train
+    design = _Design.fitted(matrix, encoding)
+    estimator = LogisticRegression(
+        C=parameters["C"],
+        max_iter=parameters["max_iter"],
+        tol=parameters["tol"],
+        solver="lbfgs",
+        class_weight=None if parameters["class_weight"] == "none" else "balanced",
+    )
+    estimator.fit(design.apply(matrix), labels.astype(np.int64))
+    progress(int(estimator.n_iter_[0]), {})
+    return _Logistic(estimator, design)
+
+
+_TRUSTED: Final[list[str]] = []
+"""skops' own list of types suffices; nothing is ever added to it from a file."""
+
+
+def open_model(data: bytes, preprocessing: dict[str, Any], encoding: Encoding) -> Scorer:
+    """Open a model file."""
+    estimator = skops.io.loads(data, trusted=_TRUSTED)
+    if type(estimator) is not LogisticRegression or estimator.coef_.dtype != np.float64:
+        raise ValueError("not a logistic regression")
+    return _Logistic(estimator, _Design.from_document(preprocessing))
+
+
+_EPOCH: Final = (1980, 1, 1, 0, 0, 0)
+
+
+def _settled(data: bytes) -> bytes:
+    """The skops file with object numbers in order of appearance and without times: equal objects, equal bytes."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    numbers: dict[Any, int] = {}
+    files: dict[str, str] = {}
+
+    def renumbered(value: Any) -> Any:
+        if isinstance(value, list):
+            return [renumbered(inner) for inner in value]
+        if not isinstance(value, dict):
+            return value
+        result: dict[str, Any] = {}
+        for key, inner in value.items():
+            if key == "__id__":
+                result[key] = numbers.setdefault(inner, len(numbers))
+            elif key == "file" and inner in members:
+                result[key] = files.setdefault(inner, f"{len(files)}.{inner.rpartition('.')[2]}")
+            else:
+                result[key] = renumbered(inner)
+        return result
+
+    schema = renumbered(json.loads(members.pop("schema.json")))
+    settled = io.BytesIO()
+    with zipfile.ZipFile(settled, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr(zipfile.ZipInfo("schema.json", _EPOCH), json.dumps(schema, sort_keys=True))
+        for name in sorted(members, key=lambda name: files.get(name, name)):
+            archive.writestr(zipfile.ZipInfo(files.get(name, name), _EPOCH), members[name])
+    return settled.getvalue()
