@@ -116,7 +116,7 @@ def _escaped(text: str) -> str:
 def verbs_page() -> str:
     """Every verb: what it does, who may, where it is over HTTP, what it leaves in the ledger."""
     from muniment import bootstrap  # noqa: PLC0415
-    from muniment.gate.table import path_of  # noqa: PLC0415
+    from muniment.wire import routes  # noqa: PLC0415
 
     lines = [
         "# Verbs",
@@ -127,8 +127,10 @@ def verbs_page() -> str:
         "| action | what it does | on | effect | group | route | audit event |",
         "|---|---|---|---|---|---|---|",
     ]
-    for verb in sorted(bootstrap.VERBS, key=lambda one: one.action):
-        route = "internal" if verb.internal else f"`POST {path_of(verb)}`"
+    for verb in bootstrap.VERBS:
+        method = "GET" if routes.reads(verb.action) and not verb.takes_body else "POST"
+        route = f"`{method} {routes.template(verb.action, in_project=verb.on.in_project)}`"
+        route = "internal" if verb.internal else route
         lines.append(
             f"| `{verb.action}` | {_escaped(verb.summary)} | {verb.on.name} | {verb.effect.value} | `{verb.group}` |"
             f" {route} | `{verb.event}` |"

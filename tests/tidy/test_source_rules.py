@@ -92,7 +92,7 @@ def _hidden_imports() -> Iterator[tuple[Path, ast.AST, str]]:
 def test_no_import_hides_inside_a_function() -> None:
     """A cycle is not dodged by an import inside a function.
 
-    Only the faces may import our own modules late, to start quickly: the command line, ``connect`` and ``muniment`` itself.
+    Only the faces may import our own modules late, to start quickly: commands, ``connect``, ``muniment`` itself.
     """
     late = {PACKAGE / "__init__.py", PACKAGE / "connecting.py"}
     offenders = [
