@@ -49,7 +49,7 @@ def add_user(call: Call, request: wire.AddUser) -> wire.Account:
     on=INSTALLATION,
     request=wire.AddServiceAccount,
     reply=wire.Account,
-    event="service_account.added",
+    event="serviceaccount.added",
     group="identity:manage",
 )
 def add_service_account(call: Call, request: wire.AddServiceAccount) -> wire.Account:

@@ -62,7 +62,7 @@ class Authorizer(Protocol):
         authentication: Authentication,
         verb: Verb,
         resource: Resource,
-        facts: Facts = Facts(),  # noqa: B008 - frozen
+        facts: Facts = Facts(),
     ) -> Decision:
         """The decision of the policies in force.
 
@@ -88,14 +88,18 @@ class Publication:
     published_at: datetime
 
 
-class PolicyDocuments(Protocol):
+class DocumentSource(Protocol):
+    """Where policy documents come from."""
+
+    def get(self, digest: Digest) -> bytes | None:
+        """The document of this digest, or None."""
+
+
+class PolicyDocuments(DocumentSource, Protocol):
     """Immutable policy texts, schemas and sets, named by their digest."""
 
     def put(self, document: bytes) -> Digest:
         """Keep a document; keeping it again changes nothing."""
-
-    def get(self, digest: Digest) -> bytes | None:
-        """The document, or None."""
 
 
 class Publications(Protocol):

@@ -1,0 +1,125 @@
+"""Policy on SQL: documents by digest, and which publication is in force where. Nothing is ever replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    Integer,
+    LargeBinary,
+    Row,
+    Table,
+    and_,
+    bindparam,
+    func,
+    insert,
+    or_,
+    select,
+)
+
+from muniment.adapters.sql.schema import DIGEST, METADATA, MOMENT, NAME
+from muniment.errors import Conflict
+from muniment.kernel.digest import Digest
+from muniment.kernel.identifiers import format_time, parse_time
+from muniment.policy.ports import PolicyDocuments, Publication, Publications
+
+DOCUMENTS: Final = Table(
+    "policy_documents",
+    METADATA,
+    Column("digest", DIGEST, primary_key=True),
+    Column("document", LargeBinary, nullable=False),
+)
+PUBLICATIONS: Final = Table(
+    "policy_publications",
+    METADATA,
+    Column("scope", NAME, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("document", DIGEST, nullable=False),
+    Column("published_by", NAME, nullable=False),
+    Column("published_at", MOMENT, nullable=False),
+)
+
+_LATEST: Final = (
+    select(PUBLICATIONS.c.scope, func.max(PUBLICATIONS.c.version).label("version"))
+    .where(or_(PUBLICATIONS.c.scope == "", PUBLICATIONS.c.scope == bindparam("project")))
+    .group_by(PUBLICATIONS.c.scope)
+    .subquery()
+)
+_HEADS: Final = select(PUBLICATIONS).join(
+    _LATEST, and_(_LATEST.c.scope == PUBLICATIONS.c.scope, _LATEST.c.version == PUBLICATIONS.c.version)
+)
+
+
+class SqlPolicyDocuments:
+    """Immutable texts by digest."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._db = connection
+
+    def put(self, document: bytes) -> Digest:
+        """Keep a document; keeping it again changes nothing."""
+        digest = Digest.of(document)
+        if self._db.execute(select(DOCUMENTS.c.digest).where(DOCUMENTS.c.digest == digest)).first() is None:
+            self._db.execute(insert(DOCUMENTS).values(digest=digest, document=document))
+        return digest
+
+    def get(self, digest: Digest) -> bytes | None:
+        """The document, or None."""
+        row = self._db.execute(select(DOCUMENTS.c.document).where(DOCUMENTS.c.digest == digest)).first()
+        return bytes(row.document) if row is not None else None
+
+
+class SqlPublications:
+    """Which policies are in force."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._db = connection
+
+    def add(self, publication: Publication) -> None:
+        """Put a version in force; raises Conflict when that version exists."""
+        taken = select(PUBLICATIONS.c.version).where(
+            PUBLICATIONS.c.scope == publication.scope, PUBLICATIONS.c.version >= publication.version
+        )
+        if self._db.execute(taken).first() is not None:
+            raise Conflict(
+                "MUNI-P301",
+                "somebody else published policies meanwhile",
+                scope=publication.scope,
+                version=publication.version,
+            )
+        self._db.execute(
+            insert(PUBLICATIONS).values(
+                scope=publication.scope,
+                version=publication.version,
+                document=publication.document,
+                published_by=publication.published_by,
+                published_at=format_time(publication.published_at),
+            )
+        )
+
+    def heads(self, project: str | None) -> Mapping[str, Publication]:
+        """The versions in force: of the installation and, when given, of the project."""
+        rows = self._db.execute(_HEADS, {"project": project or ""})
+        return {row.scope: _publication(row) for row in rows}
+
+    def all(self) -> tuple[Publication, ...]:
+        """Every version of every scope, newest first."""
+        rows = self._db.execute(
+            select(PUBLICATIONS).order_by(
+                PUBLICATIONS.c.published_at.desc(), PUBLICATIONS.c.version.desc(), PUBLICATIONS.c.scope
+            )
+        )
+        return tuple(_publication(row) for row in rows)
+
+
+def _publication(row: Row[Any]) -> Publication:
+    return Publication(row.scope, row.version, Digest(row.document), row.published_by, parse_time(row.published_at))
+
+
+REPOSITORIES: Final[Mapping[type[Any], Callable[[Connection], Any]]] = {
+    PolicyDocuments: SqlPolicyDocuments,
+    Publications: SqlPublications,
+}
