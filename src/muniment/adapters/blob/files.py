@@ -93,14 +93,18 @@ class FileDraft:
 
     def __init__(self, path: Path, descriptor: int, root: Path, faults: Faults) -> None:
         self._path, self._root, self._faults = path, root, faults
-        self._file = os.fdopen(descriptor, "wb", buffering=0)
+        self._descriptor = descriptor
+
+    def __del__(self) -> None:
+        """A draft that everybody forgot is an abandoned one: give up its lock."""
+        self._close()
 
     def write(self, data: bytes) -> int:
         """Append all of the data."""
         view = memoryview(data)
         try:
             while view:
-                view = view[self._file.write(view) :]
+                view = view[os.write(self._descriptor, view) :]
         except OSError as broken:
             raise _unwritable(broken) from broken
         return len(data)
@@ -110,7 +114,7 @@ class FileDraft:
         final = _path(self._root, name)
         try:
             self._faults.point("blob.sync")
-            os.fsync(self._file.fileno())
+            os.fsync(self._descriptor)
             if not final.parent.is_dir():
                 final.parent.mkdir(mode=0o700, exist_ok=True)
                 _make_durable(self._root)
@@ -131,7 +135,12 @@ class FileDraft:
         """Remove the temporary name; the bytes go with it unless they were published."""
         with suppress(OSError):
             self._path.unlink(missing_ok=True)
-        self._file.close()
+        self._close()
+
+    def _close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
 
 def _path(root: Path, name: str) -> Path:
