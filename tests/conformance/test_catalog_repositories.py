@@ -99,14 +99,14 @@ def test_copies_are_recognised_by_content_and_by_pieces(store: SqlStore) -> None
             recorder.entity(digest("stranger"), EntityKind.DATA, author=ANA, parts=[digest("p4")])
     with store.read() as session:
         entities = session.use(Entities)
-        assert set(entities.alike("main", digest("a"))) == {
-            Match(digest("copy"), digest("values")),
-            Match(digest("overlap"), digest("p2")),
-            Match(digest("p1"), digest("p1")),
+        assert set(entities.alike("main", [digest("a"), digest("unknown")])) == {
+            Match(digest("a"), digest("copy"), digest("values")),
+            Match(digest("a"), digest("overlap"), digest("p2")),
+            Match(digest("a"), digest("p1"), digest("p1")),
         }
-        assert list(entities.alike("main", digest("p1"))) == [Match(digest("a"), digest("p1"))]
-        assert list(entities.alike("main", digest("stranger"))) == []
-        assert list(entities.alike("main", digest("unknown"))) == []
+        assert list(entities.alike("main", [digest("p1")])) == [Match(digest("p1"), digest("a"), digest("p1"))]
+        assert list(entities.alike("main", [digest("stranger")])) == []
+        assert list(entities.alike("nowhere", [digest("a")])) == []
 
 
 def test_an_activity_is_recorded_once(store: SqlStore) -> None:

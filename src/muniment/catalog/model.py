@@ -208,6 +208,7 @@ class ActivityNode:
     kind: ActivityKind
     agent: str
     started_at: datetime
+    plan: Digest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,8 +222,9 @@ class Graph:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """An entity of a graph that holds the same content as the one asked about, or a part of it."""
+    """Another entity that holds the same content as the one asked about, or shares a piece with it."""
 
+    asked: Digest
     entity: Digest
     shared: Digest
-    """The digest they have in common."""
+    """What they have in common: a content digest, or the digest of a piece or of a whole."""

@@ -37,8 +37,8 @@ class Entities(Protocol):
     def newest(self, project: str, kind: EntityKind | None, prefix: str, limit: int) -> Sequence[Entity]:
         """Entities, newest first; with a prefix only those that bear a name that starts with it."""
 
-    def alike(self, project: str, digest: Digest) -> Sequence[Match]:
-        """Other entities with the same content, or that share a piece with this one, or are one, or hold it as one."""
+    def alike(self, project: str, digests: Iterable[Digest]) -> Sequence[Match]:
+        """Other entities with the same content as one of these, or that share a piece with it, are one, or hold it."""
 
 
 class Activities(Protocol):

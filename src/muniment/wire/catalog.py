@@ -52,7 +52,7 @@ class ListEntities(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
 
     project: str
     kind: str | None = None
-    """``data``, ``file``, ``code``, ``env``, ``base``, ``model``, ``report``, ``proof``, ``metrics`` or ``artifact``."""
+    """``data``, ``file``, ``code``, ``env``, ``base``, ``model``, ``report``, ``proof``, ``metrics``, ``artifact``."""
 
     prefix: str = ""
     """Only what bears a name that starts so."""
@@ -148,7 +148,7 @@ class LineageView(Struct, kw_only=True, frozen=True):
 
 
 class ProveUnused(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """Was this used to make that model?"""
+    """Ask whether this was used to make that model."""
 
     project: str
     reference: str

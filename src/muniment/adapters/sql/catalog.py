@@ -36,7 +36,6 @@ from sqlalchemy import (
     literal,
     or_,
     select,
-    union,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError as Duplicate
@@ -229,24 +228,32 @@ class SqlEntities:
             query = query.where(ENTITY.c.digest.in_(select(NAMES.c.digest).where(*named)))
         return [_entity(row) for row in self._db.execute(query)]
 
-    def alike(self, project: str, digest: Digest) -> Sequence[Match]:
-        """Other entities with the same content, or that share a piece with this one, or are one."""
-        node = _entity_nodes(self._db, project, [digest]).get(digest)
-        if node is None:
-            return []
-        here = ENTITY.alias("here")
-        own_parts = select(PART.c.digest).where(PART.c.entity == node)
-        content = select(ENTITY.c.digest, ENTITY.c.content_digest).join(
-            here, and_(here.c.project == ENTITY.c.project, here.c.content_digest == ENTITY.c.content_digest)
+    def alike(self, project: str, digests: Iterable[Digest]) -> Sequence[Match]:
+        """Other entities with the same content, or that share a piece with one of these, are one, or hold it as one."""
+        asked, piece, other = ENTITY.alias("asked"), PART.alias("piece"), ENTITY.alias("other")
+        mine = and_(asked.c.project == project, _any_of(asked.c.digest))
+        shares = PART.c.digest == piece.c.digest
+        ways = (
+            select(asked.c.digest, other.c.digest, asked.c.content_digest)
+            .join(other, and_(other.c.project == asked.c.project, other.c.content_digest == asked.c.content_digest))
+            .where(mine),
+            select(asked.c.digest, other.c.digest, PART.c.digest)
+            .join(piece, piece.c.entity == asked.c.id)
+            .join(PART, shares)
+            .join(other, and_(other.c.id == PART.c.entity, other.c.project == asked.c.project))
+            .where(mine),
+            select(asked.c.digest, other.c.digest, PART.c.digest)
+            .join(PART, PART.c.digest == asked.c.digest)
+            .join(other, and_(other.c.id == PART.c.entity, other.c.project == asked.c.project))
+            .where(mine),
+            select(asked.c.digest, other.c.digest, piece.c.digest)
+            .join(piece, piece.c.entity == asked.c.id)
+            .join(other, and_(other.c.digest == piece.c.digest, other.c.project == asked.c.project))
+            .where(mine),
         )
-        sharing = select(ENTITY.c.digest, PART.c.digest).join(PART, PART.c.entity == ENTITY.c.id)
-        found = union(
-            content.where(here.c.id == node),
-            sharing.where(ENTITY.c.project == project, or_(PART.c.digest == digest, PART.c.digest.in_(own_parts))),
-            select(ENTITY.c.digest, ENTITY.c.digest).where(ENTITY.c.project == project, ENTITY.c.digest.in_(own_parts)),
-        )
-        rows = sorted(tuple(row) for row in self._db.execute(found))
-        return [Match(Digest(other), Digest(shared)) for other, shared in rows if other != digest]
+        chosen = list(digests)
+        found = {tuple(row) for way in ways for row in _by_chunks(self._db, way, chosen)}
+        return [Match(*map(Digest, match)) for match in sorted(found) if match[0] != match[1]]
 
 
 class SqlActivities:
@@ -355,10 +362,17 @@ class SqlLineage:
                 self._db, select(*columns).where(_any_of(ENTITY.c.id)), (node for node in seen if node > 0)
             )
         }
-        about = (ACTIVITY.c.id, ACTIVITY.c.ulid, ACTIVITY.c.kind, ACTIVITY.c.agent, ACTIVITY.c.started_at)
+        about = (
+            ACTIVITY.c.id,
+            ACTIVITY.c.ulid,
+            ACTIVITY.c.kind,
+            ACTIVITY.c.agent,
+            ACTIVITY.c.started_at,
+            ACTIVITY.c.plan,
+        )
         activities = {
-            -node: ActivityNode(ulid, ActivityKind(kind), agent, parse_time(at))
-            for node, ulid, kind, agent, at in _by_chunks(
+            -node: ActivityNode(ulid, ActivityKind(kind), agent, parse_time(at), Digest(plan) if plan else None)
+            for node, ulid, kind, agent, at, plan in _by_chunks(
                 self._db, select(*about).where(_any_of(ACTIVITY.c.id)), (-node for node in seen if node < 0)
             )
         }

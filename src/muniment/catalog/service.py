@@ -1,0 +1,328 @@
+"""What can be asked of the catalog: entities, lineage, and whether something was used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Final, TypeVar
+
+from muniment.catalog.absence import ROW_KINDS, AbsenceProof, Evidence, Verdict, decide
+from muniment.catalog.model import (
+    ActivityKind,
+    Direction,
+    Entity,
+    EntityKind,
+    EntityNode,
+    Graph,
+    Relation,
+)
+from muniment.catalog.naming import resolve
+from muniment.catalog.picture import draw
+from muniment.catalog.ports import Checkpoints, Entities, Lineage, Names
+from muniment.catalog.resources import ENTITY, MODEL, find
+from muniment.catalog.tracing import ends, nearest
+from muniment.catalog.walking import Step
+from muniment.errors import Invalid
+from muniment.kernel.digest import Digest
+from muniment.kernel.grade import weakest
+from muniment.kernel.identifiers import format_time
+from muniment.kernel.ports import Session
+from muniment.kernel.resources import PROJECT
+from muniment.kernel.verb import Call, Effect, verb
+from muniment.wire import catalog as wire
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+_MOST_LISTED: Final = 1000
+_MOST_SHOWN: Final = 2000
+"""Nodes of a lineage in one reply."""
+_MOST_DRAWN: Final = 150
+"""Nodes of a lineage in one picture; beyond that nobody can read it."""
+
+
+@verb(
+    "catalog:GetEntity",
+    on=ENTITY,
+    request=wire.GetEntity,
+    reply=wire.EntityDetail,
+    event="entity.read",
+    group="catalog:read",
+    effect=Effect.READ,
+)
+def get_entity(call: Call, request: wire.GetEntity) -> wire.EntityDetail:
+    """Show what is known about an entity: kind, names, facts, and every activity that generated it."""
+    session, project = call.session, call.project
+    entity = resolve(session, project, request.reference)
+    origin = session.use(Lineage).closure(project, entity.digest, Direction.UPSTREAM, 1)
+    made = [e for e in origin.edges if e.relation is Relation.GENERATED and e.entity == entity.digest]
+    names = [str(name) for name in session.use(Names).of(project, [entity.digest]).get(entity.digest, [])]
+    call.note(digest=entity.digest)
+    return wire.EntityDetail(
+        **_summary(entity, names),
+        names=names,
+        facts=dict(entity.facts),
+        generated_by=[
+            wire.Origin(
+                run=f"run:{edge.activity}",
+                kind=origin.activities[edge.activity].kind,
+                agent=origin.activities[edge.activity].agent,
+                role=edge.role,
+                grade=edge.grade,
+                started_at=format_time(origin.activities[edge.activity].started_at),
+            )
+            for edge in sorted(made, key=lambda edge: edge.activity, reverse=True)
+        ],
+    )
+
+
+@verb(
+    "catalog:ListEntities",
+    on=PROJECT,
+    request=wire.ListEntities,
+    reply=wire.Entities,
+    event="entities.listed",
+    group="catalog:read",
+    effect=Effect.READ,
+)
+def list_entities(call: Call, request: wire.ListEntities) -> wire.Entities:
+    """List the entities of a project, newest first."""
+    limit = _bounded("limit", request.limit, 1, _MOST_LISTED)
+    kind = None if request.kind is None else _choice(EntityKind, "kind", request.kind)
+    found = call.use(Entities).newest(call.project, kind, request.prefix, limit)
+    names = call.use(Names).of(call.project, [entity.digest for entity in found])
+    call.note(count=len(found))
+    return wire.Entities(
+        entities=[
+            wire.EntitySummary(**_summary(entity, [str(name) for name in names.get(entity.digest, [])]))
+            for entity in found
+        ]
+    )
+
+
+@verb(
+    "catalog:GetLineage",
+    on=ENTITY,
+    request=wire.GetLineage,
+    reply=wire.LineageView,
+    event="lineage.read",
+    group="catalog:read",
+    effect=Effect.READ,
+)
+def get_lineage(call: Call, request: wire.GetLineage) -> wire.LineageView:
+    """Show where something comes from, or what was made of it, both as a table and as a picture."""
+    direction = _choice(Direction, "direction", request.direction)
+    depth = None if request.depth is None else _bounded("depth", request.depth, 1, 1_000_000)
+    session, project = call.session, call.project
+    found = find(session, project, request.reference)
+    start = found.digest if isinstance(found, Entity) else found.id
+    whole = session.use(Lineage).closure(project, start, direction, depth)
+    graph, steps = nearest(whole, start, direction, _MOST_SHOWN)
+    labels = _labels(session, project, graph.entities)
+    call.note(start=str(start), direction=direction.value, nodes=len(steps))
+    picture = None
+    if request.picture:
+        part, near = nearest(whole, start, direction, _MOST_DRAWN)
+        left_out = len(whole.entities) + len(whole.activities) - len(near)
+        name = labels[start] if isinstance(start, Digest) else f"run:{start}"
+        title = f"Where {name} comes from" if direction is Direction.UPSTREAM else f"What was made of {name}"
+        picture = draw(part, start, labels, title=title, omitted=left_out)
+    return wire.LineageView(
+        reference=labels.get(start, f"run:{start}") if isinstance(start, Digest) else f"run:{start}",
+        direction=direction,
+        grade=weakest(edge.grade for edge in whole.edges),
+        nodes=[_node(graph, node, steps[node], labels) for node in steps],
+        edges=[
+            wire.LineageEdge(
+                source=_address(graph, ends(edge)[0]),
+                target=_address(graph, ends(edge)[1]),
+                relation=edge.relation,
+                role=edge.role,
+                grade=edge.grade,
+                record=edge.record,
+            )
+            for edge in sorted(graph.edges, key=lambda edge: (steps[ends(edge)[0]], ends(edge), edge.role))
+        ],
+        truncated=len(steps) < len(whole.entities) + len(whole.activities),
+        svg=picture,
+    )
+
+
+@verb(
+    "catalog:ProveUnused",
+    on=MODEL,
+    request=wire.ProveUnused,
+    reply=wire.AbsenceReply,
+    event="absence.proved",
+    group="catalog:read",
+    effect=Effect.READ,
+)
+def prove_unused(call: Call, request: wire.ProveUnused) -> wire.AbsenceReply:
+    """Answer whether something was used to make a model, with the scope, the grade and the checkpoint of the answer."""
+    session, project = call.session, call.project
+    asked = resolve(session, project, request.reference)
+    model = resolve(session, project, request.model, EntityKind.MODEL)
+    evidence = gather(session, project, asked, model.digest)
+    proof = decide(evidence)
+    size, root = call.use(Checkpoints).covering()
+    named = {asked.digest, model.digest, *proof.shared, *(c.part for c in proof.citations)}
+    labels = _labels(session, project, {*named, *(end for s in proof.path for end in (s.source, s.target))})
+    call.note(asked=asked.digest, model=model.digest, verdict=proof.verdict.value, grade=proof.grade.value)
+    return wire.AbsenceReply(
+        unused=proof.unused,
+        verdict=proof.verdict,
+        grade=proof.grade,
+        scope=scope_of(evidence, proof, project, labels),
+        checkpoint=wire.Checkpoint(size=size, root=root),
+        reference=labels[asked.digest],
+        model=labels[model.digest],
+        entities=proof.entities,
+        activities=proof.activities,
+        path=[_proof_step(step, labels) for step in proof.path],
+        disjointness=[
+            wire.Disjointness(
+                proof=citation.proof,
+                run=f"run:{citation.activity}",
+                part=labels.get(citation.part, citation.part),
+                other=labels.get(citation.other, citation.other),
+                grade=citation.grade,
+            )
+            for citation in proof.citations
+        ],
+        weakest=_weak(proof, labels),
+    )
+
+
+def gather(session: Session, project: str, asked: Entity, model: Digest) -> Evidence:
+    """Load what the decision about an absence looks at: both closures, copies, and the splits with their proofs."""
+    lineage, entities = session.use(Lineage), session.use(Entities)
+    closure = lineage.closure(project, model, Direction.UPSTREAM)
+    ancestry = lineage.closure(project, asked.digest, Direction.UPSTREAM)
+    with_rows = [digest for digest, node in ancestry.entities.items() if node.kind in ROW_KINDS]
+    splitting = (ActivityKind.SPLIT, ActivityKind.REPRODUCE)
+    splits = lineage.of_activities(project, [a.id for a in ancestry.activities.values() if a.kind in splitting])
+    documents = [
+        digest for digest, node in splits.entities.items() if node.kind in (EntityKind.PROOF, EntityKind.REPORT)
+    ]
+    known = entities.find(project, documents)
+    return Evidence(
+        asked=EntityNode(asked.digest, asked.kind, asked.grade, asked.content_digest),
+        model=model,
+        closure=closure,
+        ancestry=ancestry,
+        copies=entities.alike(project, {asked.digest, *with_rows}),
+        splits=splits,
+        proofs=frozenset(digest for digest, entity in known.items() if entity.facts.get("disjoint") is True),
+    )
+
+
+def scope_of(evidence: Evidence, proof: AbsenceProof, project: str, labels: Mapping[str, str]) -> str:
+    """In words: what was searched and how, what that says of rows, and what it does not say."""
+    asked, model = labels[evidence.asked.digest], labels[evidence.model]
+    by = "its bytes, its content (schema and values)" if evidence.asked.content_digest else "its bytes"
+    searched = (
+        f"Searched: everything that {model} was made from, as recorded in project {project} "
+        f"({proof.entities} entities, {proof.activities} activities), for {asked} by {by} and its pieces."
+    )
+    shared = ", ".join(labels.get(digest, digest) for digest in proof.shared[:5])
+    if proof.verdict is Verdict.USED:
+        return f"{searched} Found: it could be read on the way shown; what was done with it is not part of the answer."
+    if proof.verdict is Verdict.UNUSED_OBJECT:
+        return (
+            f"Object level only. {searched} Not found. But both come from {shared}, and no proof of disjoint parts "
+            f"stands on the way shown: rows of {asked} may have entered."
+        )
+    rows = ""
+    if shared:
+        rows = f" Both come from {shared}; every way from there to the model goes through a part proven disjoint."
+    elif evidence.asked.kind in ROW_KINDS:
+        rows = " They have no recorded origin of rows in common."
+    blind = ""
+    if proof.unrecognisable:
+        blind = f" {proof.unrecognisable} of the entities have no content digest and were compared by bytes and pieces."
+    return (
+        f"{searched} Not found.{rows}{blind} Not covered: single rows that came in a file of other origin, "
+        "or were written into code or parameters."
+    )
+
+
+def _summary(entity: Entity, names: list[str]) -> dict[str, str]:
+    return {
+        "reference": names[0] if names else str(entity.digest),
+        "digest": str(entity.digest),
+        "kind": entity.kind.value,
+        "grade": entity.grade.value,
+        "author": entity.author,
+        "recorded_at": format_time(entity.at),
+    }
+
+
+def _labels(session: Session, project: str, nodes: Iterable[str]) -> dict[str, str]:
+    """How to call these entities: the newest name, else what the facts call it, else the digest."""
+    digests = [node for node in nodes if isinstance(node, Digest)]
+    named = session.use(Names).of(project, digests)
+    labels: dict[str, str] = {digest: str(names[0]) for digest, names in named.items()}
+    for digest, entity in session.use(Entities).find(project, [d for d in digests if d not in named]).items():
+        what = entity.facts.get("what")
+        labels[digest] = f"{what} ({digest.short})" if isinstance(what, str) and what else str(digest)
+    return labels
+
+
+def _address(graph: Graph, node: str) -> str:
+    return node if node in graph.entities else f"run:{node}"
+
+
+def _node(graph: Graph, node: str, depth: int, labels: Mapping[str, str]) -> wire.LineageNode:
+    if node in graph.entities:
+        entity = graph.entities[Digest(node)]
+        return wire.LineageNode(id=node, label=labels[node], type="entity", kind=entity.kind, depth=depth)
+    activity = graph.activities[node]
+    return wire.LineageNode(
+        id=f"run:{node}",
+        label=activity.kind,
+        type="activity",
+        kind=activity.kind,
+        depth=depth,
+        agent=activity.agent,
+        at=format_time(activity.started_at),
+    )
+
+
+def _called(end: str, labels: Mapping[str, str]) -> str:
+    return labels.get(end, f"run:{end}")
+
+
+def _proof_step(step: Step, labels: Mapping[str, str]) -> wire.ProofStep:
+    return wire.ProofStep(
+        relation=step.link,
+        source=step.source,
+        source_label=_called(step.source, labels),
+        target=step.target,
+        target_label=_called(step.target, labels),
+        role=step.role,
+        grade=step.grade,
+    )
+
+
+def _weak(proof: AbsenceProof, labels: Mapping[str, str]) -> str | None:
+    weak = proof.weakest
+    if isinstance(weak, Step):
+        return f"{_called(weak.source, labels)} {weak.link} {_called(weak.target, labels)} ({weak.role}): {weak.grade}"
+    return None if weak is None else f"{labels.get(weak, weak)}: its facts or its origin are {proof.grade}"
+
+
+def _bounded(field: str, given: int, least: int, most: int) -> int:
+    if not least <= given <= most:
+        raise Invalid("MUNI-C105", f"{field} is out of range", field=field, given=given, least=least, most=most)
+    return given
+
+
+def _choice(kind: type[Choice], field: str, given: str) -> Choice:
+    try:
+        return kind(given)
+    except ValueError:
+        raise Invalid(
+            "MUNI-C106", f"{given[:40]!r} is no {field}", field=field, given=given[:80], choices=[c.value for c in kind]
+        ) from None
+
+
+VERBS: Final = (get_entity, list_entities, get_lineage, prove_unused)
