@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -93,6 +93,10 @@ class BaseRoot:
     digest: Digest
 
 
+ReadWheel = Callable[[Wheel], Iterable[bytes]]
+"""Gives the bytes of a wheel, piece by piece."""
+
+
 class Workshop(Protocol):
     """Makes the trees that jobs run on, on this machine."""
 
@@ -103,7 +107,7 @@ class Workshop(Protocol):
     def base(self) -> BaseRoot:
         """The base root, built when it is not there yet."""
 
-    def tree(self, environment: JobEnvironment, vault: Vault) -> Path:
+    def tree(self, environment: JobEnvironment, read: ReadWheel) -> Path:
         """The tree of an environment, rebuilt offline from its sealed wheels when it is not there yet."""
 
     def ready(self, digest: Digest) -> bool:

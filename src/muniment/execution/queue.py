@@ -30,6 +30,9 @@ class RunQueue(Protocol):
     def get(self, project: str, run: str) -> Run | None:
         """One run."""
 
+    def status(self, run: str) -> RunStatus | None:
+        """Where a run of any project stands; for the platform itself, which waits for it."""
+
     def find(
         self, project: str, *, experiment: str | None, kind: str | None, status: str | None, limit: int
     ) -> tuple[Run, ...]:

@@ -31,6 +31,7 @@ from muniment.kernel.canonical import digest_of
 from muniment.kernel.digest import Digest
 from muniment.kernel.identifiers import format_time, new_id
 from muniment.kernel.ports import Clock, Entropy, Faults, Store
+from muniment.kernel.resources import PLATFORM
 from muniment.vault.service import Vault
 
 _log = logging.getLogger("muniment.worker")
@@ -166,7 +167,7 @@ class Worker:
             source or None,
             archive,
             base.path,
-            self._workshop.tree(environment, self._vault),
+            self._workshop.tree(environment, lambda wheel: self._vault.stream(PLATFORM, wheel.digest)),
             lambda part: lambda: self._vault.open(run.project, part.digest),  # type: ignore[arg-type,return-value]
         )
 
@@ -324,11 +325,8 @@ def _never_ran(enforcement: Enforcement, reason: str) -> Exit:
     return Exit(ExitStatus.REFUSED, None, None, reason[:300], (), usage, False, enforcement)
 
 
-def ended(store: Store, project: str, run: str) -> RunStatus | None:
-    """The status of a run that has ended; None while it has not."""
+def ended(store: Store, run: str) -> RunStatus | None:
+    """The status of a run that has ended, or of one that nobody knows; None while it has not ended."""
     with store.read() as session:
-        found = session.use(RunQueue).get(project, run)
-    return found.status if found is not None and found.status.ended else None
-
-
-__all__ = ["HEARTBEAT_S", "LEASE", "Worker", "ended"]
+        status = session.use(RunQueue).status(run) or RunStatus.LOST
+    return status if status.ended else None

@@ -121,6 +121,11 @@ class SqlRunQueue:
         )
         return _run(row) if row else None
 
+    def status(self, run: str) -> RunStatus | None:
+        """Where a run of any project stands."""
+        found = self._connection.execute(select(RUNS.c.status).where(RUNS.c.id == run)).scalar()
+        return None if found is None else RunStatus(found)
+
     def find(
         self, project: str, *, experiment: str | None, kind: str | None, status: str | None, limit: int
     ) -> tuple[Run, ...]:

@@ -1,0 +1,166 @@
+"""Makes the trees that jobs run on, on this machine: the base root, and environments rebuilt offline from sealed wheels.
+
+Trees lie in a cache that homes share, each under the digest of what it is made from: packages are public, and a tree can be
+made again at any time. A tree appears under its name complete or not at all.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from uv import find_uv_bin
+
+from muniment.adapters.sandbox.base import INTERPRETER, digest_tree, seal_base
+from muniment.errors import IntegrityError, Unavailable
+from muniment.execution.environments import BaseRoot, JobEnvironment, ReadWheel
+from muniment.kernel.digest import Digest
+
+_PYTHON: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
+_PACKAGES: Final = f"lib/python{_PYTHON}/site-packages"
+
+
+def cache_folder() -> Path:
+    """Where trees and wheels of public packages are kept: MUNIMENT_CACHE, or ``muniment`` in the user's cache folder."""
+    named = os.environ.get("MUNIMENT_CACHE")
+    return Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "muniment"
+
+
+class LocalWorkshop:
+    """Builds trees below one cache folder; safe for several processes at once."""
+
+    def __init__(self, cache: Path) -> None:
+        self._cache = cache
+        self._base: BaseRoot | None = None
+        self._trees: dict[Digest, Path] = {}
+
+    @property
+    def python(self) -> str:
+        """Version of Python in the base root."""
+        return _PYTHON
+
+    def base(self) -> BaseRoot:
+        """The base root, built when it is not there yet."""
+        if self._base is None:
+            self._cache.mkdir(parents=True, exist_ok=True)
+            sealed = seal_base(self._cache / "base")
+            self._base = BaseRoot(sealed.root, sealed.digest)
+        return self._base
+
+    def ready(self, digest: Digest) -> bool:
+        """Whether the tree of this environment is built on this machine."""
+        return (self._cache / "env" / f"{digest.hex}.json").is_file()
+
+    def tree(self, environment: JobEnvironment, read: ReadWheel) -> Path:
+        """The tree of an environment, rebuilt offline from its sealed wheels when it is not there yet."""
+        digest = environment.digest
+        if digest in self._trees:
+            return self._trees[digest]
+        folder = self._cache / "env"
+        folder.mkdir(parents=True, exist_ok=True)
+        with _alone(folder / f"{digest.hex}.lock"):
+            if not self.ready(digest):
+                self._build(environment, read, folder)
+        self._trees[digest] = folder / digest.hex
+        return self._trees[digest]
+
+    def verify(self, digest: Digest) -> Digest:
+        """Hash the whole tree of an environment again and compare.
+
+        Raises:
+            IntegrityError: the tree is not what was built.
+        """
+        recorded = Digest(json.loads((self._cache / "env" / f"{digest.hex}.json").read_text())["tree"])
+        found = digest_tree(self._cache / "env" / digest.hex)
+        if found != recorded:
+            raise IntegrityError(
+                "MUNI-B511",
+                "the tree of a job environment was changed after it was built",
+                env=str(digest),
+                expected=str(recorded),
+                found=str(found),
+                do=f"remove {self._cache / 'env' / digest.hex}; it is built again when it is needed",
+            )
+        return found
+
+    def _build(self, environment: JobEnvironment, read: ReadWheel, folder: Path) -> None:
+        final = folder / environment.digest.hex
+        with tempfile.TemporaryDirectory(dir=folder, prefix="build-") as scratch:
+            wheels, tree = Path(scratch, "wheels"), Path(scratch, "env")
+            wheels.mkdir()
+            requirements = []
+            for wheel in environment.wheels:
+                with (wheels / wheel.filename).open("wb") as file:
+                    for piece in read(wheel):
+                        file.write(piece)
+                name, version = wheel.filename.split("-")[:2]
+                requirements.append(f"{name}=={version} --hash=sha256:{wheel.digest.hex}")
+            lock = Path(scratch, "requirements.txt")
+            lock.write_text("\n".join(requirements) + "\n")
+            packages = tree / _PACKAGES
+            _uv(
+                *("pip", "install", "--quiet", "--offline", "--no-index", "--no-deps", "--require-hashes", "--no-cache"),
+                *("--only-binary", ":all:", "--link-mode", "copy", "--python", sys.executable),
+                *("--find-links", str(wheels), "--target", str(packages), "--requirement", str(lock)),
+            )
+            _settle(tree, packages)
+            if final.exists():
+                shutil.rmtree(final)
+            tree.rename(final)
+        stamp = {"env": str(environment.digest), "tree": str(digest_tree(final)), "python": _PYTHON}
+        draft = folder / f"{environment.digest.hex}.draft"
+        draft.write_text(json.dumps(stamp))
+        draft.rename(folder / f"{environment.digest.hex}.json")
+
+
+def _settle(tree: Path, packages: Path) -> None:
+    """Take out what names places of this machine, add what makes the tree an environment, compile, and lock it."""
+    shutil.rmtree(packages / "bin", ignore_errors=True)
+    for stray in (".lock", ".uv", "_virtualenv.py", "_virtualenv.pth"):
+        (packages / stray).unlink(missing_ok=True)
+    for record in packages.glob("*.dist-info/*"):
+        if record.name in ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json", "uv_build.json"):
+            record.unlink()
+    (tree / "bin").mkdir()
+    (tree / "bin" / "python").symlink_to(INTERPRETER)
+    (tree / "pyvenv.cfg").write_text(f"home = /usr/bin\ninclude-system-site-packages = false\nversion = {_PYTHON}\n")
+    subprocess.run(
+        [sys.executable, "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash"]
+        + ["-s", str(packages), "-p", f"/env/{_PACKAGES}", str(packages)],
+        check=False,
+        capture_output=True,
+    )
+    for path in tree.rglob("*"):
+        if not path.is_symlink():
+            executable = path.is_dir() or path.stat().st_mode & 0o100
+            path.chmod(0o555 if executable else 0o444)
+    tree.chmod(0o755)
+
+
+def _uv(*arguments: str) -> None:
+    done = subprocess.run([find_uv_bin(), *arguments], capture_output=True, text=True, check=False, env=_environment())
+    if done.returncode != 0:
+        raise Unavailable(
+            "MUNI-B512", "the job environment could not be built", reason=done.stderr.strip()[-600:], do="muni doctor"
+        )
+
+
+def _environment() -> dict[str, str]:
+    kept = ("PATH", "HOME", "TMPDIR", "XDG_CACHE_HOME")
+    return {name: os.environ[name] for name in kept if name in os.environ} | {"UV_NO_PROGRESS": "1"}
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
