@@ -306,6 +306,21 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_ledger_head")),
     )
     op.create_table(
+        "policy_documents",
+        sa.Column("digest", sa.String(length=71), nullable=False),
+        sa.Column("document", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_policy_documents")),
+    )
+    op.create_table(
+        "policy_publications",
+        sa.Column("scope", sa.String(length=200), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("document", sa.String(length=71), nullable=False),
+        sa.Column("published_by", sa.String(length=200), nullable=False),
+        sa.Column("published_at", sa.String(length=27), nullable=False),
+        sa.PrimaryKeyConstraint("scope", "version", name=op.f("pk_policy_publications")),
+    )
+    op.create_table(
         "run",
         sa.Column("id", sa.String(length=26), nullable=False),
         sa.Column("project", sa.String(length=200), nullable=False),
