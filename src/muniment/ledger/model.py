@@ -55,15 +55,20 @@ class Event:
             Invalid: the data hold something other than strings, booleans, integers, lists and mappings with ASCII
             keys, or the entry would be longer than ``ENTRY_BYTES``.
         """
-        return self._body(origin, format_time(self.time))
+        return self._render(origin)[1]
 
-    def _body(self, origin: str, time: str) -> bytes:
+    def row(self, origin: str) -> NewEntry:
+        """The entry with the columns that it is searched by; raises as ``body`` does."""
+        document, body = self._render(origin)
+        return columns(document, body.decode())
+
+    def _render(self, origin: str) -> tuple[dict[str, Any], bytes]:
         document = {
             "specversion": "1.0",
             "id": self.id,
             "source": origin,
             "type": self.type,
-            "time": time,
+            "time": format_time(self.time),
             "subject": self.subject,
             "datacontenttype": "application/json",
             "data": _plain(self.data, "data", 0),
@@ -82,23 +87,7 @@ class Event:
                 type=self.type,
                 do="store the payload as an object and refer to it by its digest",
             )
-        return body
-
-    def row(self, origin: str) -> NewEntry:
-        """The entry with the columns that it is searched by."""
-        data = self.data
-        project = data.get("project")
-        time = format_time(self.time)
-        return NewEntry(
-            self.id,
-            self._body(origin, time).decode(),
-            column(self.type),
-            time,
-            column(data.get("principal", "")),
-            None if project is None else column(project),
-            column(data.get("outcome", "")),
-            column(self.subject),
-        )
+        return document, body
 
 
 class NewEntry(NamedTuple):
@@ -179,6 +168,22 @@ class Search:
 
     limit: int = 100
     """At most this many entries, the newest."""
+
+
+def columns(document: Mapping[str, Any], body: str) -> NewEntry:
+    """An event's document and text with the columns that it is searched by."""
+    data = document["data"]
+    project = data.get("project")
+    return NewEntry(
+        document["id"],
+        body,
+        column(document["type"]),
+        document["time"],
+        column(data.get("principal", "")),
+        None if project is None else column(project),
+        column(data.get("outcome", "")),
+        column(document["subject"]),
+    )
 
 
 def column(value: object) -> str:

@@ -35,6 +35,9 @@ class EntryRepository(Protocol):
     def bodies(self, start: int, stop: int) -> list[tuple[int, str]]:
         """The index and body of the entries with ``start <= index < stop``, in order."""
 
+    def rows(self, start: int, stop: int) -> list[tuple[int, NewEntry]]:
+        """The index of the same entries with everything that is stored of them."""
+
     def find(self, key: str | int) -> Entry | None:
         """The entry with this id or index."""
 

@@ -36,7 +36,7 @@ _ATTEMPTS: Final = 20
 class Sequencer:
     """Brings the tree, its checkpoint and its files up to what is committed."""
 
-    def __init__(  # noqa: PLR0917 - what a sequencer needs, each once
+    def __init__(
         self, store: Store, files: TileStore, signer: Signer, origin: str, clock: Clock, faults: Faults
     ) -> None:
         self._store, self._files, self._signer, self._origin = store, files, signer, origin

@@ -109,6 +109,20 @@ def read_tile(read: Callable[[str], bytes | None], level: int, number: int, widt
     return None
 
 
+def read_bundle(read: Callable[[str], bytes | None], number: int, width: int) -> list[bytes] | None:
+    """The first ``width`` entries of a bundle; None when neither file holds them."""
+    for path in dict.fromkeys((bundle_path(number, width), bundle_path(number))):
+        content = read(path)
+        if content is not None:
+            try:
+                entries = decode_bundle(content)
+            except ValueError:
+                continue
+            if len(entries) >= width:
+                return entries[:width]
+    return None
+
+
 def _place(number: int, width: int) -> str:
     groups = [f"{number % 1000:03d}"]
     while number := number // 1000:

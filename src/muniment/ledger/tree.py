@@ -74,10 +74,10 @@ def inclusion_proof(index: int, size: int, node: NodeReader) -> list[bytes]:
     while stop - start > 1:
         middle = start + _split(stop - start)
         if index < middle:
-            path.append(_range_root(middle, stop, node))
+            path.append(range_root(middle, stop, node))
             stop = middle
         else:
-            path.append(_range_root(start, middle, node))
+            path.append(range_root(start, middle, node))
             start = middle
     return path[::-1]
 
@@ -97,13 +97,13 @@ def consistency_proof(old: int, new: int, node: NodeReader) -> list[bytes]:
     while stop != old:
         middle = start + _split(stop - start)
         if old <= middle:
-            proof.append(_range_root(middle, stop, node))
+            proof.append(range_root(middle, stop, node))
             stop = middle
         else:
-            proof.append(_range_root(start, middle, node))
+            proof.append(range_root(start, middle, node))
             start, whole = middle, False
     if not whole:
-        proof.append(_range_root(start, stop, node))
+        proof.append(range_root(start, stop, node))
     return proof[::-1]
 
 
@@ -158,8 +158,8 @@ def _split(size: int) -> int:
     return 1 << (size - 1).bit_length() - 1
 
 
-def _range_root(start: int, stop: int, node: NodeReader) -> bytes:
-    """The root over leaves start..stop, where start is a multiple of the largest power of two within the range."""
+def range_root(start: int, stop: int, node: NodeReader) -> bytes:
+    """The root over leaves ``start <= index < stop``; start is a multiple of the largest power of two within."""
     pieces: list[bytes] = []
     while start < stop:
         level = (stop - start).bit_length() - 1

@@ -52,7 +52,7 @@ class FileTiles:
             if kept is not None:
                 size = _size(kept)
                 if size == checkpoint.size and kept != checkpoint.note:
-                    raise IntegrityError("MUNI-L508", "two different checkpoints of one size were signed", size=size)
+                    raise IntegrityError("MUNI-V590", "two different checkpoints of one size were signed", size=size)
                 if size >= checkpoint.size:
                     return
             _write(self._folder / CHECKPOINT, checkpoint.note.encode(), lasting=True)
@@ -98,7 +98,7 @@ def _unavailable() -> Iterator[None]:
         yield
     except OSError as broken:
         raise Unavailable(
-            "MUNI-L512",
+            "MUNI-V591",
             "the ledger's files could not be written",
             reason=str(broken)[:300],
             do="check that the disk is not full and that the folder may be written",

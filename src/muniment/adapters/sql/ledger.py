@@ -125,7 +125,7 @@ class SqlEntries:
         changed = self._connection.exec_driver_sql(_NUMBER[self._dialect], pairs).rowcount
         if changed != len(ids):
             raise IntegrityError(
-                "MUNI-L507", "an entry was numbered twice", first=first, count=len(ids), changed=changed
+                "MUNI-S504", "an entry was numbered twice", first=first, count=len(ids), changed=changed
             )
 
     def bodies(self, start: int, stop: int) -> list[tuple[int, str]]:
@@ -133,6 +133,14 @@ class SqlEntries:
         e = ENTRIES.c
         query = select(e.idx, e.body).where(e.idx >= start, e.idx < stop).order_by(e.idx)
         return [(index, body) for index, body in self._connection.execute(query)]
+
+    def rows(self, start: int, stop: int) -> list[tuple[int, NewEntry]]:
+        """The index of the entries of a range with everything stored of them, in order."""
+        e = ENTRIES.c
+        query = (
+            select(e.idx, *(e[name] for name in NewEntry._fields)).where(e.idx >= start, e.idx < stop).order_by(e.idx)
+        )
+        return [(row[0], NewEntry(*row[1:])) for row in self._connection.execute(query)]
 
     def find(self, key: str | int) -> Entry | None:
         """The entry with this id or index."""
