@@ -1,0 +1,166 @@
+"""What the gate adds: a verb that inserts one row (recognise, authorise, write, record) against one durable insert.
+
+Both sides commit to SQLite with ``synchronous=FULL`` on the same disk, one after the other, in turns; medians of wall
+time. The second measurement is taken with 1,000 policies in force, published by ten for each of 100 projects.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+from sqlalchemy import Column, Connection, Integer, Table, Text, insert
+
+from muniment.adapters.sql.repositories import REPOSITORIES
+from muniment.adapters.sql.schema import METADATA
+from muniment.adapters.sql.store import SqlStore, sqlite_url
+from muniment.bootstrap import VERBS, initialise, open_platform
+from muniment.gate.door import Credential, Gate
+from muniment.gate.table import VerbTable
+from muniment.identity.service import LastUses, TokenAuthenticator
+from muniment.kernel.ports import SystemClock, SystemEntropy
+from muniment.kernel.resources import PROJECT
+from muniment.kernel.verb import Call, verb
+from muniment.policy.authorizer import CedarAuthorizer
+from muniment.wire.identity import AddProject
+from muniment.wire.policy import PolicyTest, PublishPolicies, TestGrant
+from table import Row
+
+ROUNDS: Final = 300
+PROJECTS: Final = 100
+POLICIES_EACH: Final = 10
+
+NOTES = Table("bench_note", METADATA, Column("id", Integer, primary_key=True), Column("text", Text, nullable=False))
+
+
+class Notes:
+    """A repository of one table."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(self, text: str) -> None:
+        """Insert a row."""
+        self._connection.execute(insert(NOTES), {"text": text})
+
+
+class AddNote(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Write a note."""
+
+    project: str
+    text: str
+
+
+class Added(Struct, kw_only=True, frozen=True):
+    """It is written."""
+
+
+@verb("bench:AddNote", on=PROJECT, request=AddNote, reply=Added, event="note.added", group="data:write")
+def add_note(call: Call, request: AddNote) -> Added:
+    """Insert one row."""
+    call.use(Notes).add(request.text)
+    return Added()
+
+
+def alternately(first: Callable[[], object], second: Callable[[], object]) -> tuple[float, float]:
+    """Median seconds of each, taken in turns."""
+    figures: tuple[list[float], list[float]] = ([], [])
+    for _ in range(ROUNDS):
+        for side, figure in zip((first, second), figures, strict=True):
+            started = time.perf_counter()
+            side()
+            figure.append(time.perf_counter() - started)
+    return statistics.median(figures[0]), statistics.median(figures[1])
+
+
+def run() -> list[Row]:
+    """Measure with the policies that ship, then with 1,000 more."""
+    with tempfile.TemporaryDirectory(prefix="muni-bench-") as scratch:
+        return _measure(Path(scratch))
+
+
+def _measure(folder: Path) -> list[Row]:
+    home = folder / "home"
+    made = initialise(home, key_file=folder / "keys" / "bench.keys", project="bench")
+    platform = open_platform(home)
+    store = SqlStore(sqlite_url(home / "state.db"), {**REPOSITORIES, Notes: Notes})
+    NOTES.create(store.engine)
+    clock, table = SystemClock(), VerbTable([*VERBS, add_note])
+    gate = Gate(
+        table,
+        store,
+        platform.ledger,
+        platform.vault,
+        TokenAuthenticator(clock, LastUses()),
+        CedarAuthorizer(table, clock),
+        {},
+        clock,
+        SystemEntropy(),
+    )
+    scientist, administrator = Credential(made.tokens["scientist"]), Credential(made.tokens["admin"])
+    plain = _plain(folder / "plain.db")
+    text = "x" * 100
+    note = AddNote(project="bench", text=text)
+
+    def through_the_gate() -> None:
+        gate.invoke("bench:AddNote", note, scientist)
+
+    def one_insert() -> None:
+        plain.execute("insert into note (text) values (?)", (text,))
+
+    rows = []
+    for what, bar in (("one verb through the gate, policies as shipped", 1.5), ("the same with 1,000 policies", 2.0)):
+        if rows:
+            _publish(platform.gate, administrator)
+        alternately(through_the_gate, one_insert)
+        ours, peer = alternately(through_the_gate, one_insert)
+        ratio = ours / peer
+        insert_ = f"{peer * 1e3:.2f} ms durable SQLite insert"
+        rows.append(Row(what, f"{ours * 1e3:.2f} ms", insert_, ratio, f"<= {bar}x", ratio <= bar))
+    platform.close()
+    store.close()
+    plain.close()
+    return rows
+
+
+def _plain(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None)
+    for pragma in ("journal_mode=WAL", "synchronous=FULL"):
+        connection.execute(f"pragma {pragma}").close()
+    connection.execute("create table note (id integer primary key, text text not null)")
+    return connection
+
+
+def _publish(gate: Gate, administrator: Credential) -> None:
+    """Ten forbids for each of a hundred projects, the measured one among them, each with its two tests."""
+    for project in ["bench", *(f"bench-{n}" for n in range(1, PROJECTS))]:
+        if project != "bench":
+            gate.invoke("identity:AddProject", AddProject(name=project), administrator)
+        names = [f"own/{project}/{n}@1" for n in range(POLICIES_EACH)]
+        policies = [
+            f'@id("{name}") @reason("not from network {n}") forbid (principal, action in [Action::"data:write"],'
+            f' resource in Project::"{project}") when {{ context.ip.isInRange(ip("10.7.{n}.0/24")) }};'
+            for n, name in enumerate(names)
+        ]
+        grant = [TestGrant(role="scientist", scope=project)]
+        tests = [
+            PolicyTest(
+                name=f"{name} {expect}",
+                action="data:AddDataset",
+                expect=expect,
+                by=[name] if expect == "deny" else ["role/scientist@1"],
+                grants=grant,
+                project=project,
+                context={"ip": f"10.7.{n}.1" if expect == "deny" else "10.8.0.1"},
+            )
+            for n, name in enumerate(names)
+            for expect in ("deny", "allow")
+        ]
+        request = PublishPolicies(scope=project, text="\n".join(policies), tests=tests)
+        gate.invoke("policy:PublishPolicies", request, administrator)
