@@ -92,7 +92,7 @@ def split_dataset(call: Call, request: wire.SplitDataset) -> Started:
     for what, column in (("stratify", stratify), ("group", request.group)):
         if column is not None and column not in columns:
             raise Invalid("MUNI-D143", f"there is no column {column!r} to {what} by", column=column, role=what)
-    params: dict[str, Any] = {"parts": request.parts, "seed": request.seed}
+    params: dict[str, Any] = {"fractions": request.parts, "seed": request.seed}
     if stratify is not None and request.group is None:
         params["stratify"] = stratify
     if request.group is not None:
