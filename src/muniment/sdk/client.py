@@ -8,6 +8,7 @@ from typing import Any, BinaryIO, Final, TypeVar
 
 import msgspec
 
+from muniment.sdk.audit import Audit
 from muniment.sdk.datasets import Data
 from muniment.sdk.lineage import Lineage, Proof
 from muniment.sdk.models import Models
@@ -47,6 +48,8 @@ class Client:
         """Data sets."""
         self.models = Models(self)
         """Models."""
+        self.audit = Audit(self)
+        """The ledger."""
         self.jobs = Jobs(self)
         """Starts jobs without waiting for them."""
 

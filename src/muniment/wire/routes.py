@@ -29,6 +29,7 @@ _READING: Final = (
     "List",
     "Prove",
     "Read",
+    "Replay",
     "Search",
     "Show",
     "Tail",
@@ -55,7 +56,10 @@ def template(action: str, *, in_project: bool) -> str:
 
 
 def reads(action: str) -> bool:
-    """Whether a verb only reads, as the first word of its phrase says: such verbs are asked by GET, others by POST."""
+    """Whether a verb is asked by GET: its phrase begins with a reading word, which promises that nothing changes.
+
+    All others are asked by POST, also a reading one whose request is a document, such as a draft of policies to test.
+    """
     return action.partition(":")[2].startswith(_READING)
 
 

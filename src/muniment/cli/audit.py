@@ -1,0 +1,176 @@
+"""``muni audit``: the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import click
+
+from muniment.cli.face import Face, Group, with_face
+from muniment.cli.model import save
+from muniment.cli.screen import Screen
+from muniment.errors import IntegrityError
+from muniment.sdk.shown import count, size
+from muniment.wire import ledger as wire
+
+
+@click.group(cls=Group)
+def audit() -> None:
+    """The ledger: every request, allowed or refused, in a Merkle log with signed checkpoints."""
+
+
+@audit.command()
+@click.option("-n", "--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="So many at most.")
+@with_face
+def tail(face: Face, limit: int) -> None:
+    """Show the newest entries."""
+    _answer(face, face.client.audit.tail(limit))
+
+
+@audit.command(epilog="Example: muni audit search --principal User:scientist --outcome denied")
+@click.option("--principal", metavar="KIND:NAME", help="Who asked, such as User:ana.")
+@click.option("--type", "kind", metavar="TYPE", help="An event type, or its beginning followed by *.")
+@click.option("--in", "project", metavar="PROJECT", help="In which project.")
+@click.option("--outcome", metavar="OUTCOME", help="ok, denied or failed.")
+@click.option("--since", metavar="MOMENT", help="At or after this moment, ISO 8601 with a zone.")
+@click.option("--until", metavar="MOMENT", help="Before this moment.")
+@click.option("--text", metavar="TEXT", help="Text that occurs in the entry.")
+@click.option("-n", "--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="So many at most.")
+@with_face
+def search(
+    face: Face,
+    principal: str | None,
+    kind: str | None,
+    project: str | None,
+    outcome: str | None,
+    since: str | None,
+    until: str | None,
+    text: str | None,
+    limit: int,
+) -> None:
+    """Show the entries that fit every option given, newest first."""
+    found = face.client.audit.search(
+        principal=principal,
+        type=kind,
+        project=project,
+        outcome=outcome,
+        since=since,
+        until=until,
+        text=text,
+        limit=limit,
+    )
+    _answer(face, found)
+
+
+@audit.command()
+@click.argument("entry")
+@with_face
+def show(face: Face, entry: str) -> None:
+    """Show one entry, by number or id, with the proof that it is in the tree."""
+    proof = face.client.audit.entry(entry)
+    one = proof.entry
+
+    def draw(screen: Screen) -> None:
+        screen.facts(
+            f"entry {one.index}",
+            {
+                "id": one.id,
+                "time": one.time,
+                "type": one.type,
+                "principal": one.principal,
+                "subject": one.subject,
+                "project": one.project,
+                "outcome": one.outcome,
+                **{name: value for name, value in one.data.items() if name not in _SHOWN},
+            },
+        )
+        screen.line()
+        mark = proof.checkpoint
+        facts = {"tree": f"{count(mark.size)} entries, root {mark.root}", "path": proof.path}
+        screen.facts("included in", facts)
+
+    face.answer(proof, draw)
+
+
+@audit.command()
+@click.option("-o", "--output", type=click.Path(), required=True, metavar="FILE", help="Where the tar is written.")
+@with_face
+def export(face: Face, output: str) -> None:
+    """Export the whole ledger as a tar that the stand-alone verifier checks offline."""
+    target = Path(output)
+    written = save(face.client.audit.export(), target)
+    face.answer(
+        {"file": str(target), "size": written}, lambda screen: screen.done(f"{target} ({size(written)}) is exported")
+    )
+    if not face.json:
+        face.notes.line("check it anywhere, offline, with the verify.py inside:", style="dim")
+        face.notes.line(
+            f"  tar -xf {target} --to-stdout verify.py > verify.py && python3 verify.py {target}", style="dim"
+        )
+
+
+@audit.command()
+@click.option("--shallow", is_flag=True, help="Only the newest part instead of everything from the first entry on.")
+@with_face
+def verify(face: Face, shallow: bool) -> None:
+    """Check the ledger against its signed checkpoints; exit code 1 when anything is not as it was signed."""
+    report = face.client.audit.verify(deep=not shallow)
+    if not report.ok:
+        raise IntegrityError(
+            "MUNI-A508",
+            "the ledger is not what was signed",
+            first=report.first,
+            findings=[f"entry {f.index}: {f.what}" if f.index is not None else f.what for f in report.findings],
+            entries=report.entries,
+            do="keep everything as it is, and call whoever is responsible for the ledger",
+        )
+
+    def draw(screen: Screen) -> None:
+        screen.done(f"the ledger of {count(report.entries)} entries is as it was signed")
+        mark = report.checkpoint
+        screen.facts(
+            "",
+            {
+                "checked": "\n".join(report.checked),
+                "not checked": "\n".join(report.not_checked),
+                "waiting": f"{count(report.waiting)} entries are recorded and not numbered yet"
+                if report.waiting
+                else "",
+                "checkpoint": mark and f"{count(mark.size)} entries, root {mark.root}",
+                "key": mark and mark.key,
+            },
+        )
+
+    face.answer(report, draw)
+
+
+@audit.command()
+@with_face
+def checkpoint(face: Face) -> None:
+    """Print the signed checkpoint; keep it elsewhere, and nothing before it can be changed unnoticed."""
+    mark = face.client.audit.checkpoint()
+    face.answer(mark, lambda screen: screen.raw(mark.note))
+
+
+_SHOWN = ("principal", "resource", "project", "outcome")
+
+
+def _answer(face: Face, entries: Iterable[wire.LedgerEntry]) -> None:
+    found = list(entries)
+    rows = [
+        [
+            "" if e.index is None else e.index,
+            e.time[:19].replace("T", " "),
+            e.outcome,
+            e.principal,
+            e.type.removeprefix("muniment.").removesuffix(".v1"),
+            e.subject,
+            e.data.get("code", ""),
+        ]
+        for e in found
+    ]
+    face.answer(
+        wire.LedgerEntries(entries=found),
+        lambda screen: screen.table(["entry", "time", "outcome", "who", "what", "on", ""], rows, empty="no entry fits"),
+    )

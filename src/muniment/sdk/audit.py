@@ -1,0 +1,71 @@
+"""The ledger, read: what happened, and proof that the record was not changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from muniment.sdk.frames import to_frame
+from muniment.sdk.shown import table_html
+from muniment.wire import ledger as wl
+
+if TYPE_CHECKING:
+    from muniment.sdk.client import Client
+
+__all__ = ["Audit", "Entries"]
+
+
+class Entries(tuple[wl.LedgerEntry, ...]):
+    """Ledger entries, newest first."""
+
+    __slots__ = ()
+
+    def to_frame(self) -> Any:
+        """A data frame, one row per entry."""
+        return to_frame([dict(zip(_COLUMNS, _row(entry), strict=True)) for entry in self])
+
+    def __repr__(self) -> str:
+        return "\n".join(entry.line for entry in self)
+
+    def _repr_html_(self) -> str:
+        return table_html(_COLUMNS, [_row(entry) for entry in self])
+
+
+class Audit:
+    """The ledger of the installation: ``m.audit``."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def tail(self, limit: int = 50) -> Entries:
+        """The newest entries."""
+        request = wl.TailEntries(limit=limit)
+        return Entries(self._client.ask("ledger:TailEntries", request, wl.LedgerEntries).entries)
+
+    def search(self, **wanted: Any) -> Entries:
+        """Entries that fit every field given: principal, type, project, outcome, since, until, text, limit."""
+        request = wl.SearchEntries(**wanted)
+        return Entries(self._client.ask("ledger:SearchEntries", request, wl.LedgerEntries).entries)
+
+    def entry(self, entry: str | int) -> wl.EntryProof:
+        """One entry by index or id, with the proof that it is in the tree."""
+        return self._client.ask("ledger:GetEntry", wl.GetEntry(entry=str(entry)), wl.EntryProof)
+
+    def checkpoint(self) -> wl.LedgerCheckpoint:
+        """The signed statement over everything recorded so far; keep it elsewhere."""
+        return self._client.ask("ledger:GetCheckpoint", wl.GetCheckpoint(), wl.LedgerCheckpoint)
+
+    def verify(self, *, deep: bool = True) -> wl.LedgerReport:
+        """Check the ledger against its signed checkpoints; with ``deep`` from the first entry on."""
+        return self._client.ask("ledger:VerifyLedger", wl.VerifyLedger(deep=deep), wl.LedgerReport)
+
+    def export(self) -> Iterator[bytes]:
+        """The whole ledger as a tar that the stand-alone verifier checks offline, chunk by chunk."""
+        return self._client.download("ledger:ExportLedger", wl.ExportLedger())
+
+
+_COLUMNS = ("entry", "time", "type", "principal", "project", "subject", "outcome")
+
+
+def _row(entry: wl.LedgerEntry) -> tuple[Any, ...]:
+    return (entry.index, entry.time, entry.type, entry.principal, entry.project, entry.subject, entry.outcome)
