@@ -24,7 +24,7 @@ from muniment.identity.model import (
     TokenKind,
 )
 from muniment.identity.passwords import PasswordHasher, SignInDelays, check_password
-from muniment.identity.people import account_named
+from muniment.identity.people import account_named, check_active
 from muniment.identity.ports import Accounts, Bootstraps, Grants, Passwords, Standings, Tokens
 from muniment.identity.views import grant_view
 from muniment.kernel.digest import Digest
@@ -71,8 +71,7 @@ def issue_token(call: Call, request: wire.IssueToken) -> wire.IssuedToken:
 def issue_token_for(call: Call, request: wire.IssueTokenFor) -> wire.IssuedToken:
     """Make an API token for somebody else, such as the first one of a new account; the record says who made it."""
     owner = account_named(call, request.owner)
-    if not owner.active(call.now):
-        raise Conflict("MUNI-I304", f"the account {owner.name!r} is disabled", name=owner.name)
+    check_active(call, owner)
     return _issue(call, owner, request.label, request.days, _limits(request.actions))
 
 

@@ -71,8 +71,7 @@ def add_service_account(call: Call, request: wire.AddServiceAccount) -> wire.Acc
 def disable_user(call: Call, request: wire.DisableUser) -> wire.Account:
     """Let an account act no more from this moment on; nothing it did is lost, and its tokens are good for nothing."""
     account = account_named(call, request.name)
-    if not account.active(call.now):
-        raise Conflict("MUNI-I304", f"the account {account.name!r} is disabled", name=account.name)
+    check_active(call, account)
     remaining = set(call.use(Standings).holders(Role.ADMINISTRATOR, call.now)) - {account.name}
     _permit(rules.keeps_administrator(remaining))
     call.use(Accounts).disable(account.name, call.now)
@@ -112,6 +111,8 @@ def list_users(call: Call, request: wire.ListUsers) -> wire.Users:
 def add_group(call: Call, request: wire.AddGroup) -> wire.Group:
     """Make an empty group."""
     group = Group(check_name(request.name, "group"), call.now, call.principal.id)
+    if call.use(Groups).has(group.name):
+        raise Conflict("MUNI-I302", f"there is already a group {group.name!r}", name=group.name)
     call.use(Groups).add(group)
     return _group_view(call, group)
 
@@ -127,7 +128,7 @@ def add_group(call: Call, request: wire.AddGroup) -> wire.Group:
 def add_member(call: Call, request: wire.AddMember) -> wire.Member:
     """Let an account belong to a group, until an end date if one is given; nobody adds himself."""
     _check_group(call, request.group)
-    standing = _standing(call, request.member)
+    standing = standing_of(call, request.member)
     if request.group in standing.groups:
         raise Conflict("MUNI-I306", f"{request.member} belongs to {request.group} already", group=request.group)
     _permit(rules.not_for_oneself(call.principal.id, _beneficiaries(standing.account)))
@@ -190,8 +191,9 @@ def list_groups(call: Call, request: wire.ListGroups) -> wire.Groups:
 def add_project(call: Call, request: wire.AddProject) -> wire.Project:
     """Open a project: a scope for roles and a key of its own."""
     name = check_name(request.name, "project")
-    if name in _RESERVED:
-        raise Invalid("MUNI-I110", f"the name {name!r} is the platform's own", name=name, do="take another name")
+    _check_free(name)
+    if call.use(Projects).has_project(name):
+        raise Conflict("MUNI-I303", f"there is already a project {name!r}", name=name)
     call.use(Projects).add(Project(name, call.now, call.principal.id))
     call.use(ProjectOpened).opened(call.session, name)
     call.note(project=name)
@@ -209,12 +211,12 @@ def add_project(call: Call, request: wire.AddProject) -> wire.Project:
 )
 def list_projects(call: Call, request: wire.ListProjects) -> wire.Projects:
     """The projects in which one holds a role, newest first; all of them with a role in the whole installation."""
-    scopes = {grant.project for grant in _standing(call, call.principal.id).grants}
+    scopes = {grant.project for grant in standing_of(call, call.principal.id).grants}
     return wire.Projects(
         projects=[
             wire.Project(name=project.name, created_at=format_time(project.created_at), created_by=project.created_by)
             for project in call.use(Projects).all()
-            if None in scopes or project.name in scopes
+            if project.name not in _RESERVED and (None in scopes or project.name in scopes)
         ]
     )
 
@@ -235,10 +237,10 @@ def grant_role(call: Call, request: wire.GrantRole) -> wire.RoleGrant:
     if request.subject.startswith(_GROUP):
         name, kind = request.subject.removeprefix(_GROUP), SubjectKind.GROUP
         _check_group(call, name)
-        gaining = [_standing(call, membership.member) for membership in call.use(Groups).members(call.now, name)]
+        gaining = [standing_of(call, membership.member) for membership in call.use(Groups).members(call.now, name)]
         _permit(rules.segregation(_roles_of_group(call, name), [role]))
     else:
-        holder = _standing(call, request.subject)
+        holder = standing_of(call, request.subject)
         name, kind, gaining = request.subject, SubjectKind(holder.account.kind.value), [holder]
     for standing in gaining:
         _permit(rules.not_for_oneself(call.principal.id, _beneficiaries(standing.account)))
@@ -287,26 +289,43 @@ def list_roles(call: Call, request: wire.ListRoles) -> wire.RoleGrants:
 
 
 def _add_account(call: Call, account: Account) -> wire.Account:
-    if account.name in _RESERVED:
-        raise Invalid("MUNI-I110", f"the name {account.name!r} is the platform's own", name=account.name)
+    _check_free(account.name)
+    if call.use(Accounts).find(account.name) is not None:
+        raise Conflict("MUNI-I301", f"there is already an account {account.name!r}", name=account.name)
     call.use(Accounts).add(account)
     call.note(account=account.name)
     return account_view(account, None, call.now)
+
+
+def check_active(call: Call, account: Account) -> None:
+    """Refuse a disabled account; raises Conflict."""
+    if not account.active(call.now):
+        raise Conflict("MUNI-I304", f"the account {account.name!r} is disabled", name=account.name)
+
+
+def standing_of(call: Call, name: str) -> Standing:
+    """What the account of this name holds now; raises NotFound when there is none."""
+    standing = call.use(Standings).standing(name, call.now)
+    if standing is None:
+        raise _no_account(name)
+    return standing
+
+
+def _check_free(name: str) -> None:
+    if name in _RESERVED:
+        raise Invalid("MUNI-I110", f"the name {name!r} is the platform's own", name=name, do="take another name")
 
 
 def account_named(call: Call, name: str) -> Account:
     """The account of this name; raises NotFound when there is none."""
     account = call.use(Accounts).find(name)
     if account is None:
-        raise NotFound("MUNI-I201", f"there is no account {name[:80]!r}", name=name[:200])
+        raise _no_account(name)
     return account
 
 
-def _standing(call: Call, name: str) -> Standing:
-    standing = call.use(Standings).standing(name, call.now)
-    if standing is None:
-        raise NotFound("MUNI-I201", f"there is no account {name[:80]!r}", name=name[:200])
-    return standing
+def _no_account(name: str) -> NotFound:
+    return NotFound("MUNI-I201", f"there is no account {name[:80]!r}", name=name[:200])
 
 
 def _check_group(call: Call, name: str) -> None:

@@ -24,7 +24,7 @@ class Accounts(Protocol):
     """People and service accounts; one name, one account."""
 
     def add(self, account: Account) -> None:
-        """Add; raises Conflict when the name is taken."""
+        """Add one whose name is free."""
 
     def find(self, name: str) -> Account | None:
         """The account of this name."""
@@ -53,7 +53,7 @@ class Groups(Protocol):
     """Groups and who belongs to them."""
 
     def add(self, group: Group) -> None:
-        """Add; raises Conflict when the name is taken."""
+        """Add one whose name is free."""
 
     def has(self, name: str) -> bool:
         """Whether there is such a group."""
@@ -136,7 +136,7 @@ class Projects(Protocol):
     """Projects by name; implements the kernel's ProjectDirectory too."""
 
     def add(self, project: Project) -> None:
-        """Add; raises Conflict when the name is taken."""
+        """Add one whose name is free."""
 
     def has_project(self, name: str) -> bool:
         """Whether a project of this name exists."""

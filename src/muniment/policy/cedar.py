@@ -110,7 +110,7 @@ def parse_rules(text: str) -> tuple[Rule, ...]:
     try:
         tree = json.loads(cedarpy.policies_to_json_str(text)) if text.strip() else {}
     except ValueError as broken:
-        raise Invalid("MUNI-P103", "the policies do not parse", reason=str(broken)[:1000]) from broken
+        raise _unparsed(broken) from broken
     rules: dict[str, Rule] = {}
     for template, parsed in ((False, tree.get("staticPolicies", {})), (True, tree.get("templates", {}))):
         for position, policy in parsed.items():
@@ -135,7 +135,7 @@ def check_rules(text: str, schema: str) -> None:
     try:
         outcome = cedarpy.validate_policies(text, schema)
     except ValueError as broken:
-        raise Invalid("MUNI-P103", "the policies do not parse", reason=str(broken)[:1000]) from broken
+        raise _unparsed(broken) from broken
     if not outcome.validation_passed:
         raise Invalid(
             "MUNI-P106",
@@ -202,6 +202,10 @@ class RuleSet:
         if decision is cedarpy.Decision.NoDecision and not errors:
             errors = ("the policy engine made no decision",)
         return Answer(decision is cedarpy.Decision.Allow and not errors, deciders, errors)
+
+
+def _unparsed(broken: ValueError) -> Invalid:
+    return Invalid("MUNI-P103", "the policies do not parse", reason=str(broken)[:1000])
 
 
 def role_of(template: str) -> str:

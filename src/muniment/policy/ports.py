@@ -106,7 +106,7 @@ class Publications(Protocol):
     """Which policies are in force in which scope."""
 
     def add(self, publication: Publication) -> None:
-        """Put a version in force; raises Conflict when that version exists."""
+        """Put the next version of its scope in force."""
 
     def heads(self, project: str | None) -> Mapping[str, Publication]:
         """The versions in force by scope: of the installation and, when given, of the project."""

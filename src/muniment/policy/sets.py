@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from importlib.resources import files
+from pkgutil import get_data
 from threading import Lock
 from typing import Final, Generic, TypeVar
 
@@ -34,13 +34,18 @@ _SHARDS_KEPT: Final = 512
 
 def shipped_tests() -> tuple[PolicyTest, ...]:
     """The table of tests that proves what the shipped bundles do."""
-    table = files("muniment.policy").joinpath("bundles", "tests.json").read_bytes()
-    return msgspec.json.decode(table, type=tuple[PolicyTest, ...])
+    return msgspec.json.decode(_bundled("tests.json"), type=tuple[PolicyTest, ...])
 
 
 def shipped(name: str) -> str:
     """The text of a bundle that ships with the product: ``core`` or ``roles``."""
-    return files("muniment.policy").joinpath("bundles", f"{name}.cedar").read_text(encoding="utf-8")
+    return _bundled(f"{name}.cedar").decode()
+
+
+def _bundled(name: str) -> bytes:
+    content = get_data("muniment.policy", f"bundles/{name}")
+    assert content is not None, f"the package lacks its policy bundle {name}"
+    return content
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,6 @@ from sqlalchemy import (
 )
 
 from muniment.adapters.sql.schema import DIGEST, ID, METADATA, MOMENT, NAME
-from muniment.errors import Conflict
 from muniment.identity.model import (
     Account,
     BootstrapSecret,
@@ -150,7 +149,11 @@ _BELONGS: Final = _holds(MEMBERSHIPS, "ended_at")
 
 def _own_or_by_group(member: ColumnElement[str]) -> ColumnElement[bool]:
     """Whether a grant is an account's own or one of a group that it belongs to."""
-    by_group = exists().where(MEMBERSHIPS.c.group == GRANTS.c.subject, MEMBERSHIPS.c.member == member, _BELONGS)
+    by_group = (
+        exists()
+        .where(MEMBERSHIPS.c.group == GRANTS.c.subject, MEMBERSHIPS.c.member == member, _BELONGS)
+        .correlate_except(MEMBERSHIPS)  # by itself SQLAlchemy would not see the accounts two levels up
+    )
     return or_(
         and_(GRANTS.c.subject_kind != SubjectKind.GROUP.value, GRANTS.c.subject == member),
         and_(GRANTS.c.subject_kind == SubjectKind.GROUP.value, by_group),
@@ -201,9 +204,7 @@ class SqlAccounts:
         self._db = connection
 
     def add(self, account: Account) -> None:
-        """Add; raises Conflict when the name is taken."""
-        if self.find(account.name) is not None:
-            raise Conflict("MUNI-I301", f"there is already an account {account.name!r}", name=account.name)
+        """Add one whose name is free."""
         self._db.execute(
             insert(ACCOUNTS).values(
                 name=account.name,
@@ -268,9 +269,7 @@ class SqlGroups:
         self._db = connection
 
     def add(self, group: Group) -> None:
-        """Add; raises Conflict when the name is taken."""
-        if self.has(group.name):
-            raise Conflict("MUNI-I302", f"there is already a group {group.name!r}", name=group.name)
+        """Add one whose name is free."""
         self._db.execute(
             insert(GROUPS).values(
                 name=group.name, created_at=format_time(group.created_at), created_by=group.created_by
@@ -488,9 +487,7 @@ class SqlProjects:
         self._db = connection
 
     def add(self, project: Project) -> None:
-        """Add; raises Conflict when the name is taken."""
-        if self.has_project(project.name):
-            raise Conflict("MUNI-I303", f"there is already a project {project.name!r}", name=project.name)
+        """Add one whose name is free."""
         self._db.execute(
             insert(PROJECTS).values(
                 name=project.name, created_at=format_time(project.created_at), created_by=project.created_by

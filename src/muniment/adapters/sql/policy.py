@@ -21,7 +21,6 @@ from sqlalchemy import (
 )
 
 from muniment.adapters.sql.schema import DIGEST, METADATA, MOMENT, NAME
-from muniment.errors import Conflict
 from muniment.kernel.digest import Digest
 from muniment.kernel.identifiers import format_time, parse_time
 from muniment.policy.ports import PolicyDocuments, Publication, Publications
@@ -79,17 +78,7 @@ class SqlPublications:
         self._db = connection
 
     def add(self, publication: Publication) -> None:
-        """Put a version in force; raises Conflict when that version exists."""
-        taken = select(PUBLICATIONS.c.version).where(
-            PUBLICATIONS.c.scope == publication.scope, PUBLICATIONS.c.version >= publication.version
-        )
-        if self._db.execute(taken).first() is not None:
-            raise Conflict(
-                "MUNI-P301",
-                "somebody else published policies meanwhile",
-                scope=publication.scope,
-                version=publication.version,
-            )
+        """Put the next version of its scope in force."""
         self._db.execute(
             insert(PUBLICATIONS).values(
                 scope=publication.scope,
