@@ -52,6 +52,7 @@ from muniment.programs.values import (
 __all__ = ["DelimitedReader", "Dialect"]
 
 _FIRST_LOOK: Final = 256 << 10
+_SLICE: Final = 64 << 10
 _LF, _QUOTE, _ZERO, _MINUS, _BLANK, _TAB = 10, 34, 48, 45, 32, 9
 _EXACT_FLOAT: Final = 2**53
 
@@ -71,43 +72,53 @@ class Dialect:
     """Declared types by column name; the rest is found."""
 
 
-@dataclass(slots=True)
 class _ColumnState:
     """What is known about a column so far; facts are only ever added."""
 
-    name: str
-    declared: Declared | None
-    facts: Fact = NOTHING
-    offence: tuple[int, str] | None = None
-    """Line and value of the first integer that no 64-bit number holds."""
+    def __init__(self, name: str, declared: Declared | None) -> None:
+        self.name = name
+        self.declared = declared
+        self.facts = NOTHING
+        self.plan = Plan.INTEGER if declared is None else Plan.DECLARED
+        self.offence: tuple[int, str] | None = None
+        """Line and value of the first number that no 64-bit number holds exactly."""
 
-    first_word: tuple[int, str] | None = None
-
-    @property
-    def plan(self) -> Plan:
-        return Plan.DECLARED if self.declared is not None else plan_for(self.facts)
+        self.first_word: tuple[int, str] | None = None
 
     @property
     def undecided(self) -> bool:
         """A column kept as text only because of a number that is too large: words would make it text for good."""
-        return self.declared is None and self.plan is Plan.TEXT and not self.facts & WORDS
+        return self.plan is Plan.TEXT and not self.facts & WORDS
 
     @property
     def type(self) -> pa.DataType:
-        if self.declared is not None:
-            return DECLARED_TYPES[self.declared]
-        return {Plan.INTEGER: pa.int64(), Plan.EXPONENT: pa.int64(), Plan.FLOAT: pa.float64()}.get(
-            self.plan, pa.string()
-        )
+        return DECLARED_TYPES[self.declared] if self.declared is not None else _PLANNED_TYPES[self.plan]
+
+    def learn(self, found: Fact) -> None:
+        self.facts |= found
+        if self.declared is None:
+            self.plan = plan_for(self.facts)
 
     def add(self, values: Iterable[str], line_of: Callable[[str], int]) -> None:
+        seen = set()
         for value in values:
             found = kind(value)
-            if found & Fact.TOO_LARGE and self.offence is None:
+            if found in seen:
+                continue
+            seen.add(found)
+            if found & (Fact.TOO_LARGE | Fact.INEXACT) and self.offence is None:
                 self.offence = (line_of(value), value)
             if found & WORDS and self.first_word is None:
                 self.first_word = (line_of(value), value)
-            self.facts |= found
+            self.learn(found)
+
+
+_PLANNED_TYPES: Final = {
+    Plan.INTEGER: pa.int64(),
+    Plan.EXPONENT: pa.int64(),
+    Plan.FLOAT: pa.float64(),
+    Plan.TEXT: pa.string(),
+}
 
 
 class DelimitedReader:
@@ -223,7 +234,7 @@ class DelimitedReader:
         for column in self._columns:
             if column.declared is None and not column.facts:
                 # Nothing but nulls: there is no value to say what they would have been.
-                column.facts |= Fact.TEXT
+                column.learn(Fact.TEXT)
                 return False
             if column.undecided:
                 line, value = column.offence or (0, "")
@@ -399,54 +410,64 @@ class DelimitedReader:
                 self._survey(block, only=column.name)
 
     def _padded_columns(self, block: Block) -> list[_ColumnState]:
-        array = np.frombuffer(block.data, np.uint8)
+        """The columns with a field that begins like ``007`` or ``0x7``, behind blanks, a quote or a minus sign too."""
+        array = np.frombuffer(b"\n" + block.data + b"\n\n\n", np.uint8)
         separator = ord(self._dialect.delimiter)
-        edge = array == separator
-        edge |= array == _LF
-        before, after = edge[:-1], array[1:]
-        starts = np.flatnonzero(before & (after == _ZERO)) + 1
-        if array[0] == _ZERO:
-            starts = np.append(starts, 0)
-        skipped = [mark for mark in (_BLANK, _TAB, _MINUS, _QUOTE) if mark != separator and bytes([mark]) in block.data]
-        if skipped:
-            starts = np.concatenate([starts, self._skip(array, before, after, skipped)])
-        following = array[np.minimum(starts + 1, len(array) - 1)]
-        digit = (following >= 48) & (following <= 57) | (following == 120) | (following == 88)
-        hits = starts[digit & (array[starts] == _ZERO)]
-        if not len(hits):
-            return []
-        borders = np.flatnonzero(edge)
+        present = {mark for mark in (_BLANK, _TAB, _QUOTE, *b"xX") if mark in block.data}
+        behind = [mark for mark in (_BLANK, _TAB, _QUOTE) if mark in present and mark != separator]
+        hexadecimal = not present.isdisjoint(b"xX")
+        found: list[int] = []
+        # Slices that stay in the processor's cache: the same bytes are compared many times.
+        for low in range(0, len(block.data), _SLICE):
+            view = array[low : low + _SLICE + 3]
+            size = len(view) - 3
+            edge = (view[:size] == separator) | (view[:size] == _LF)
+            first, second, third = view[1 : size + 1], view[2 : size + 2], view[3 : size + 3]
+            padded = edge & (first == _ZERO) & _continues(second, hexadecimal)
+            padded |= edge & (first == _MINUS) & (second == _ZERO) & _continues(third, hexadecimal)
+            if padded.any():
+                found.extend(np.flatnonzero(padded) + low)
+            for mark in behind:
+                marked = edge & (first == mark)
+                if marked.any():
+                    found.extend(self._padded_behind(array, np.flatnonzero(marked) + low, behind))
+        return self._columns_at(block, array, np.array(found, np.int64)) if found else []
+
+    def _padded_behind(self, array: np.ndarray, starts: np.ndarray, behind: list[int]) -> np.ndarray:
+        """Those of the fields that begin with a padded number behind blanks, quotes and a minus sign."""
+        at = starts + 1
+        self._blanks_beside |= bool(np.isin(array[at], [_BLANK, _TAB]).any())
+        while (moving := np.isin(array[at], [*behind, _MINUS])).any():
+            at = at + moving
+        found: np.ndarray = starts[(array[at] == _ZERO) & _continues(array[at + 1], True)]
+        return found
+
+    def _columns_at(self, block: Block, array: np.ndarray, starts: np.ndarray) -> list[_ColumnState]:
+        """The columns of the fields that start at these positions."""
+        borders = np.flatnonzero((array[1:-3] == ord(self._dialect.delimiter)) | (array[1:-3] == _LF))
         if len(block.quotes):
             borders = borders[np.searchsorted(block.quotes, borders) % 2 == 0]
-        columns = np.unique(np.searchsorted(borders, hits) % len(self._columns))
+        columns = np.unique(np.searchsorted(borders, starts) % len(self._columns))
         return [self._columns[int(i)] for i in columns]
-
-    def _skip(self, array: np.ndarray, before: np.ndarray, after: np.ndarray, skipped: list[int]) -> np.ndarray:
-        """Positions where fields begin behind blanks, quotes and minus signs."""
-        mask = after == skipped[0]
-        for mark in skipped[1:]:
-            mask |= after == mark
-        at = np.flatnonzero(before & mask) + 1
-        if array[0] in skipped:
-            at = np.append(at, 0)
-        if (_BLANK in skipped or _TAB in skipped) and not self._blanks_beside:
-            self._blanks_beside = bool(np.isin(array[at], [_BLANK, _TAB]).any())
-        while (moving := np.isin(array[at], skipped) & (at < len(array) - 1)).any():
-            at = at + moving
-        return at
 
     def _exponents(self, column: _ColumnState, array: pa.Array, block: Block) -> pa.Array | None:
         """Integers of which some are in exponent form, exactly; None when the column has to widen."""
-        encoded = array.dictionary_encode()
+        marked = pc.match_substring_regex(array, "[eE]")
+        try:
+            plain = pc.if_else(marked, None, array).cast(pa.int64())
+        except pa.ArrowInvalid:
+            plain = None
+        encoded = (array if plain is None else pc.if_else(marked, array, None)).dictionary_encode()
         integers: list[int] = []
         for text in encoded.dictionary.to_pylist():
             found = kind(text)
             if found & ~(Fact.INTEGER | Fact.EXPONENT | Fact.INEXACT):
                 self._survey(block, only=column.name)
                 return None
-            column.facts |= found
+            column.learn(found)
             integers.append(exponent_integer(text))
-        return pa.array(integers, pa.int64()).take(encoded.indices)
+        exponents = pa.array(integers, pa.int64()).take(encoded.indices)
+        return exponents if plain is None else pc.coalesce(plain, exponents)
 
     def _as_declared(self, column: _ColumnState, array: pa.Array, block: Block) -> pa.Array:
         assert column.declared is not None
@@ -468,6 +489,12 @@ class DelimitedReader:
                     do=FORMS[column.declared],
                 ) from None
         return pa.array(values, column.type).take(encoded.indices)
+
+
+def _continues(following: np.ndarray, hexadecimal: bool) -> np.ndarray:
+    """Where a zero is followed by a digit or an x; what lies below the digits wraps around and fails the comparison."""
+    found: np.ndarray = (following - np.uint8(_ZERO)) <= 9
+    return found | ((following | np.uint8(32)) == 120) if hexadecimal else found
 
 
 def _ordinary(array: pa.Array) -> bool:

@@ -17,7 +17,7 @@ from muniment.programs.sources import Source
 
 __all__ = ["Block", "Blocks", "beginning", "fields"]
 
-_BLOCK: Final = 4 << 20
+_BLOCK: Final = 1 << 20
 _LF, _CR, _QUOTE = 10, 13, 34
 
 

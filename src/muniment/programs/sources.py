@@ -67,6 +67,7 @@ class Source:
         self.path = path
         self.limits = limits
         self.size = path.stat().st_size
+        self._digest: str | None = None
         if not self.size:
             raise Invalid("MUNI-D140", "the file is empty", bytes=0, do="give a file with a header line and rows")
         with path.open("rb") as file:
@@ -82,8 +83,10 @@ class Source:
 
     def digest(self) -> str:
         """The digest of the bytes as they came."""
-        with self.path.open("rb") as file:
-            return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+        if self._digest is None:
+            with self.path.open("rb") as file:
+                self._digest = "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+        return self._digest
 
     def format(self) -> str:
         """What the content is: csv, jsonl, parquet or arrow.
@@ -117,8 +120,11 @@ class Source:
             if self.compression is None:
                 if self.size > self.limits.max_bytes:
                     raise _too_much("bytes", self.limits.max_bytes, self.size)
+                running = hashlib.sha256()
                 while chunk := file.read(size):
+                    running.update(chunk)
                     yield chunk
+                self._digest = "sha256:" + running.hexdigest()
                 return
             yield from self._expanded(file)
 

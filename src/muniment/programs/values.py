@@ -1,11 +1,12 @@
 """What a field of text is: the one grammar of numbers, and the declared types.
 
-Everything here looks at one value at a time; ``delimited`` calls it for the values that Arrow's vectorised conversion does
-not settle, and both must agree.
+Everything here looks at one value at a time; ``delimited`` calls it for the values that Arrow's vectorised conversion
+does not settle, and both must agree.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -75,26 +76,27 @@ class Plan(StrEnum):
 _INTEGER: Final = re.compile(r"-?(0|[1-9][0-9]*)")
 _PADDED: Final = re.compile(r"-?0[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?")
 _FLOAT: Final = re.compile(r"-?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,9})?")
-_LONGEST_NUMBER: Final = 400
+_LONGEST_INTEGER: Final = 20
+_EXACT: Final = 2**53
+_TOO_LARGE_INTEGER: Final = Fact.INTEGER | Fact.TOO_LARGE
+_TOO_LARGE_FRACTION: Final = Fact.FRACTION | Fact.TOO_LARGE
+_INEXACT_INTEGER: Final = Fact.INTEGER | Fact.INEXACT
 
 
 def kind(text: str) -> Fact:
     """What one value is, by the rules above; blanks around it do not count."""
     text = text.strip(" \t")
-    if len(text) > _LONGEST_NUMBER:
-        return Fact.TEXT
     if _INTEGER.fullmatch(text):
-        value = int(text)
-        if value not in _INT64:
-            return Fact.INTEGER | Fact.TOO_LARGE
-        return Fact.INTEGER | (Fact.INEXACT if int(float(value)) != value else NOTHING)
+        if len(text) > _LONGEST_INTEGER or (value := int(text)) not in _INT64:
+            return _TOO_LARGE_INTEGER
+        return Fact.INTEGER if abs(value) < _EXACT or int(float(value)) == value else _INEXACT_INTEGER
     if _PADDED.fullmatch(text):
         return Fact.LEADING_ZERO
     if not _FLOAT.fullmatch(text):
         return Fact.TEXT
     number = float(text)
-    if number in (float("inf"), float("-inf")) or (number == 0 and text.lower().partition("e")[0].strip("-0.")):
-        return Fact.FRACTION | Fact.TOO_LARGE
+    if math.isinf(number) or (number == 0 and text.lower().partition("e")[0].strip("-0.")):
+        return _TOO_LARGE_FRACTION
     if "e" in text.lower() and _integral(text) is not None:
         return Fact.EXPONENT
     return Fact.FRACTION
