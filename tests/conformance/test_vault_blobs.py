@@ -98,6 +98,7 @@ def test_the_draft_of_a_dead_process_is_found_and_swept(blobs: FileBlobs, tmp_pa
     assert len(list(blobs.abandoned())) == 1
     assert blobs.sweep() == 1
     assert not list(blobs.abandoned())
+    FileBlobs(tmp_path / "objects")
     alive.write(b"still here")
     assert alive.publish(NAME)
 

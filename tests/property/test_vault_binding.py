@@ -54,7 +54,7 @@ def large(room: VaultRoom) -> tuple[Digest, Path]:
     return _blob(room, LARGE + b"large")
 
 
-def _refused(room: VaultRoom, digest: Digest, project: str = "credit") -> IntegrityError:
+def _check_refused(room: VaultRoom, digest: Digest, project: str = "credit") -> IntegrityError:
     """The object does not open, however it is read, and a deep check finds it."""
     with pytest.raises(IntegrityError) as caught:
         room.vault.read_bytes(project, digest, limit=1 << 30)
@@ -156,7 +156,7 @@ def test_segments_cannot_be_moved_cut_or_added(room: VaultRoom, change: str) -> 
     parts = _segments(stored)
     assert len(parts) == 4
     path.write_bytes(b"".join(CHANGES[change](parts)))
-    assert _refused(room, digest).code in ("MUNI-V503", "MUNI-V504")
+    assert _check_refused(room, digest).code in ("MUNI-V503", "MUNI-V504")
     path.write_bytes(stored)
     assert room.vault.read_bytes("credit", digest) == content
 
@@ -193,8 +193,8 @@ def test_two_stored_objects_cannot_be_swapped(room: VaultRoom) -> None:
         first, second = here.read_bytes(), there.read_bytes()
         here.write_bytes(second)
         there.write_bytes(first)
-        _refused(room, one)
-        _refused(room, other, project)
+        _check_refused(room, one)
+        _check_refused(room, other, project)
         here.write_bytes(first)
         there.write_bytes(second)
 
@@ -204,7 +204,7 @@ def test_a_stored_object_cannot_be_renamed(room: VaultRoom) -> None:
     digest, path = _blob(room, b"renamed")
     moved = path.with_name("0" * 64)
     path.rename(moved)
-    assert _refused(room, digest).code == "MUNI-V508"
+    assert _check_refused(room, digest).code == "MUNI-V508"
     moved.rename(path)
 
 
@@ -233,7 +233,7 @@ def test_no_field_of_a_record_can_be_altered(room: VaultRoom, field: str) -> Non
         assert changed.rowcount == 1
     project = "cards" if field == "moved to another project" else "credit"
     where = Digest.of(b"another") if field == "another digest" else digest
-    _refused(room, where, project)
+    _check_refused(room, where, project)
     with room.store.engine.begin() as connection:
         connection.execute(
             text("delete from vault_sealed_object where project = :p and digest = :d"), {"p": project, "d": where}
@@ -277,8 +277,8 @@ def test_two_records_cannot_be_swapped(room: VaultRoom) -> None:
         rows = {d: dict(connection.execute(read, {"digest": d}).mappings().one()) for d in (one, other)}
         connection.execute(write, {**rows[other], "digest": one})
         connection.execute(write, {**rows[one], "digest": other})
-    _refused(room, one)
-    _refused(room, other)
+    _check_refused(room, one)
+    _check_refused(room, other)
     with room.store.engine.begin() as connection:
         for digest, row in rows.items():
             connection.execute(write, {**row, "digest": digest})
@@ -298,7 +298,7 @@ def test_a_wrapped_key_cannot_be_taken_from_another_record(room: VaultRoom) -> N
         )  # fmt: skip
     stored = here.read_bytes()
     here.write_bytes(there.read_bytes())
-    _refused(room, one)
+    _check_refused(room, one)
     here.write_bytes(stored)
     with room.store.engine.begin() as connection:
         connection.execute(

@@ -22,7 +22,7 @@ from muniment.errors import Conflict, Denied, IntegrityError, NotFound, Unavaila
 from muniment.execution.completing import Completed, CompleteRun, Leased, LeaseRun, Outcomes
 from muniment.execution.environments import Environments, Workshop
 from muniment.execution.launching import launch
-from muniment.execution.model import Outcome, Output, Part, ResolvedJob, Run, RunStatus
+from muniment.execution.model import MANIFEST, Outcome, Output, Part, ResolvedJob, Run, RunStatus
 from muniment.execution.ports import Enforcement, Engine, Exit, ExitStatus, Launch, Usage
 from muniment.execution.queue import LogChunk, RunLogs, RunQueue
 from muniment.execution.submitting import Programs, files_of
@@ -154,7 +154,11 @@ class Worker:
                 "MUNI-X501", "the base root is not the one of the plan", expected=str(job.base), here=str(base.digest)
             )
         channels = {
-            channel: [Part(f["path"], Digest(f["digest"]), f["size"]) for f in files_of(entities[digest])]
+            channel: [
+                Part(f["path"], Digest(f["digest"]), f["size"])
+                for f in files_of(entities[digest])
+                if job.source is None or f["path"] != MANIFEST  # readers of whole folders expect tables only
+            ]
             for channel, digest in job.inputs.items()
         }
         archive = self._programs.archive
@@ -264,7 +268,7 @@ class _Sink:
     def output(self, path: str, source: BinaryIO, size: int) -> None:
         """Seal an accepted output; its head, and small documents, are metadata that the platform reads."""
         tap = _Tap(source, size if path.endswith((".json", "failure")) and size <= _DOCUMENT_BYTES else _HEAD_BYTES)
-        sealed = self._vault.seal(self._run.project, tap)  # type: ignore[arg-type]
+        sealed = self._vault.seal(self._run.project, tap)
         whole = bytes(tap.kept) if len(tap.kept) == sealed.size else None
         self.outputs.append(Output(path, sealed, bytes(tap.kept[:_HEAD_BYTES]), tap.tail, whole))
 

@@ -43,7 +43,7 @@ def leftovers(unnamed: Iterable[str], drafts: Iterable[str], so_far: Iterable[Fi
             FindingCode.ABANDONED_DRAFT,
             name,
             "its writer ended before the object was complete",
-            "nothing refers to it: restart muni up, which removes it",
+            "nothing refers to it: it goes when the platform starts again",
             harm=False,
         )
         for name in sorted(drafts)

@@ -9,6 +9,13 @@ from muniment.kernel.digest import Digest
 from muniment.vault.model import ProjectKey, Sealed
 
 
+class Source(Protocol):
+    """Gives bytes to be sealed: a file, a request's body, a pipe from a job."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most ``size`` bytes; empty at the end."""
+
+
 class Draft(Protocol):
     """A blob being written: it has no name yet, and nobody can open it."""
 

@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import BinaryIO, Final
+from typing import Final
 
 from muniment.errors import IntegrityError, Invalid, NotFound, Unavailable
 from muniment.kernel.digest import Digest
@@ -27,7 +27,7 @@ from muniment.vault.envelope import (
 )
 from muniment.vault.keyring import Keyring, Unlocked
 from muniment.vault.model import Checked, Finding, Sealed
-from muniment.vault.ports import BlobStore, Draft, KeyService, ProjectKeys, SealedObjects
+from muniment.vault.ports import BlobStore, Draft, KeyService, ProjectKeys, SealedObjects, Source
 from muniment.vault.reading import SealedReader
 from muniment.wire import vault as wire
 
@@ -44,7 +44,7 @@ class Vault:
     committed with whatever refers to it.
     """
 
-    def __init__(  # noqa: PLR0917 - the ports of the platform, in the order that every service takes them
+    def __init__(
         self, store: Store, blobs: BlobStore, keys: KeyService, clock: Clock, entropy: Entropy, faults: Faults
     ) -> None:
         self._store, self._blobs, self._clock = store, blobs, clock
@@ -59,7 +59,7 @@ class Vault:
         """
         self._keyring.create(session, project)
 
-    def seal(self, project: str, source: BinaryIO, *, limit: int | None = None) -> Sealed:
+    def seal(self, project: str, source: Source, *, limit: int | None = None) -> Sealed:
         """Encrypt what the source gives, in one pass, into a blob that no record names yet.
 
         Args:
@@ -264,7 +264,7 @@ class Vault:
             reader.check_complete()
 
 
-def _pump(source: BinaryIO, stream: SealingStream, limit: int | None) -> tuple[Digest, int]:
+def _pump(source: Source, stream: SealingStream, limit: int | None) -> tuple[Digest, int]:
     content, size = hashlib.sha256(), 0
     while piece := source.read(CHUNK):
         size += len(piece)

@@ -22,13 +22,17 @@ _HEX: Final = frozenset("0123456789abcdef")
 
 
 class FileBlobs:
-    """The BlobStore on a local file system that has hard links and locks (ext4, xfs, btrfs, tmpfs)."""
+    """The BlobStore on a local file system that has hard links and locks (ext4, xfs, btrfs, tmpfs).
+
+    Opening it removes the drafts that dead writers left.
+    """
 
     def __init__(self, root: Path, faults: Faults | None = None) -> None:
         self._root, self._drafts = root, root / "drafts"
         self._faults = faults or NoFaults()
         try:
             self._drafts.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.sweep()
         except OSError as broken:
             raise _unwritable(broken) from broken
 
