@@ -10,7 +10,7 @@ import pytest
 
 from sources import ROOT
 
-LOCKS = sorted((ROOT / "locks").glob("*.txt"))
+LOCKS = sorted([*(ROOT / "locks").glob("*.txt"), *(ROOT / "src").rglob("locks/*.txt")])
 PIN = re.compile(r"^([a-z0-9][a-z0-9._-]*)(?:\[[a-z,]+\])?==([^\s;]+)(?: ; [^\\]+)? \\$")
 HASH = re.compile(r"^    --hash=sha256:[0-9a-f]{64}(?: \\)?$")
 
