@@ -9,7 +9,7 @@ from msgspec import Struct, ValidationError, convert
 
 from muniment.errors import Invalid
 from muniment.execution.completing import Interpreter, read_document, report_product
-from muniment.execution.model import Outcome, Part, Product, ResolvedJob, Run
+from muniment.execution.model import MANIFEST, Outcome, Part, Product, ResolvedJob, Run
 from muniment.kernel.digest import Digest
 
 
@@ -94,7 +94,8 @@ def _snapshot(
         if found is None or str(found.sealed.digest) != declared.bytes_digest or found.sealed.size != declared.bytes:
             raise Invalid("MUNI-D148", "the manifest and the files of a snapshot differ", path=path, part=declared.path)
         parts.append(Part(declared.path.rsplit("/", 1)[-1], found.sealed.digest, found.sealed.size))
-    digest, _ = _output(outcome, path)
+    digest, size = _output(outcome, path)
+    parts.append(Part(MANIFEST, digest, size))
     return Product(
         kind="data",
         digest=digest,

@@ -13,6 +13,8 @@ from muniment.kernel.digest import Digest
 from muniment.vault.model import Sealed
 
 PLAN_FORMAT: Final = "muniment.plan/1"
+MANIFEST: Final = "manifest.json"
+"""Name of the manifest among the files of a snapshot."""
 
 
 class RunStatus(StrEnum):
