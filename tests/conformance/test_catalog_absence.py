@@ -52,8 +52,9 @@ class Story:
         for text in used.split():
             self.entity(text)
             writer.used(run, digest(text), text.partition("/")[2])
+        parts = {text: digest(text) for text in generated.split() if text.startswith("data/")}
         for text in generated.split():
-            self.entity(text, **({"disjoint": True} if text.startswith("proof/") else {}))
+            self.entity(text, **({"disjoint": True, "parts": parts} if text.startswith("proof/") else {}))
             writer.generated(run, digest(text), text.partition("/")[2])
         return run
 
@@ -266,6 +267,14 @@ def test_another_origin_of_the_model_counts_too(story: Story) -> None:
     """When the same bytes also came out of something that read the holdout, the holdout was used."""
     story.ran("run", "data/holdout", "model/m")
     assert story.ask("data/holdout").verdict is Verdict.USED
+
+
+def test_a_proof_speaks_of_the_parts_it_names_only(story: Story) -> None:
+    """Which row went where is told by another output of the split; whoever reads that is not cleared by the proof."""
+    story.ran("split", "data/credit", "data/t data/h artifact/assignment proof/p")
+    story.ran("train", "data/t artifact/assignment", "model/x")
+    proof = story.ask("data/h", "model/x")
+    assert (proof.verdict, proof.path[1].target) == (Verdict.UNUSED_OBJECT, digest("artifact/assignment"))
 
 
 def test_a_proof_that_a_script_wrote_clears_nothing(story: Story) -> None:

@@ -87,8 +87,8 @@ class Evidence:
     splits: Graph = field(default_factory=lambda: Graph({}, {}, ()))
     """The splits in the ancestry, with all that they generated."""
 
-    proofs: Collection[Digest] = frozenset()
-    """Those entities of ``splits`` that establish that the parts are disjoint."""
+    proofs: Mapping[Digest, Collection[Digest]] = field(default_factory=dict)
+    """Those entities of ``splits`` that establish that parts are disjoint, each with the parts it speaks of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,8 +225,8 @@ def _cleared(evidence: Evidence, containers: Collection[Digest]) -> dict[Digest,
         if splits.kind(activity) is not ActivityKind.SPLIT:
             continue
         proofs = [edge for edge in products if edge.entity in evidence.proofs]
-        parts = [edge for edge in products if evidence.splits.entities[edge.entity].kind in ROW_KINDS]
         for proof in proofs:
+            parts = [edge for edge in products if edge.entity in evidence.proofs[proof.entity]]
             believed = weakest((proof.grade, evidence.splits.entities[proof.entity].grade))
             for other in (edge for edge in parts if edge.entity in containers):
                 for part in (edge for edge in parts if edge.entity not in containers):

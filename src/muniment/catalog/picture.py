@@ -1,8 +1,9 @@
 """A lineage as an SVG picture: sources on the left, what was made of them on the right.
 
 Entities are rounded boxes coloured by kind, activities are dark pills; an arrow goes the way the content went and bears
-the role. Proven arrows are solid, attested ones dashed, declared ones dotted. What only surrounds a job (code, base
-root, environment) and serves the same activities shares one box, or it would hide the story.
+the role. Proven arrows are solid, attested ones dashed, declared ones dotted. What only surrounds jobs (code, base
+root, environment) would hide the story behind its arrows: where several activities used it, each bears a numbered chip
+instead, and the number is explained below; where one did, all of it shares one box.
 
 Layers come from the longest way to a node, so that no arrow points back; within a layer nodes are ordered by the middle
 of their neighbours (the barycentre heuristic of Sugiyama, Tagawa, Toda: Methods for Visual Understanding of
@@ -44,15 +45,26 @@ _PILL: Final = "#334155"
 _FONT: Final = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', Helvetica, Arial, sans-serif"
 _LONGEST: Final = 28
 """Characters of a label before its middle is left out; the whole of it is in the tooltip."""
-_LINE: Final = 16.0
-_PADDING: Final = 12.0
-_ROW_GAP: Final = 22.0
+_LINE: Final = 15.0
+_PADDING: Final = 11.0
+_ROW_GAP: Final = 20.0
+_CHIP: Final = 15.0
 _MARGIN: Final = 28.0
 _HEADER: Final = 46.0
-_LEGEND: Final = 62.0
+_LEGEND: Final = 56.0
 _SWEEPS: Final = 10
 _NARROW: Final = frozenset("fijlrtI.,:;!|'()[]/ ")
 _WIDE: Final = frozenset("mwMW@%")
+
+
+@dataclass(frozen=True, slots=True)
+class _Chip:
+    """A surrounding that several activities used, by its number."""
+
+    number: int
+    kind: EntityKind
+    line: tuple[str, str]
+    tip: str
 
 
 @dataclass(slots=True)
@@ -67,6 +79,7 @@ class _Box:
     """None for an activity and for a bend."""
 
     start: bool = False
+    chips: list[tuple[_Chip, Grade]] = field(default_factory=list)
     layer: int = 0
     x: float = 0
     y: float = 0
@@ -77,12 +90,15 @@ class _Box:
 
     @property
     def width(self) -> float:
-        texts = [measured for pair in self.lines for measured in (_width(pair[0], 12.5, 1.08), _width(pair[1], 10.5))]
-        return max(texts, default=0) + (2 * _PADDING if self.lines else 0)
+        texts = [width for pair in self.lines for width in (_width(pair[0], 12.5, 1.1), _width(pair[1], 10.5))]
+        inner = max([*texts, len(self.chips) * (_CHIP + 4) + 8], default=0)
+        return inner + (2 * _PADDING if self.lines else 0)
 
     @property
     def height(self) -> float:
-        return 2 * _LINE * len(self.lines) + (_PADDING if self.lines else 4)
+        if not self.lines:
+            return 4
+        return 2 * _LINE * len(self.lines) + _PADDING + (_CHIP + 4 if self.chips else 0)
 
 
 @dataclass(slots=True)
@@ -110,42 +126,64 @@ def draw(graph: Graph, start: str, labels: Mapping[str, str], *, title: str, omi
         title: the heading.
         omitted: how many nodes were left out because there are too many; the picture says so.
     """
-    boxes = _boxes(graph, start, labels)
+    chips = _chips(graph, start, labels)
+    boxes = _boxes(graph, start, labels, chips)
     arrows = _arrows(graph, boxes)
     distinct = list({id(box): box for box in boxes.values()}.values())
     layers = _layers(distinct, arrows)
     _order(layers)
     gaps = _gaps(layers, arrows)
     _place(layers, gaps)
-    return "".join(_document(layers, arrows, _used_kinds(graph), title, omitted))
+    return "".join(_document(layers, arrows, list(chips.values()), _used_kinds(graph), title, omitted))
 
 
-def _boxes(graph: Graph, start: str, labels: Mapping[str, str]) -> dict[str, _Box]:
-    """The box of each node."""
+def _surroundings(graph: Graph, start: str) -> dict[Digest, frozenset[str]]:
+    """What only surrounds activities, by kind, with the activities that used it."""
+    made = {edge.entity for edge in graph.edges if edge.relation is Relation.GENERATED}
     readers: dict[Digest, set[str]] = {}
-    made = set()
     for edge in graph.edges:
-        if edge.relation is Relation.USED:
+        around = graph.entities[edge.entity].kind in _SURROUNDINGS and edge.entity not in made and edge.entity != start
+        if around:
             readers.setdefault(edge.entity, set()).add(edge.activity)
-        else:
-            made.add(edge.entity)
+    ordered = sorted(readers, key=lambda digest: (graph.entities[digest].kind, digest))
+    return {digest: frozenset(readers[digest]) for digest in ordered}
+
+
+def _chips(graph: Graph, start: str, labels: Mapping[str, str]) -> dict[Digest, _Chip]:
+    """Those surroundings that several activities used."""
+    several = [digest for digest, readers in _surroundings(graph, start).items() if len(readers) > 1]
+    chips = {}
+    for number, digest in enumerate(several, 1):
+        kind, label = graph.entities[digest].kind, labels.get(digest, digest)
+        chips[digest] = _Chip(number, kind, _entity_lines(label, kind, digest), f"{label}\n{digest}")
+    return chips
+
+
+def _boxes(graph: Graph, start: str, labels: Mapping[str, str], chips: Mapping[Digest, _Chip]) -> dict[str, _Box]:
+    """The box of each node that has one."""
+    around = _surroundings(graph, start)
     boxes: dict[str, _Box] = {}
-    shared: dict[frozenset[str], _Box] = {}
+    for id, activity in sorted(graph.activities.items()):
+        who = activity.agent.partition(":")[2] or activity.agent
+        lines = [(_shortened(activity.kind), _shortened(f"{who} · {activity.started_at:%Y-%m-%d}"))]
+        tip = f"run:{id}\n{activity.agent}\n{activity.started_at:%Y-%m-%d %H:%M:%S} UTC"
+        boxes[id] = _Box(lines, tip, None, id == start)
+    for edge in sorted(graph.edges, key=lambda edge: chips[edge.entity].number if edge.entity in chips else 0):
+        if edge.entity in chips:
+            boxes[edge.activity].chips.append((chips[edge.entity], edge.grade))
+    shared: dict[str, _Box] = {}
     for digest, entity in sorted(graph.entities.items(), key=lambda item: (item[1].kind, labels.get(item[0], ""))):
         label = labels.get(digest, digest)
         line = _entity_lines(label, entity.kind, digest)
-        if entity.kind in _SURROUNDINGS and digest != start and digest not in made:
-            group = frozenset(readers.get(digest, ()))
-            box = shared.setdefault(group, _Box([], "", entity.kind))
+        if digest in chips:
+            continue
+        if digest in around:
+            (activity_id,) = around[digest]
+            box = boxes[digest] = shared.setdefault(activity_id, _Box([], "", entity.kind))
             box.lines.append(line)
             box.tip += f"{label} {digest}\n"
-            boxes[digest] = box
         else:
             boxes[digest] = _Box([line], f"{label}\n{digest}", entity.kind, digest == start)
-    for id, activity in graph.activities.items():
-        who = activity.agent.partition(":")[2] or activity.agent
-        lines = [(_shortened(activity.kind), _shortened(f"{who} · {activity.started_at:%Y-%m-%d %H:%M}"))]
-        boxes[id] = _Box(lines, f"run:{id} by {activity.agent}", None, id == start)
     return boxes
 
 
@@ -159,6 +197,8 @@ def _arrows(graph: Graph, boxes: Mapping[str, _Box]) -> list[_Arrow]:
     """The arrows of the picture, without those that would close a circle."""
     found: dict[tuple[int, int], _Arrow] = {}
     for edge in sorted(graph.edges, key=lambda edge: (edge.activity, edge.relation, edge.role, edge.entity)):
+        if edge.entity not in boxes:
+            continue
         ends = boxes[edge.entity], boxes[edge.activity]
         source, target = ends if edge.relation is Relation.USED else (ends[1], ends[0])
         role = "" if len(ends[0].lines) > 1 or edge.role == ends[0].kind else edge.role
@@ -253,11 +293,11 @@ def _middle(neighbours: Sequence[_Box], otherwise: float) -> float:
 
 def _gaps(layers: Sequence[Sequence[_Box]], arrows: Sequence[_Arrow]) -> list[float]:
     """The space after each layer: wide enough for the longest label that stands in it."""
-    gaps = [58.0] * len(layers)
+    gaps = [40.0] * len(layers)
     first = layers[0][0].layer if layers else 0
     for arrow in arrows:
         left = _labelled(arrow)[0].layer - first
-        gaps[left] = max(gaps[left], _width(arrow.label, 10.5) + 34)
+        gaps[left] = max(gaps[left], _width(arrow.label, 10.5) + 26)
     return gaps
 
 
@@ -309,13 +349,21 @@ def _settle(layer: Sequence[_Box]) -> None:
 
 
 def _document(
-    layers: Sequence[Sequence[_Box]], arrows: Sequence[_Arrow], kinds: Sequence[EntityKind], title: str, omitted: int
+    layers: Sequence[Sequence[_Box]],
+    arrows: Sequence[_Arrow],
+    chips: Sequence[_Chip],
+    kinds: Sequence[EntityKind],
+    title: str,
+    omitted: int,
 ) -> Iterator[str]:
     boxes = [box for layer in layers for box in layer]
-    legend = _legend(kinds, sorted({arrow.grade for arrow in arrows}), omitted)
+    grades = {arrow.grade for arrow in arrows} | {grade for box in boxes for _, grade in box.chips}
+    legend = _legend(kinds, sorted(grades, reverse=True), omitted)
     right = max((box.x + box.width / 2 for box in boxes), default=0)
     width = max(right, legend[1], _MARGIN + _width(title, 16, 1.1)) + _MARGIN
-    bottom = max((box.y + box.height / 2 for box in boxes), default=_HEADER) + _MARGIN
+    notes, notes_height = _notes(chips, width)
+    floor = max((box.y + box.height / 2 for box in boxes), default=_HEADER) + _MARGIN
+    bottom = floor + notes_height
     height = bottom + _LEGEND
     yield (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
@@ -334,6 +382,7 @@ def _document(
             yield _box_svg(box)
     for arrow in arrows:
         yield _label_svg(arrow, ports)
+    yield f'<g transform="translate(0 {floor:.0f})">{notes}</g>'
     yield (
         f'<line x1="{_MARGIN}" x2="{width - _MARGIN:.0f}" y1="{bottom:.0f}" y2="{bottom:.0f}" stroke="#e5e7eb"/>'
         f'<g transform="translate(0 {bottom + 30:.0f})">{legend[0]}</g></svg>'
@@ -391,7 +440,7 @@ def _label_svg(arrow: _Arrow, ports: Mapping[tuple[int, int, str], float]) -> st
 def _box_svg(box: _Box) -> str:
     left, top = box.x - box.width / 2, box.y - box.height / 2
     fill, edge = _COLOURS[box.kind] if box.kind else (_PILL, _PILL)
-    radius = 9.0 if box.kind else box.height / 2
+    radius = 9.0 if box.kind else min(20.0, box.height / 2)
     ink, muted = (_INK, _MUTED) if box.kind else ("#ffffff", "#cbd5e1")
     thick = 3 if box.start else 1.3
     parts = [
@@ -407,7 +456,39 @@ def _box_svg(box: _Box) -> str:
             f'<text x="{box.x:.1f}" y="{y + 27:.1f}" font-size="10.5" fill="{muted}" '
             f'text-anchor="middle">{_text(subtitle)}</text>'
         )
+    row = top + box.height - _CHIP - 6
+    left = box.x - len(box.chips) * (_CHIP + 4) / 2 + 2
+    for position, (chip, grade) in enumerate(box.chips):
+        parts.append(_chip_svg(chip, left + position * (_CHIP + 4), row, grade))
     return "".join(parts) + "</g>"
+
+
+def _chip_svg(chip: _Chip, x: float, y: float, grade: Grade = Grade.PROVEN) -> str:
+    fill, edge = _COLOURS[chip.kind]
+    dashes = ' stroke-dasharray="2 2"' if grade is not Grade.PROVEN else ""
+    return (
+        f"<g><title>{_text(chip.tip)}</title>"
+        f'<rect x="{x:.1f}" y="{y:.1f}" width="{_CHIP}" height="{_CHIP}" rx="4" fill="{fill}" stroke="{edge}"{dashes}/>'
+        f'<text x="{x + _CHIP / 2:.1f}" y="{y + 11:.1f}" font-size="9.5" font-weight="600" fill="{edge}" '
+        f'text-anchor="middle">{chip.number}</text></g>'
+    )
+
+
+def _notes(chips: Sequence[_Chip], width: float) -> tuple[str, float]:
+    """What the numbers of the chips stand for, in lines that fit the width, and how high that is."""
+    parts: list[str] = []
+    x, y = _MARGIN, 0.0
+    for chip in chips:
+        needed = _CHIP + 8 + _width(chip.line[0], 11.5, 1.08) + 8 + _width(chip.line[1], 10.5) + 24
+        if x > _MARGIN and x + needed > width - _MARGIN:
+            x, y = _MARGIN, y + 24
+        parts.append(
+            _chip_svg(chip, x, y) + f'<text x="{x + _CHIP + 8:.1f}" y="{y + 12:.1f}" font-size="11.5" fill="{_INK}">'
+            f'<tspan font-weight="600">{_text(chip.line[0])}</tspan>'
+            f'<tspan dx="8" font-size="10.5" fill="{_MUTED}">{_text(chip.line[1])}</tspan></text>'
+        )
+        x += needed
+    return "".join(parts), y + 32 if chips else 0.0
 
 
 def _used_kinds(graph: Graph) -> list[EntityKind]:
@@ -456,5 +537,5 @@ def _text(text: str) -> str:
 
 def _width(text: str, size: float, weight: float = 1.0) -> float:
     """About how many pixels a text is wide at a font size."""
-    ems = sum(0.34 if letter in _NARROW else 0.9 if letter in _WIDE else 0.6 for letter in text)
+    ems = sum(0.34 if letter in _NARROW else 0.95 if letter in _WIDE else 0.63 for letter in text)
     return ems * size * weight

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from enum import StrEnum
 from typing import Final, TypeVar
 
@@ -36,7 +36,7 @@ Choice = TypeVar("Choice", bound=StrEnum)
 _MOST_LISTED: Final = 1000
 _MOST_SHOWN: Final = 2000
 """Nodes of a lineage in one reply."""
-_MOST_DRAWN: Final = 150
+_MOST_DRAWN: Final = 100
 """Nodes of a lineage in one picture; beyond that nobody can read it."""
 
 
@@ -211,8 +211,16 @@ def gather(session: Session, project: str, asked: Entity, model: Digest) -> Evid
         ancestry=ancestry,
         copies=entities.alike(project, {asked.digest, *with_rows}),
         splits=splits,
-        proofs=frozenset(digest for digest, entity in known.items() if entity.facts.get("disjoint") is True),
+        proofs={digest: set(parts) for digest, entity in known.items() if (parts := _disjoint_parts(entity))},
     )
+
+
+def _disjoint_parts(entity: Entity) -> Collection[Digest]:
+    """The parts that a split's report proves to be disjoint, as the platform took them from it; none for any other."""
+    parts = entity.facts.get("parts")
+    if entity.facts.get("disjoint") is not True or not isinstance(parts, dict):
+        return ()
+    return [Digest(part) for part in parts.values()]
 
 
 def scope_of(evidence: Evidence, proof: AbsenceProof, project: str, labels: Mapping[str, str]) -> str:
