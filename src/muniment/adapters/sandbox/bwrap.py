@@ -9,7 +9,7 @@ The job starts only when every wall stands and every input verified; until then 
 4. one byte releases the job;
 5. when the last process is gone the results are collected through the held descriptor.
 
-Source: bwrap(1) 0.8; user_namespaces(7); design/reference/hermetic-jobs.md, sections 1 and 5.
+Source: bwrap(1) 0.8; user_namespaces(7); the reference page on hermetic jobs, sections 1 and 5.
 """
 
 from __future__ import annotations
@@ -17,49 +17,35 @@ from __future__ import annotations
 import errno
 import json
 import os
-import platform
 import secrets
 import shutil
 import stat
 import subprocess
 import threading
 import time
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from muniment.adapters.sandbox import seccomp
-from muniment.adapters.sandbox.cgroups import JobGroups, make_groups
-from muniment.adapters.sandbox.collector import Collected, collect
-from muniment.adapters.sandbox.seats import Seat, take_seat
-from muniment.adapters.sandbox.supervise import Ended, Order, Stopped, Supervision, Word, close_all, rlimits, signal_of
-from muniment.errors import Unavailable
-from muniment.execution.ports import (
-    METRICS_FD,
-    ROOT,
-    Enforcement,
-    Exit,
-    ExitStatus,
-    Launch,
-    Limits,
-    Refusal,
-    Sink,
-    Strength,
-    Usage,
+from muniment.adapters.sandbox.canaries import Probe
+from muniment.adapters.sandbox.cgroups import JobGroups
+from muniment.adapters.sandbox.conduct import (
+    ENGINE_PROCESSES,
+    SETUP_S,
+    STAGING_BYTES_PER_S,
+    conduct,
+    job_environment,
 )
-from muniment.kernel.canonical import canonical
-from muniment.kernel.digest import Digest
+from muniment.adapters.sandbox.folder import run_without_walls
+from muniment.adapters.sandbox.seats import Seat
+from muniment.adapters.sandbox.supervise import Order, Stopped, Supervision, Word, close_all, reachable, rlimits
+from muniment.errors import Unavailable
+from muniment.execution.ports import ROOT, Enforcement, Exit, ExitStatus, Launch, Sink
 
-__all__ = ["Bubblewrap"]
+__all__ = ["Bubblewrap", "Walls"]
 
 _UID_INSIDE: Final = "1000"
-_ENGINE_PROCESSES: Final = 4
-"""Processes that the engine itself counts for under the job's user id."""
-_SETUP_S: Final = 30.0
-_STAGING_BYTES_PER_S: Final = 10 << 20
-"""Slower than any disk in use; staging that is slower still is stuck."""
-
 _ETC: Final = (
     ("/etc/passwd", b"job:x:1000:1000:job:/opt/ml/output:/usr/sbin/nologin\n"),
     ("/etc/group", b"job:x:1000:\n"),
@@ -70,12 +56,11 @@ _ETC: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Walls:
-    """Which walls to raise. Tests and canaries leave one out to show that it is the one that holds."""
+    """Which walls to raise. Tests leave one out to show that it is the one that holds."""
 
     filter: bool = True
     proc: bool = True
     """Mount /proc; nested containers with a masked /proc cannot."""
-    remount_proc: bool = True
     arguments_in_memory: bool = True
 
 
@@ -85,97 +70,65 @@ class Bubblewrap:
     name: Final = "bwrap"
 
     def __init__(self, cache: Path, walls: Walls = Walls()) -> None:
-        """Look for the program; raises Unavailable when it is not installed.
+        """Look for the program.
 
         Args:
-            cache: folder for the canary report.
+            cache: folder for the canary report and the base root that the canaries run on.
             walls: all of them, except in tests.
+
+        Raises:
+            Unavailable: bubblewrap is not installed, or the machine is not one that the filter knows.
         """
-        self._cache, self._walls = cache, walls
-        self._program = _find()
-        self.version = subprocess.run(
-            [self._program, "--version"], capture_output=True, text=True, check=False
-        ).stdout.strip()
+        self._walls, self._program = walls, _find()
+        if walls.filter:
+            seccomp.job_filter()
+        asked = subprocess.run([self._program, "--version"], capture_output=True, text=True, check=False)
+        missing = [name for name in ("filter", "proc", "arguments_in_memory") if not getattr(walls, name)]
+        self.version = asked.stdout.strip() + "".join(f" without {name}" for name in missing)
+        self._probe = Probe(self.name, self.version, cache, self.run_as, run_without_walls)
+
+    def probe(self) -> Enforcement:
+        """Attack the walls with canaries and say what was reached; kept for a short time."""
+        return self._probe.enforcement()
 
     def run(self, launch: Launch, sink: Sink, cancel: threading.Event) -> Exit:
         """Run one job to its end and collect its results; nothing of it is left running afterwards."""
-        return self.run_with(self.probe(), launch, sink, cancel)
+        return self.run_as(self.probe(), launch, sink, cancel, None)
 
-    def run_with(self, enforcement: Enforcement, launch: Launch, sink: Sink, cancel: threading.Event) -> Exit:
-        """Run one job, stating this enforcement in its exit; the canaries use it before there is one."""
-        began = time.monotonic()
-        limits, released, stopped, results = launch.limits, None, None, Collected()
-        with ExitStack() as stack:
-            seat = stack.enter_context(take_seat())
-            staged = sum(one.size for one in launch.inputs) + sum(len(one.content) for one in launch.files)
-            groups = make_groups((limits.memory_mb << 20) + staged, limits.processes + _ENGINE_PROCESSES)
-            stack.callback(groups.remove)
-            handshake = _Handshake(launch)
-            stack.callback(handshake.close)
-            watch = stack.enter_context(Supervision(self._order(launch, seat, groups, handshake), launch, sink, cancel))
-            try:
-                handshake.complete(watch)
-                watch.release()
-                released = time.monotonic()
-                handshake.release()
-                watch.follow(limits)
-            except Stopped as decision:
-                stopped = decision
-            except BaseException:
-                watch.kill()
-                watch.finish()
-                raise
-            if stopped is not None:
-                watch.kill()
-            ended = watch.finish()
-            finished = time.monotonic()
-            if released is not None and not ended.error:
-                results = collect(handshake.results, limits, sink.output)
-        status, code, number, reason = _verdict(ended, stopped, released is not None, results, limits)
-        refused = list(results.listed())
-        if watch.metrics_dropped:
-            refused.append(Refusal("metrics", f"{watch.metrics_dropped} lines were too long or too many"))
-        return Exit(
-            status=status,
-            exit_code=code,
-            signal=number,
-            reason=reason,
-            refused=tuple(refused),
-            usage=Usage(
-                wall_s=0.0 if released is None else finished - released,
-                cpu_s=ended.cpu_s,
-                max_rss_kb=ended.max_rss_kb,
-                memory_peak_kb=ended.memory_peak_kb,
-                staging_s=(released or finished) - began,
-                output_bytes=results.size,
-            ),
-            log_truncated=watch.log_truncated,
-            enforcement=enforcement,
+    def run_as(
+        self, enforcement: Enforcement, launch: Launch, sink: Sink, cancel: threading.Event, seat: Seat | None
+    ) -> Exit:
+        """Run one job under this seat, stating this enforcement; the canaries do so before there is one."""
+        return conduct(
+            lambda given: _Sandbox(self._program, self._walls, launch, given), enforcement, launch, sink, cancel, seat
         )
 
-    def probe(self) -> Enforcement:
-        """Attack the walls with canaries and say what was reached."""
-        report = canonical({"canaries": "not run"})
-        weak = Strength.NOT_ENFORCED
-        kernel = f"{platform.release()} {platform.machine()}"
-        return Enforcement(
-            self.name, self.version, kernel, weak, weak, weak, weak, weak, weak, weak, weak, Digest.of(report), report
-        )
 
-    def _order(self, launch: Launch, seat: Seat, groups: JobGroups, handshake: _Handshake) -> Order:
+class _Sandbox:
+    """One sandbox: the pipes to it, and what must be seen through them before its job may start."""
+
+    def __init__(self, program: str, walls: Walls, launch: Launch, seat: Seat) -> None:
+        self._program, self._walls, self._launch = program, walls, launch
+        self._nonce = f".{secrets.token_hex(16)}"
+        self._results = -1
+        self._status, self._status_writer = os.pipe()
+        self._gate_reader, self._gate = os.pipe()
+        # Code first, then inputs, as in the engine's arguments: it reads the pipes in that order.
+        self._inputs = sorted(launch.inputs, key=lambda one: not one.path.startswith(f"{ROOT}/code/"))
+        self._pipes = {one.path: os.pipe() for one in self._inputs}
+        self._mine = [self._status, self._gate, *(writer for _, writer in self._pipes.values())]
+        self._theirs = [self._status_writer, self._gate_reader, *(reader for reader, _ in self._pipes.values())]
+
+    def order(self, seat: Seat, groups: JobGroups) -> Order:
+        """The command line of bubblewrap. Its order is the order of events inside."""
         blobs = [content for _, content in _ETC]
-        mounts = None
-        base, env = str(launch.base / "usr"), None if launch.env is None else str(launch.env)
-        if seat.uid is not None:
-            # The job's user cannot pass the folders above; the guard, still root, shows these in its own namespace.
-            mounts = [(base, "usr")] + ([] if env is None else [(env, "env")])
-            base, env = "/tmp/usr", None if env is None else "/tmp/env"  # noqa: S108  in a namespace of its own
+        base, env, mounts = self._roots(seat)
         options: list[Word] = [
             *("--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"),
             *("--unshare-cgroup-try", "--disable-userns", "--uid", _UID_INSIDE, "--gid", _UID_INSIDE),
             *("--hostname", "job", "--cap-drop", "ALL", "--die-with-parent", "--new-session", "--clearenv"),
         ]
-        for key, value in sorted(job_environment(launch).items()):
+        for key, value in sorted(job_environment(self._launch).items()):
             options += ["--setenv", key, value]
         options += ["--ro-bind", base, "/usr", "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64"]
         options += ["--symlink", "usr/bin", "/bin"]
@@ -183,100 +136,70 @@ class Bubblewrap:
             options += ["--perms", "0444", "--file", {"blob": position}, path]
         if env is not None:
             options += ["--ro-bind", env, "/env"]
-        options += ["--perms", "0700", "--size", str(launch.limits.output_mb << 20), "--tmpfs", ROOT]
+        limits = self._launch.limits
+        options += ["--perms", "0700", "--size", str(limits.output_mb << 20), "--tmpfs", ROOT]
         for folder in ("model", "output", "output/data"):
             options += ["--perms", "0755", "--dir", f"{ROOT}/{folder}"]
-        # Files are written into sized memory file systems, which then become read-only: one mount each, not one a file.
         for area in ("code", "input"):
-            files = [one for one in launch.files if one.path.startswith(f"{ROOT}/{area}/")]
-            inputs = [one for one in launch.inputs if one.path.startswith(f"{ROOT}/{area}/")]
-            pages = sum(len(one.content) // 4096 + 2 for one in files) + sum(one.size // 4096 + 2 for one in inputs)
-            options += ["--perms", "0555", "--size", str((pages + 64) * 4096), "--tmpfs", f"{ROOT}/{area}"]
-            for file in files:
-                options += ["--perms", "0444", "--file", {"blob": len(blobs)}, file.path]
-                blobs.append(file.content)
-            for one in inputs:
-                options += ["--perms", "0444", "--file", {"fd": handshake.reading_end(one.path)}, one.path]
-            options += ["--remount-ro", f"{ROOT}/{area}"]
-        options += ["--perms", "1777", "--size", str(launch.limits.tmp_mb << 20), "--tmpfs", "/tmp"]  # noqa: S108
+            options += self._area(area, blobs)
+        options += ["--perms", "1777", "--size", str(limits.tmp_mb << 20), "--tmpfs", "/tmp"]  # noqa: S108
         if self._walls.proc:
             options += ["--proc", "/proc"]
-        options += ["--dev", "/dev", "--size", str(launch.limits.shm_mb << 20), "--perms", "1777"]
+        options += ["--dev", "/dev", "--size", str(limits.shm_mb << 20), "--perms", "1777"]
         options += ["--tmpfs", "/dev/shm"]  # noqa: S108  the job's own
-        options += ["--symlink", "x", f"/{handshake.nonce}", "--remount-ro", "/dev"]
-        if self._walls.proc and self._walls.remount_proc:
+        # Otherwise /dev and / are unbounded memory file systems, and /proc/sys may be open to write.
+        options += ["--symlink", "x", f"/{self._nonce}", "--remount-ro", "/dev"]
+        if self._walls.proc:
             options += ["--remount-ro", "/proc"]
-        options += ["--remount-ro", "/", "--chdir", launch.cwd]
+        options += ["--remount-ro", "/", "--chdir", self._launch.cwd]
         if self._walls.filter:
             options += ["--seccomp", {"blob": len(blobs)}]
             blobs.append(seccomp.job_filter())
-        options += ["--json-status-fd", {"fd": handshake.status_writer}, "--block-fd", {"fd": handshake.gate_reader}]
+        options += ["--json-status-fd", {"fd": self._status_writer}, "--block-fd", {"fd": self._gate_reader}]
+        theirs, self._theirs = self._theirs, []
         return Order(
             program=(self._program,),
             options=options,
             options_in_memory=self._walls.arguments_in_memory,
-            argv=("--", *launch.argv),
+            argv=("--", *self._launch.argv),
             environment={},
-            cwd="/",
             limits=rlimits(
-                launch.limits,
-                largest_input=max((one.size for one in launch.inputs), default=0),
-                processes=launch.limits.processes + _ENGINE_PROCESSES if seat.uid is not None else None,
+                limits,
+                seat,
+                groups,
+                beside=ENGINE_PROCESSES,
+                largest=max((one.size for one in self._launch.inputs), default=0),
             ),
             seat=seat,
             groups=groups,
             mounts=mounts,
             blobs=blobs,
-            descriptors=handshake.descriptors,
+            descriptors=theirs,
         )
 
-
-class _Handshake:
-    """The pipes between supervisor and engine, and what must be seen through them before a job may start."""
-
-    def __init__(self, launch: Launch) -> None:
-        self._launch = launch
-        self._mine: list[int] = []
-        self.nonce = f".{secrets.token_hex(16)}"
-        self.results = -1
-        status_reader, self.status_writer = os.pipe()
-        self.gate_reader, gate_writer = os.pipe()
-        self._status, self._gate = status_reader, gate_writer
-        # Code first, then inputs, as in the engine's arguments: it reads the pipes in that order.
-        self._inputs = sorted(launch.inputs, key=lambda one: not one.path.startswith(f"{ROOT}/code/"))
-        self._pipes = {one.path: os.pipe() for one in self._inputs}
-        self.descriptors = [self.status_writer, self.gate_reader, *(reader for reader, _ in self._pipes.values())]
-        self._mine = [status_reader, gate_writer, *(writer for _, writer in self._pipes.values())]
-
-    def reading_end(self, path: str) -> int:
-        """The engine's end of an input's pipe."""
-        return self._pipes[path][0]
-
     def complete(self, watch: Supervision) -> None:
-        """Feed every input, see every mount, hold the results folder.
-
-        Raises:
-            Stopped: something did not verify or did not happen; the job must be killed.
-        """
-        deadline = time.monotonic() + _SETUP_S
-        document = json.loads(watch.read_line(self._status, deadline))
-        inside = os.open(f"/proc/{int(document['child-pid'])}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        """Feed every input, see every mount, hold the results folder."""
+        document = json.loads(watch.read_line(self._status, time.monotonic() + SETUP_S))
+        try:
+            # A descriptor of the process folder cannot come to mean another process.
+            inside = os.open(f"/proc/{int(document['child-pid'])}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as gone:
+            raise watch.refusal("the sandbox vanished while it was set up") from gone
         try:
             for one in self._inputs:
                 writer = self._pipes[one.path][1]
                 self._mine.remove(writer)
-                watch.feed(writer, one, time.monotonic() + _SETUP_S + one.size / _STAGING_BYTES_PER_S)
-            deadline = time.monotonic() + _SETUP_S
+                watch.feed(writer, one, time.monotonic() + SETUP_S + one.size / STAGING_BYTES_PER_S)
+            deadline = time.monotonic() + SETUP_S
             while not self._mounted(inside):
                 watch.pause(deadline)
-            self.results = os.open(
-                f"root{ROOT}", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=inside
-            )
-        except OSError as broken:
-            raise Stopped(ExitStatus.REFUSED, f"the sandbox vanished while it was set up: {broken}") from broken
+            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+            self._results = os.open(f"root{ROOT}", flags, dir_fd=inside)
+        except OSError as gone:
+            raise watch.refusal("the sandbox vanished while it was set up") from gone
         finally:
             os.close(inside)
-        size = os.fstatvfs(self.results)
+        size = os.fstatvfs(self._results)
         if size.f_blocks * size.f_frsize != self._launch.limits.output_mb << 20:
             raise Stopped(ExitStatus.REFUSED, "the results folder is not the bounded one")
 
@@ -287,61 +210,47 @@ class _Handshake:
         except BrokenPipeError:
             return  # it died at this moment; the guard reports it
 
+    def results(self) -> int:
+        """The held descriptor; it outlives the sandbox."""
+        return self._results
+
     def close(self) -> None:
         """Close what is still open."""
-        close_all([*self._mine, *([self.results] if self.results >= 0 else [])])
-        self._mine = []
+        close_all([*self._mine, *self._theirs, *([self._results] if self._results >= 0 else [])])
+        self._mine, self._theirs, self._results = [], [], -1
+
+    def _roots(self, seat: Seat) -> tuple[str, str | None, list[tuple[str, str]] | None]:
+        """Where the engine finds base and environment, and what the guard has to show it for that."""
+        base, env = self._launch.base / "usr", self._launch.env
+        if seat.uid is None or all(reachable(one) for one in (base, env) if one is not None):
+            return str(base), None if env is None else str(env), None
+        # The job's user cannot pass the folders above; the guard, still root, shows these in its own namespace.
+        if env is None:
+            return "/tmp/usr", None, [(str(base), "usr")]  # noqa: S108  in the guard's own namespace
+        return "/tmp/usr", "/tmp/env", [(str(base), "usr"), (str(env), "env")]  # noqa: S108
+
+    def _area(self, area: str, blobs: list[bytes]) -> list[Word]:
+        """A read-only folder of files: one sized memory file system, closed when it is filled, not one mount a file."""
+        files = [one for one in self._launch.files if one.path.startswith(f"{ROOT}/{area}/")]
+        inputs = [one for one in self._inputs if one.path.startswith(f"{ROOT}/{area}/")]
+        pages = sum(len(one.content) // 4096 + 2 for one in files) + sum(one.size // 4096 + 2 for one in inputs)
+        place = f"{ROOT}/{area}"
+        options: list[Word] = ["--perms", "0555", "--size", str((pages + 64) * 4096), "--tmpfs", place]
+        for file in files:
+            options += ["--perms", "0444", "--file", {"blob": len(blobs)}, file.path]
+            blobs.append(file.content)
+        for one in inputs:
+            options += ["--perms", "0444", "--file", {"fd": self._pipes[one.path][0]}, one.path]
+        return [*options, "--remount-ro", place]
 
     def _mounted(self, inside: int) -> bool:
         """Whether the sign appeared, which is possible only after the last mount."""
         try:
-            return stat.S_ISLNK(os.stat(f"root/{self.nonce}", dir_fd=inside, follow_symlinks=False).st_mode)
+            return stat.S_ISLNK(os.stat(f"root/{self._nonce}", dir_fd=inside, follow_symlinks=False).st_mode)
         except OSError as missing:
             if missing.errno in {errno.ENOENT, errno.EACCES}:
                 return False
             raise
-
-
-def job_environment(launch: Launch) -> dict[str, str]:
-    """The whole environment of a job."""
-    return {
-        "PATH": "/env/bin:/usr/bin" if launch.env is not None else "/usr/bin",
-        "HOME": "/tmp",  # noqa: S108  the job's own
-        "MUNIMENT_METRICS_FD": str(METRICS_FD),
-        **launch.environment,
-    }
-
-
-def _verdict(
-    ended: Ended, stopped: Stopped | None, released: bool, results: Collected, limits: Limits
-) -> tuple[ExitStatus, int | None, int | None, str]:
-    if not released:
-        if stopped is None:
-            return ExitStatus.REFUSED, None, None, ended.error
-        return stopped.status, None, None, stopped.reason
-    code, number = None, None
-    if ended.status is not None:
-        if os.WIFSIGNALED(ended.status):
-            number = os.WTERMSIG(ended.status)
-        else:
-            code = os.WEXITSTATUS(ended.status)
-            number = signal_of(code)
-            code = None if number is not None else code
-    if stopped is not None and stopped.status is not ExitStatus.OOM:
-        return stopped.status, code, number, stopped.reason
-    if stopped is not None or ended.memory_kills:
-        return ExitStatus.OOM, code, number, f"needed more than {limits.memory_mb} MiB of memory"
-    if ended.error:
-        return ExitStatus.FAILED, code, number, ended.error
-    if number == 24 or (number == 9 and ended.cpu_s >= limits.cpu_s):  # SIGXCPU, then SIGKILL
-        return ExitStatus.LIMIT, code, number, f"used more than {limits.cpu_s} s of processor time"
-    if number == 25:  # SIGXFSZ
-        return ExitStatus.LIMIT, code, number, f"wrote a file larger than {limits.output_mb} MiB"
-    if code != 0:
-        return ExitStatus.FAILED, code, number, f"ended by signal {number}" if number else f"exit code {code}"
-    if results.over_limit:
-        return ExitStatus.LIMIT, code, number, "the results are beyond the limits"
-    return ExitStatus.OK, code, number, ""
 
 
 def _find() -> str:

@@ -10,12 +10,11 @@ import hashlib
 import json
 import os
 import selectors
-import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -25,7 +24,7 @@ from muniment.adapters.sandbox.seats import Seat
 from muniment.errors import IntegrityError
 from muniment.execution.ports import ExitStatus, Input, Launch, Limits, Sink
 
-__all__ = ["Ended", "Order", "Stopped", "Supervision", "close_all", "rlimits"]
+__all__ = ["Ended", "Order", "Stopped", "Supervision", "close_all", "reachable", "rlimits", "verified"]
 
 _LAUNCHER: Final = Path(__file__).with_name("launcher.py")
 _CHUNK: Final = 1 << 20
@@ -47,18 +46,21 @@ class Order:
     options: Sequence[Word]
     argv: tuple[str, ...]
     environment: Mapping[str, str]
-    cwd: str
     limits: Mapping[str, tuple[int, int]]
     """Resource limits by name: soft and hard."""
     seat: Seat
     groups: JobGroups
+    cwd: str = "/"
     options_in_memory: bool = False
     """Pass the options through a memory file, so that no process list shows them."""
     mounts: Sequence[tuple[str, str]] | None = None
     blobs: Sequence[bytes] = ()
     descriptors: Sequence[int] = ()
     """Passed on to the job's engine, besides metrics."""
+    gate: int | None = None
+    """A byte from here starts the program; its end stops it. For engines that cannot be held themselves."""
     landlock: Mapping[str, Any] | None = None
+    """Folders by right, and which blob is the filter; None starts the program without either."""
 
 
 class Stopped(Exception):
@@ -162,7 +164,7 @@ class Supervision:
             self._check(deadline)
             self._pump()
         if b"\n" not in found:
-            raise self._refusal("the engine did not start the job")
+            raise self.refusal("the engine did not start the job")
         self._unwatch(fd)
         return bytes(found.partition(b"\n")[0])
 
@@ -172,27 +174,22 @@ class Supervision:
         Raises:
             Stopped: it did not verify, or the engine ended, or the time is up, or somebody cancelled.
         """
-        total, size = hashlib.sha256(), 0
         os.set_blocking(fd, False)
         try:
-            with given.open() as source:
-                while chunk := source.read(_CHUNK):
-                    total.update(chunk)
-                    size += len(chunk)
-                    if size > given.size:
-                        break
-                    self._write(fd, chunk, deadline)
-        except IntegrityError as broken:
-            raise Stopped(ExitStatus.REFUSED, f"input {given.path} does not verify: {broken}") from broken
+            for chunk in verified(given):
+                self._write(fd, chunk, deadline)
         finally:
             os.close(fd)
-        if size != given.size:
-            raise Stopped(
-                ExitStatus.REFUSED,
-                f"input {given.path} does not verify: its size is not the declared {given.size} bytes",
-            )
-        if total.digest() != given.digest.raw:
-            raise Stopped(ExitStatus.REFUSED, f"input {given.path} does not verify: its digest is not the declared one")
+
+    def drain(self, deadline: float) -> None:
+        """Look up between two steps of work in the supervisor itself.
+
+        Raises:
+            Stopped: the engine ended, or the time is up, or somebody cancelled.
+        """
+        self._check(deadline)
+        if self._report:
+            raise self.refusal("the engine did not start the job")
 
     def pause(self, deadline: float) -> None:
         """One millisecond of waiting while the engine sets up.
@@ -200,9 +197,7 @@ class Supervision:
         Raises:
             Stopped: the engine ended, or the time is up, or somebody cancelled.
         """
-        self._check(deadline)
-        if self._report:
-            raise self._refusal("the engine did not start the job")
+        self.drain(deadline)
         self._pump(0.001)
 
     def follow(self, limits: Limits) -> None:
@@ -264,6 +259,7 @@ class Supervision:
             "metrics": metrics_w,
             "hold": hold,
             "report": report_w,
+            "gate": order.gate,
             "landlock": order.landlock,
         }
         try:
@@ -324,7 +320,7 @@ class Supervision:
             except BlockingIOError:
                 pass
             except BrokenPipeError:
-                raise self._refusal("the engine stopped reading its inputs") from None
+                raise self.refusal("the engine stopped reading its inputs") from None
             self._check(deadline)
             self._selector.register(fd, selectors.EVENT_WRITE)
             try:
@@ -340,7 +336,7 @@ class Supervision:
         if time.monotonic() > deadline:
             raise Stopped(status, reason)
 
-    def _refusal(self, reason: str) -> Stopped:
+    def refusal(self, reason: str) -> Stopped:
         """Why nothing ran, in the engine's own words; give it a moment to say them."""
         deadline = time.monotonic() + 1
         while not self._ended() and time.monotonic() < deadline:
@@ -392,15 +388,19 @@ class Supervision:
             traces.part.extend(rest)
 
 
-def rlimits(limits: Limits, *, largest_input: int, processes: int | None) -> dict[str, tuple[int, int]]:
+def rlimits(
+    limits: Limits, seat: Seat, groups: JobGroups, *, beside: int, largest: int = 0
+) -> dict[str, tuple[int, int]]:
     """The resource limits of a job.
 
     Args:
         limits: as declared.
-        largest_input: bytes; the engine's own copy of an input must fit under the file-size limit.
-        processes: None leaves the count to control groups, where the user id is shared.
+        seat: processes are counted by user id, so only an id of its own can be bounded this way.
+        groups: without one for memory, each process's data is bounded instead: less, but something.
+        beside: processes of the engine itself.
+        largest: bytes of the largest input; the engine's own copy must fit under the file-size limit.
     """
-    size = max(limits.output_mb << 20, largest_input + 4096)
+    size = max(limits.output_mb << 20, largest + 4096)
     found = {
         "RLIMIT_CORE": (0, 0),
         "RLIMIT_CPU": (limits.cpu_s, limits.cpu_s + 2),
@@ -409,8 +409,10 @@ def rlimits(limits: Limits, *, largest_input: int, processes: int | None) -> dic
         "RLIMIT_MEMLOCK": (64 << 10, 64 << 10),
         "RLIMIT_MSGQUEUE": (819200, 819200),
     }
-    if processes is not None:
-        found["RLIMIT_NPROC"] = (processes, processes)
+    if seat.uid is not None:
+        found["RLIMIT_NPROC"] = (limits.processes + beside, limits.processes + beside)
+    if groups.memory is None:
+        found["RLIMIT_DATA"] = (limits.memory_mb << 20, limits.memory_mb << 20)
     return found
 
 
@@ -423,6 +425,37 @@ def close_all(descriptors: Sequence[int]) -> None:
             continue
 
 
-def signal_of(code: int) -> int | None:
-    """The signal in a shell-like exit code, or None."""
-    return code - 128 if 128 < code < 128 + signal.NSIG else None
+def verified(given: Input) -> Iterator[bytes]:
+    """The plaintext of an input; whoever read it to the end without an exception read what was declared.
+
+    Raises:
+        Stopped: it did not verify.
+    """
+    total, size = hashlib.sha256(), 0
+    try:
+        with given.open() as source:
+            while chunk := source.read(_CHUNK):
+                total.update(chunk)
+                size += len(chunk)
+                if size > given.size:
+                    break
+                yield chunk
+    except IntegrityError as broken:
+        raise Stopped(ExitStatus.REFUSED, f"input {given.path} does not verify: {broken}") from broken
+    if size != given.size:
+        reason = f"input {given.path} does not verify: its size is not the declared {given.size} bytes"
+        raise Stopped(ExitStatus.REFUSED, reason)
+    if total.digest() != given.digest.raw:
+        raise Stopped(ExitStatus.REFUSED, f"input {given.path} does not verify: its digest is not the declared one")
+
+
+def reachable(folder: Path) -> bool:
+    """Whether every user may pass to this folder and look into it."""
+    try:
+        path = folder.resolve()
+        return all(
+            one.stat().st_mode & 0o005 == 0o005 or (one.stat().st_mode & 0o001 and one != path)
+            for one in (path, *path.parents)
+        )
+    except OSError:
+        return False
