@@ -87,7 +87,7 @@ def show(face: Face, entry: str) -> None:
         )
         screen.line()
         mark = proof.checkpoint
-        facts = {"tree": f"{count(mark.size)} entries, root {mark.root}", "path": proof.path}
+        facts = {"tree": f"{count(mark.size)} entries, root {mark.root}", "path": tuple(proof.path)}
         screen.facts("included in", facts)
 
     face.answer(proof, draw)
@@ -132,8 +132,8 @@ def verify(face: Face, shallow: bool) -> None:
         screen.facts(
             "",
             {
-                "checked": "\n".join(report.checked),
-                "not checked": "\n".join(report.not_checked),
+                "checked": tuple(report.checked),
+                "not checked": tuple(report.not_checked),
                 "waiting": f"{count(report.waiting)} entries are recorded and not numbered yet"
                 if report.waiting
                 else "",

@@ -133,9 +133,9 @@ def explanation(screen: Screen, found: wire.Explanation) -> None:
     word = "may" if allowed else "may not"
     screen.line(f"{sign} {found.principal} {word} {found.action} on {found.resource}", "green" if allowed else "red")
     because: dict[str, Any] = {
-        "policy": "\n".join(found.policies) or "no policy permits it",
-        "because": "\n".join(found.reasons),
-        "errors": "\n".join(found.errors),
+        "policy": tuple(found.policies) or "no policy permits it",
+        "because": tuple(found.reasons),
+        "errors": tuple(found.errors),
         "policy set": found.policy_set,
     }
     screen.facts("", because)

@@ -39,7 +39,7 @@ def prove_unused(face: Face, reference: str, model: str) -> None:
                 "grade": reply.grade,
                 "searched": f"{reply.entities} entities, {reply.activities} runs",
                 "scope": reply.scope,
-                "disjoint": [f"{d.part} and {d.other} by {d.run} ({d.grade})" for d in reply.disjointness],
+                "disjoint": tuple(f"{d.part} and {d.other} by {d.run} ({d.grade})" for d in reply.disjointness),
                 "weakest link": reply.weakest,
                 "checkpoint": f"{reply.checkpoint.size} entries, root {reply.checkpoint.root}",
             },

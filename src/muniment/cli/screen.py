@@ -78,7 +78,7 @@ class Screen:
         self.console.print(Text.assemble((self.mark("✓", "+") + " ", "green"), visible(text)), soft_wrap=True)
 
     def facts(self, title: str, facts: Mapping[str, Any]) -> None:
-        """A title over aligned names and values; what is not known is left out."""
+        """A title over aligned names and values; what is not known is left out. A tuple is shown line by line."""
         if title:
             self.console.print(Text(visible(title), style="bold"), soft_wrap=True)
         table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
@@ -86,8 +86,8 @@ class Screen:
         table.add_column(overflow="fold")
         for name, value in facts.items():
             if value not in (None, "", [], {}, ()):
-                table.add_row("  " + visible(name), self._cell(value, 2000))
-        self.console.print(table)
+                table.add_row("  " + visible(name), self._lines(value))
+        self._print(table)
 
     def table(
         self, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str = "nothing here yet", right: int = 0
@@ -107,7 +107,7 @@ class Screen:
             table.add_row(*(self._cell(value) for value in row))
             count += 1
         if count:
-            self.console.print(table)
+            self._print(table)
         else:
             self.line(empty, style="dim")
 
@@ -118,6 +118,20 @@ class Screen:
         except (UnicodeEncodeError, LookupError):
             return plain
         return sign
+
+    def _print(self, table: Table) -> None:
+        """Without the blanks that fill up the last column, where they would end up in a file."""
+        if self.console.is_terminal:
+            self.console.print(table)
+            return
+        with self.console.capture() as captured:
+            self.console.print(table)
+        self.raw("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+
+    def _lines(self, value: Any) -> Text:
+        if isinstance(value, tuple):
+            return Text("\n").join(self._cell(line, 2000) for line in value)
+        return self._cell(value, 2000)
 
     def _cell(self, value: Any, limit: int = 160) -> Text:
         text = value if isinstance(value, Text) else Text(brief(value, limit))
@@ -146,15 +160,9 @@ def show_error(error: errors.MunimentError) -> None:
         if name == "entry":
             shown["recorded"] = f"ledger entry {value}"
         else:
-            shown[_NAMES.get(name, name)] = "\n".join(map(str, value)) if _is_texts(value) else value
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True, style="dim")
-    table.add_column(overflow="fold")
-    for name, value in shown.items():
-        lines = value.split("\n") if isinstance(value, str) else [brief(value, 1000)]
-        table.add_row("  " + visible(name), Text("\n".join(visible(short(line)) for line in lines)))
+            shown[_NAMES.get(name, name)] = tuple(map(short, value)) if _is_texts(value) else value
     if shown:
-        screen.console.print(table)
+        screen.facts("", shown)
 
 
 def _is_texts(value: Any) -> bool:

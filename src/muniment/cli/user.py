@@ -102,8 +102,8 @@ def group_list(face: Face) -> None:
 def join(face: Face, group: str, member: str, until: str | None) -> None:
     """Let an account belong to a group."""
     request = wire.AddMember(group=group, member=member, until=until)
-    made = face.client.ask("identity:AddMember", request, wire.Group)
-    face.answer(made, lambda screen: screen.done(f"{member} belongs to {made.name}"))
+    made = face.client.ask("identity:AddMember", request, wire.Member)
+    face.answer(made, lambda screen: screen.done(f"{made.name} belongs to {group}"))
 
 
 @group.command()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.spinner import Spinner
 from rich.text import Text
 
@@ -15,7 +16,7 @@ from muniment.sdk.progress import Watch
 from muniment.sdk.runs import Run
 from muniment.sdk.shown import duration, elapsed, measure, visible
 
-__all__ = ["watching"]
+__all__ = ["counting", "watching"]
 
 _METRICS = 5
 """So many metrics fit on a line next to the rest."""
@@ -35,6 +36,19 @@ def watching(screen: Screen, run: Run) -> Iterator[Watch]:
         screen.line(f"  come back  muni runs watch {run.reference}")
         screen.line(f"  stop it    muni runs cancel {run.reference}")
         raise
+
+
+@contextmanager
+def counting(screen: Screen, what: str) -> Iterator[Callable[[int, int], None]]:
+    """Something to tell how many of how many are done; a bar on a terminal, one line elsewhere."""
+    if not screen.console.is_terminal or screen.console.is_dumb_terminal:
+        screen.line(what)
+        yield lambda done, of: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=screen.console, transient=True) as bar:
+        task = bar.add_task(what)
+        yield lambda done, of: bar.update(task, completed=done, total=of)
 
 
 class _Moving:

@@ -10,6 +10,7 @@ import msgspec
 
 from muniment.sdk.audit import Audit
 from muniment.sdk.datasets import Data
+from muniment.sdk.environments import Environments
 from muniment.sdk.lineage import Lineage, Proof
 from muniment.sdk.models import Models
 from muniment.sdk.progress import Watch
@@ -50,6 +51,8 @@ class Client:
         """Models."""
         self.audit = Audit(self)
         """The ledger."""
+        self.environments = Environments(self)
+        """Job environments."""
         self.jobs = Jobs(self)
         """Starts jobs without waiting for them."""
 

@@ -1,1 +1,1 @@
-"""Reads commit, author and cleanliness of a source tree."""
+"""Source trees, and what git knows about them."""
