@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from muniment.identity.credentials import bootstrap, open_bootstrap
 from muniment.identity.passwords import Cost
 from muniment.identity.ports import ProjectOpened
 from muniment.identity.service import LastUses, PasswordHasher, SignInDelays
@@ -13,6 +14,7 @@ from muniment.kernel.ports import Clock, Entropy, Session, Store
 from muniment.kernel.principal import Authentication, Principal, PrincipalKind
 from muniment.kernel.verb import Effect, Verb
 from muniment.testing.fakes import FakeClock, SeededEntropy
+from muniment.wire import identity as wire
 
 QUICK = Cost(memory_kib=64, passes=1)
 """A hash that costs almost nothing."""
@@ -81,3 +83,11 @@ class Desk:
         transaction: Callable[[], Any] = self.store.read if verb.effect is Effect.READ else self.store.write
         with transaction() as session:
             return verb.run(DeskCall(self, session, authentication), request)
+
+
+def make_administrators(desk: Desk) -> wire.Administrators:
+    """Let root and rita be the first administrators."""
+    with desk.store.write() as session:
+        secret = open_bootstrap(session, desk.clock, desk.entropy)
+    request = wire.Bootstrap(secret=secret, administrators=["root", "rita"])
+    return desk.ask(bootstrap, request, by="anonymous", kind=PrincipalKind.SYSTEM)

@@ -161,7 +161,6 @@ class Platform:
         programs, outcomes, uses = Programs(archive, Digest.of(archive)), Outcomes(), LastUses()
         self._uses, self._clock = uses, clock
         authorizer = CedarAuthorizer(VERBS, clock)
-        authorizer.install(self.store)
         services: dict[type[Any], Any] = {
             Checkpoints: _Checkpoints(self.ledger),
             Clock: clock,

@@ -69,7 +69,8 @@ class PasswordHasher:
                 self._nobody = self.hash("nobody has this password")
             self._matches(self._nobody, password)
             return Verdict(matches=False, outdated=False)
-        return Verdict(self._matches(kept, password), self._outdated(kept))
+        matches = self._matches(kept, password)
+        return Verdict(matches, matches and self._outdated(kept))
 
     def _matches(self, kept: str, password: str) -> bool:
         with _Turn(self._turn):
