@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature
@@ -19,6 +20,7 @@ from muniment.ledger.model import Checkpoint
 from muniment.ledger.ports import Signer
 
 _ED25519: Final = b"\x01"
+_CHECKPOINT: Final = re.compile(r"(?P<origin>.+)\n(?P<size>0|[1-9][0-9]{0,17})\n(?P<root>[A-Za-z0-9+/]{43}=)\n")
 
 
 def check_origin(origin: str) -> str:
@@ -83,12 +85,8 @@ def sign_checkpoint(origin: str, size: int, root: bytes, signer: Signer) -> Chec
 def open_checkpoint(note: str, origin: str, public_key: bytes) -> Checkpoint:
     """The checkpoint that a note states, its signature verified; raises IntegrityError otherwise."""
     text = open_note(note, origin, public_key)
-    lines = text.split("\n")
-    size = lines[1] if len(lines) == 4 else ""
-    root = base64.b64decode(lines[2]) if size else b""
-    if lines[0] != origin or not size.isdecimal() or str(int(size)) != size or len(root) != HASH_BYTES:
+    stated = _CHECKPOINT.fullmatch(text)
+    root = base64.b64decode(stated["root"]) if stated else b""
+    if not stated or stated["origin"] != origin or base64.b64encode(root).decode() != stated["root"]:
         raise IntegrityError("MUNI-L502", "a signed note is not a checkpoint of this ledger", origin=origin)
-    return Checkpoint(origin, int(size), Digest.from_bytes(root), note)
-
-
-HASH_BYTES: Final = 32
+    return Checkpoint(origin, int(stated["size"]), Digest.from_bytes(root), note)
