@@ -6,9 +6,9 @@ up.
 
 Protocol, all on inherited descriptors:
 
-* stdin: an 8-byte length, that many bytes of JSON (the order), the blobs it announces; then it stays open. Its end
+* stdin: an 8-byte length, that many bytes (the order), the blobs it announces; then it stays open. Its end
   means: kill everything. It comes when the supervisor closes it, and also when the supervisor died, however it died.
-* ``report`` of the order: one JSON document when nothing of the job is left: exit status and usage, or why it never
+* ``report`` of the order: one document when nothing of the job is left: exit status and usage, or why it never
   began.
 * stdout and stderr: the log of the job; the guard itself never writes there.
 
@@ -16,7 +16,8 @@ The guard is a child subreaper: whatever leaves the job's process tree comes bac
 When the supervisor is root, the guard binds what the job may read in a mount namespace of its own, so that no folder
 above it has to be opened to the job's user.
 
-Plain functions of the operating system throughout: start-up time here is paid by every job.
+Plain functions of the operating system throughout, and few imports: start-up time here is paid by every job. Order and
+report are in ``marshal``'s form: both ends are the same interpreter, and no byte of them comes from a job.
 """
 
 # ruff: noqa: PTH102, PTH112, PTH106, PTH123, PTH208
@@ -25,15 +26,13 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
-import json
+import marshal
 import os
 import resource
 import select
-import signal
 import struct
 import sys
 import time
-from contextlib import suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 1, 4, 36, 38
 _CLONE_NEWNS, _MS_NOSUID, _MS_NODEV, _MS_BIND, _MS_REC, _MS_PRIVATE = 0x20000, 2, 4, 0x1000, 0x4000, 0x40000
+_SIGKILL, _SIGPIPE, _SIGXFSZ = 9, 13, 25
 _FLOOR = 64  # descriptors of the order are moved above this, so that 0 to 3 are free for the job
 
 
@@ -52,7 +52,7 @@ def main() -> None:
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # one descriptor a blob; the job gets its own limit
     control = fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, _FLOOR)
-    order = json.loads(_exactly(control, int.from_bytes(_exactly(control, 8), "big")))
+    order: Order = marshal.loads(_exactly(control, int.from_bytes(_exactly(control, 8), "big")))  # noqa: S302  from our own supervisor
     blobs = [_memory_file(_exactly(control, size)) for size in order["blobs"]]
     # Every descriptor is moved to a number of its own first: the numbers in the order may collide with 0 to 3.
     moved = {fd: fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _FLOOR) for fd in order["fds"]}
@@ -93,7 +93,7 @@ def main() -> None:
     )
 
 
-def _spawn(order: Order, moved: dict[int, int], blobs: list[int]) -> int:  # noqa: PLR0912, PLR0915  one sequence
+def _spawn(order: Order, moved: dict[int, int], blobs: list[int]) -> int:  # noqa: PLR0912  one sequence
     parent = os.getpid()
     child = os.fork()
     if child:
@@ -111,14 +111,13 @@ def _spawn(order: Order, moved: dict[int, int], blobs: list[int]) -> int:  # noq
             raise PermissionError("refusing to start a job as uid 0")
         _prctl(_PR_SET_NO_NEW_PRIVS, 1)
         # After the change of user, which clears it; then look whether the guard is still there.
-        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        _prctl(_PR_SET_PDEATHSIG, _SIGKILL)
         if os.getppid() != parent:
             os._exit(1)
         os.umask(0o022)
-        for number in range(1, signal.NSIG):
-            if number not in (signal.SIGKILL, signal.SIGSTOP, 32, 33):
-                signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        for number in (_SIGPIPE, _SIGXFSZ):  # Python ignores these, and what is ignored stays so across exec
+            _LIBC.signal(number, None)
+        _LIBC.sigprocmask(2, bytes(128), None)
         null = os.open("/dev/null", os.O_RDONLY)
         os.dup2(null, 0)
         if order["metrics"] is not None:
@@ -175,8 +174,10 @@ def _sweep(child: int, status: int | None) -> int | None:
     """Kill and reap until no descendant is left."""
     while True:
         for pid in _children():
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+            try:
+                os.kill(pid, _SIGKILL)
+            except ProcessLookupError:
+                continue
         try:
             while True:
                 pid, ended = os.waitpid(-1, os.WNOHANG)
@@ -266,8 +267,10 @@ def _remove(folder: str) -> None:
 
 
 def _finish(report: int, document: dict[str, Any]) -> None:
-    with suppress(OSError):  # nobody may be left to read it
-        os.write(report, json.dumps(document).encode())
+    try:
+        os.write(report, marshal.dumps(document))
+    except OSError:
+        return  # nobody is left to read it
 
 
 def _prctl(option: int, value: int) -> None:
