@@ -134,6 +134,7 @@ class DelimitedReader:
                 allowed="one ASCII character other than a quote or a line end",
                 do="choose one character",
             )
+        _check_separator(source.head, dialect.delimiter)
         self._source = source
         self._dialect = dialect
         self._columns: list[_ColumnState] = []
@@ -259,8 +260,6 @@ class DelimitedReader:
         dialect = self._dialect
         end = int(block.ends[0]) + 1
         header = fields(block.data[:end], dialect.delimiter)
-        if len(header) == 1:
-            self._check_separator(block, end)
         if dialect.names is not None:
             names = list(dialect.names)
         else:
@@ -276,23 +275,6 @@ class DelimitedReader:
             )
         check_names(names, self._source.limits.max_columns)
         return block, names
-
-    def _check_separator(self, block: Block, end: int) -> None:
-        """A single column whose lines are full of another separator was declared wrongly."""
-        line = block.data[:end]
-        if self._dialect.delimiter.encode() in line:
-            return
-        second = block.data[end : int(block.ends[1]) + 1] if block.records > 1 else b""
-        for mark, name in ((b";", ";"), (b"\t", "tab"), (b"|", "|"), (b",", ","), (b" ", "blank")):
-            if line.count(mark) and (line.count(mark) == second.count(mark) or not second):
-                raise Invalid(
-                    "MUNI-D157",
-                    f"the separator is declared as {self._dialect.delimiter!r}, but the lines look separated by {name}",
-                    declared=self._dialect.delimiter,
-                    likely=name,
-                    line=1,
-                    do=f"declare the separator: --delimiter {name!r}",
-                )
 
     def _declare(self, names: Sequence[str]) -> list[_ColumnState]:
         unknown = sorted(set(self._dialect.schema) - set(names))
@@ -489,6 +471,24 @@ class DelimitedReader:
                     do=FORMS[column.declared],
                 ) from None
         return pa.array(values, column.type).take(encoded.indices)
+
+
+def _check_separator(head: bytes, declared: str) -> None:
+    """Refuse lines without the declared separator that another one divides evenly: it is named, not assumed."""
+    lines = head.split(b"\n", 2)
+    if declared.encode() in lines[0]:
+        return
+    for mark in (";", "\t", "|", ",", " "):
+        count = lines[0].count(mark.encode())
+        if count and (len(lines) < 3 or lines[1].count(mark.encode()) == count):
+            raise Invalid(
+                "MUNI-D157",
+                f"the separator is declared as {declared!r}, but the lines look separated by {mark!r}",
+                declared=declared,
+                likely=mark,
+                line=1,
+                do=f"declare the separator: delimiter={mark!r}",
+            )
 
 
 def _continues(following: np.ndarray, hexadecimal: bool) -> np.ndarray:
