@@ -6,9 +6,9 @@ up.
 
 Protocol, all on inherited descriptors:
 
-* stdin: an 8-byte length, that many bytes (the order), the blobs it announces; then it stays open. Its end
+* stdin: an 8-byte length, that many bytes of JSON (the order), the blobs it announces; then it stays open. Its end
   means: kill everything. It comes when the supervisor closes it, and also when the supervisor died, however it died.
-* ``report`` of the order: one document when nothing of the job is left: exit status and usage, or why it never
+* ``report`` of the order: one JSON document when nothing of the job is left: exit status and usage, or why it never
   began.
 * stdout and stderr: the log of the job; the guard itself never writes there.
 
@@ -16,8 +16,7 @@ The guard is a child subreaper: whatever leaves the job's process tree comes bac
 When the supervisor is root, the guard binds what the job may read in a mount namespace of its own, so that no folder
 above it has to be opened to the job's user.
 
-Plain functions of the operating system throughout, and few imports: start-up time here is paid by every job. Order and
-report are in ``marshal``'s form: both ends are the same interpreter, and no byte of them comes from a job.
+Plain functions of the operating system throughout, and few imports: start-up time here is paid by every job.
 """
 
 # ruff: noqa: PTH102, PTH112, PTH106, PTH123, PTH208
@@ -26,7 +25,7 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
-import marshal
+import json
 import os
 import resource
 import select
@@ -52,7 +51,7 @@ def main() -> None:
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # one descriptor a blob; the job gets its own limit
     control = fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, _FLOOR)
-    order: Order = marshal.loads(_exactly(control, int.from_bytes(_exactly(control, 8), "big")))  # noqa: S302  from our own supervisor
+    order: Order = json.loads(_exactly(control, int.from_bytes(_exactly(control, 8), "big")))
     blobs = [_memory_file(_exactly(control, size)) for size in order["blobs"]]
     # Every descriptor is moved to a number of its own first: the numbers in the order may collide with 0 to 3.
     moved = {fd: fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _FLOOR) for fd in order["fds"]}
@@ -268,7 +267,7 @@ def _remove(folder: str) -> None:
 
 def _finish(report: int, document: dict[str, Any]) -> None:
     try:
-        os.write(report, marshal.dumps(document))
+        os.write(report, json.dumps(document).encode())
     except OSError:
         return  # nobody is left to read it
 

@@ -7,7 +7,7 @@ so a server may run jobs from any of its threads.
 from __future__ import annotations
 
 import hashlib
-import marshal
+import json
 import os
 import selectors
 import subprocess
@@ -234,8 +234,8 @@ class Supervision:
 
     def _document(self) -> dict[str, Any]:
         try:
-            found = marshal.loads(bytes(self._report))  # noqa: S302  from our own guard, never from a job
-        except (EOFError, ValueError, TypeError):
+            found = json.loads(bytes(self._report))
+        except ValueError:
             return {}
         return found if isinstance(found, dict) else {}
 
@@ -286,7 +286,7 @@ class Supervision:
         self._watch(log_r, self._take_log)
         self._watch(metrics_r, self._take_metrics)
         try:
-            encoded = marshal.dumps(document)
+            encoded = json.dumps(document).encode()
             for part in (len(encoded).to_bytes(8, "big"), encoded, *order.blobs):
                 view = memoryview(part)
                 while view:
