@@ -54,7 +54,10 @@ class Story:
             writer.used(run, digest(text), text.partition("/")[2])
         parts = {text: digest(text) for text in generated.split() if text.startswith("data/")}
         for text in generated.split():
-            self.entity(text, **({"disjoint": True, "parts": parts} if text.startswith("proof/") else {}))
+            self.entity(text)
+            if text.startswith("proof/"):
+                proven = {"disjoint": True, "parts": parts}
+                self.proven.entity(digest(text), EntityKind.PROOF, author=ANA, facts=proven)
             writer.generated(run, digest(text), text.partition("/")[2])
         return run
 

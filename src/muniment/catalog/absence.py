@@ -260,9 +260,9 @@ def _weakest_of_search(
     """What an absence rests on least firmly."""
 
     def everything() -> Iterator[tuple[Grade, Step | Digest]]:
-        for edge in evidence.closure.edges:
+        for edge in closure.edges:
             yield edge.grade, step(edge)
-        for node in (evidence.asked, *evidence.closure.entities.values()):
+        for node in (evidence.asked, *(node for _, node in sorted(evidence.closure.entities.items()))):
             yield node.grade, node.digest
             if node.kind not in _NEEDS_NO_ORIGIN and node is not evidence.asked and node.digest not in closure.makers:
                 yield Grade.DECLARED, node.digest

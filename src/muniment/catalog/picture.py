@@ -456,10 +456,10 @@ def _box_svg(box: _Box) -> str:
             f'<text x="{box.x:.1f}" y="{y + 27:.1f}" font-size="10.5" fill="{muted}" '
             f'text-anchor="middle">{_text(subtitle)}</text>'
         )
-    row = top + box.height - _CHIP - 6
+    shelf = top + box.height - _CHIP - 6
     left = box.x - len(box.chips) * (_CHIP + 4) / 2 + 2
     for position, (chip, grade) in enumerate(box.chips):
-        parts.append(_chip_svg(chip, left + position * (_CHIP + 4), row, grade))
+        parts.append(_chip_svg(chip, left + position * (_CHIP + 4), shelf, grade))
     return "".join(parts) + "</g>"
 
 

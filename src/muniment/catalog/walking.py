@@ -65,7 +65,9 @@ class Walk:
         """``used`` by activity."""
         self.readers: dict[Digest, list[Edge]] = {}
         """``used`` by entity."""
-        for edge in sorted(graph.edges, key=lambda edge: (edge.activity, edge.role, edge.entity)):
+        self.edges = sorted(graph.edges, key=lambda edge: (edge.activity, edge.relation, edge.role, edge.entity))
+        """All of them in an order that does not depend on that of the record: the same graph gives the same answer."""
+        for edge in self.edges:
             if edge.relation is Relation.GENERATED:
                 self.makers.setdefault(edge.entity, []).append(edge)
                 self.products.setdefault(edge.activity, []).append(edge)
