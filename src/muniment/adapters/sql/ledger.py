@@ -105,6 +105,8 @@ class SqlEntries:
 
     def add(self, rows: Sequence[NewEntry]) -> None:
         """Store entries that have no index yet, past SQLAlchemy's own steps: the hot path of every answer."""
+        if not self._connection.in_transaction():
+            self._connection.begin()  # SQLAlchemy does not see what goes past it, and would have nothing to commit
         cursor = self._connection.connection.cursor()
         try:
             cursor.executemany(_ADD[self._dialect], rows)
