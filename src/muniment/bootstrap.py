@@ -95,7 +95,7 @@ TEAM: Final[Mapping[str, str]] = {
 }
 """The starter team: profile name -> role."""
 
-_SETTINGS: Final = "muniment.json"
+SETTINGS: Final = "muniment.json"
 
 
 class Settings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -296,7 +296,7 @@ def open_platform(
         Conflict: its database is of another release.
         Unavailable: its database does not answer.
     """
-    path = home / _SETTINGS
+    path = home / SETTINGS
     try:
         settings = msgspec.json.decode(path.read_bytes(), type=Settings)
     except FileNotFoundError:
@@ -333,7 +333,7 @@ def initialise(
         Conflict: there is an installation already.
         Invalid: a name, the place of the keys or the passphrase is not usable.
     """
-    if (home / _SETTINGS).exists():
+    if (home / SETTINGS).exists():
         raise Conflict("MUNI-A301", f"there is an installation in {home} already", home=str(home), do="muni doctor")
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     name = SystemEntropy().token(8).hex()
@@ -347,7 +347,7 @@ def initialise(
     )
     LocalKeys.create(keys, home=home, passphrase=_passphrase(settings))
     migrate(database or sqlite_url(home / "state.db"))
-    _write_private(home / _SETTINGS, msgspec.json.format(msgspec.json.encode(settings), indent=2))
+    _write_private(home / SETTINGS, msgspec.json.format(msgspec.json.encode(settings), indent=2))
     platform = open_platform(home)
     try:
         tokens = _first_people(platform, administrators, team=team, project=project)
