@@ -90,7 +90,7 @@ def conduct(
         try:
             place.complete(watch)
             released = time.monotonic()
-            watch.release()
+            watch.traces.release()
             place.release()
             watch.follow(limits)
         except Stopped as decision:
@@ -102,8 +102,8 @@ def conduct(
             results = collect(place.results(), limits, sink.output)
     status, code, number, reason = _verdict(ended, stopped, released is not None, results, limits)
     refused = list(results.listed())
-    if watch.metrics_dropped:
-        refused.append(Refusal("metrics", f"{watch.metrics_dropped} lines were too long or too many"))
+    if watch.traces.metrics_dropped:
+        refused.append(Refusal("metrics", f"{watch.traces.metrics_dropped} lines were too long or too many"))
     return Exit(
         status=status,
         exit_code=code,
@@ -118,7 +118,7 @@ def conduct(
             staging_s=(released or finished) - began,
             output_bytes=results.size,
         ),
-        log_truncated=watch.log_truncated,
+        log_truncated=watch.traces.log_truncated,
         enforcement=enforcement,
     )
 

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -84,27 +84,70 @@ class Ended:
     error: str = ""
 
 
-@dataclass(slots=True)
-class _Traces:
-    """What the job said, within its bounds."""
+class Traces:
+    """What a job says, within its bounds: the flood is read, so that the job does not block, and dropped."""
 
-    kept: int = 0
-    truncated: bool = False
-    metric_bytes: int = 0
-    metrics_dropped: int = 0
-    part: bytearray = field(default_factory=bytearray)
-    skipping: bool = False
+    def __init__(self, limits: Limits, sink: Sink) -> None:
+        self._room, self._sink = limits.log_kb << 10, sink
+        self._released = False
+        self._engine = bytearray()
+        self._metric_bytes = 0
+        self._part = bytearray()
+        self._skipping = False
+        self.log_truncated = False
+        self.metrics_dropped = 0
+        """Metric lines that were too long or too many."""
+
+    @property
+    def engine_text(self) -> str:
+        """What was written before the release: messages of the engine itself."""
+        return self._engine.decode("utf-8", "replace").strip()
+
+    def release(self) -> None:
+        """From now on what is written is the job's."""
+        self._released = True
+        self._sink.started()
+
+    def log(self, chunk: bytes) -> None:
+        """Take bytes of standard output and error."""
+        if not self._released:
+            self._engine.extend(chunk[: _MOST_ENGINE_TEXT - len(self._engine)])
+            return
+        self.log_truncated |= len(chunk) > self._room
+        chunk = chunk[: self._room]
+        if chunk:
+            self._room -= len(chunk)
+            self._sink.log(chunk)
+
+    def metrics(self, chunk: bytes) -> None:
+        """Take bytes of the metrics pipe, and pass on whole lines."""
+        self._metric_bytes += len(chunk)
+        if self._metric_bytes > _MOST_METRIC_BYTES:
+            self.metrics_dropped += chunk.count(b"\n")
+            return
+        *lines, rest = chunk.split(b"\n")
+        for line in lines:
+            whole = bytes(self._part) + line
+            self._part.clear()
+            if self._skipping or len(whole) > _LONGEST_METRIC:
+                self.metrics_dropped += 1
+                self._skipping = False
+            elif whole.strip():
+                self._sink.metric(whole)
+        if len(self._part) + len(rest) > _LONGEST_METRIC:
+            self._part.clear()
+            self._skipping = True
+        elif not self._skipping:
+            self._part.extend(rest)
 
 
 class Supervision:
     """One guard and the pipes to it; a context manager that leaves nothing running."""
 
     def __init__(self, order: Order, launch: Launch, sink: Sink, cancel: threading.Event) -> None:
-        self._launch, self._sink, self._cancel, self._groups = launch, sink, cancel, order.groups
-        self._traces = _Traces()
+        self._cancel, self._groups = cancel, order.groups
+        self.traces = Traces(launch.limits, sink)
         self._report = bytearray()
-        self._engine_text = bytearray()
-        self._released = False
         self._selector = selectors.DefaultSelector()
         self._readers: dict[int, Callable[[bytes], None]] = {}
         self._control = -1
@@ -125,31 +168,11 @@ class Supervision:
             close_all(list(self._readers))
             self._readers.clear()
 
-    @property
-    def metrics_dropped(self) -> int:
-        """Metric lines that were too long or too many."""
-        return self._traces.metrics_dropped
-
-    @property
-    def log_truncated(self) -> bool:
-        """Whether the job wrote more than is kept."""
-        return self._traces.truncated
-
-    @property
-    def engine_text(self) -> str:
-        """What was written before the release: messages of the engine itself."""
-        return self._engine_text.decode("utf-8", "replace").strip()
-
     def kill(self) -> None:
         """Tell the guard to kill everything."""
         if self._control >= 0:
             os.close(self._control)
             self._control = -1
-
-    def release(self) -> None:
-        """From now on what is written is the job's."""
-        self._released = True
-        self._sink.started()
 
     def read_line(self, fd: int, deadline: float) -> bytes:
         """The first line of a descriptor, which stays open: a writer must not meet a closed pipe later.
@@ -283,8 +306,8 @@ class Supervision:
         finally:
             close_all([report_w, log_w, metrics_w, control_r, *order.descriptors])
         self._watch(report_r, self._report.extend)
-        self._watch(log_r, self._take_log)
-        self._watch(metrics_r, self._take_metrics)
+        self._watch(log_r, self.traces.log)
+        self._watch(metrics_r, self.traces.metrics)
         try:
             encoded = json.dumps(document).encode()
             for part in (len(encoded).to_bytes(8, "big"), encoded, *order.blobs):
@@ -347,44 +370,11 @@ class Supervision:
             self._pump()
         self._pump(0)
         error = str(self._document().get("error", ""))
-        said = " ".join(part for part in (self.engine_text[-400:], error) if part)
+        said = " ".join(part for part in (self.traces.engine_text[-400:], error) if part)
         return Stopped(ExitStatus.REFUSED, f"{reason}: {said}" if said else reason)
 
     def _ended(self) -> bool:
         return bool(self._report) or self._process.poll() is not None
-
-    def _take_log(self, chunk: bytes) -> None:
-        if not self._released:
-            self._engine_text.extend(chunk[: _MOST_ENGINE_TEXT - len(self._engine_text)])
-            return
-        room = (self._launch.limits.log_kb << 10) - self._traces.kept
-        if len(chunk) > room:
-            self._traces.truncated = True
-            chunk = chunk[:room]
-        if chunk:
-            self._traces.kept += len(chunk)
-            self._sink.log(chunk)
-
-    def _take_metrics(self, chunk: bytes) -> None:
-        traces = self._traces
-        traces.metric_bytes += len(chunk)
-        if traces.metric_bytes > _MOST_METRIC_BYTES:
-            traces.metrics_dropped += chunk.count(b"\n")
-            return
-        *lines, rest = chunk.split(b"\n")
-        for line in lines:
-            whole = bytes(traces.part) + line
-            traces.part.clear()
-            if traces.skipping or len(whole) > _LONGEST_METRIC:
-                traces.metrics_dropped += 1
-                traces.skipping = False
-            elif whole.strip():
-                self._sink.metric(whole)
-        if len(traces.part) + len(rest) > _LONGEST_METRIC:
-            traces.part.clear()
-            traces.skipping = True
-        elif not traces.skipping:
-            traces.part.extend(rest)
 
 
 def rlimits(
