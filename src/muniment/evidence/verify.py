@@ -20,7 +20,9 @@ import sys
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from datetime import datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -99,6 +101,9 @@ class Multiples:
         return total
 
 
+multiples = lru_cache(maxsize=4)(Multiples)
+
+
 class Key:
     """A ledger's public key, written ``<origin>+<key id>+<base64(type 1 + key)>``."""
 
@@ -115,8 +120,8 @@ class Key:
             multiple = add(multiple, multiple)
         if encode(multiple) == encode(ZERO):
             raise ValueError("a key of small order, under which forgeries verify")
-        self.minus = Multiples((P - x, y, z, P - t))
-        self.base = Multiples(decode((4 * pow(5, P - 2, P) % P).to_bytes(32, "little")))
+        self.minus = multiples((P - x, y, z, P - t))
+        self.base = multiples(decode((4 * pow(5, P - 2, P) % P).to_bytes(32, "little")))
 
     def signed(self, message: bytes, signature: bytes) -> bool:
         """Whether the signature is this key's over the message."""
@@ -182,21 +187,24 @@ class Pack:
 
     def __init__(self, path: Path) -> None:
         self.read_raw: Callable[[str], IO[bytes] | None]
+        self.archive: zipfile.ZipFile | tarfile.TarFile | None = None
         if path.is_dir():
             top = path / FOLDER if (path / FOLDER).is_dir() else path
             names = [p.relative_to(top).as_posix() for p in top.rglob("*") if not p.is_dir()]
             self.read_raw = lambda name: (top / name).open("rb") if (top / name).is_file() else None
         elif zipfile.is_zipfile(path):
-            pack = zipfile.ZipFile(path)
+            self.archive = pack = zipfile.ZipFile(path)
             names, self.read_raw = [n for n in pack.namelist() if not n.endswith("/")], pack.open
         else:
-            try:
-                tar = tarfile.open(path)  # noqa: SIM115 - read until the end
-                names, self.read_raw = [m.name for m in tar.getmembers() if not m.isdir()], tar.extractfile
-            except (OSError, EOFError, tarfile.TarError) as broken:
-                raise NotAnExport(f"{path}: {broken}") from broken
+            self.archive = tar = tarfile.open(path)  # noqa: SIM115 - closed by close
+            names, self.read_raw = [m.name for m in tar.getmembers() if not m.isdir()], tar.extractfile
         self.prefix = FOLDER if names and all(name.startswith(FOLDER) for name in names) else ""
         self.names = sorted(name[len(self.prefix) :] for name in names)
+
+    def close(self) -> None:
+        """Close the archive."""
+        if self.archive is not None:
+            self.archive.close()
 
     def read(self, name: str) -> bytes:
         """The content of a file."""
@@ -304,19 +312,23 @@ def verify(path: Path, given: str | None, kept: Iterable[str], tolerance: float 
 
     ``given`` is the key from a trusted place, ``kept`` are notes of checkpoints that the auditor kept himself.
     """
-    pack = Pack(path)
-    if MANIFEST not in pack.names or "key.txt" not in pack.names:
-        raise NotAnExport(f"{path}: no {MANIFEST} and key.txt; not an export of a ledger, or cut off")
-    enclosed = pack.read("key.txt").decode()
-    key = Key(enclosed[:-1] if given is None else given)
-    if enclosed != key.text + "\n":
-        raise Tampered("the key in the export is not the key that was given")
-    stated, digests = check_manifest(pack, key)
-    signed = check_checkpoints(pack, key, stated, digests)
-    own = [key.checkpoint(note, "a checkpoint that you kept") for note in kept]
-    if max(own, default=(0,))[0] > signed[-1][0]:
-        raise Tampered("a checkpoint that you kept is larger: the ledger was set back, or the export is older")
-    tree, first, highest = check_entries(pack, key.origin, digests, signed + own, tolerance)
+    try:
+        pack = Pack(path)
+    except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile) as broken:
+        raise NotAnExport(f"{path}: {broken}") from broken
+    with closing(pack):
+        if MANIFEST not in pack.names or "key.txt" not in pack.names:
+            raise NotAnExport(f"{path}: no {MANIFEST} and key.txt; not an export of a ledger, or cut off")
+        enclosed = pack.read("key.txt").decode()
+        key = Key(enclosed[:-1] if given is None else given)
+        if enclosed != key.text + "\n":
+            raise Tampered("the key in the export is not the key that was given")
+        stated, digests = check_manifest(pack, key)
+        signed = check_checkpoints(pack, key, stated, digests)
+        own = [key.checkpoint(note, "a checkpoint that you kept") for note in kept]
+        if max(own, default=(0,))[0] > signed[-1][0]:
+            raise Tampered("a checkpoint that you kept is larger: the ledger was set back, or the export is older")
+        tree, first, highest = check_entries(pack, key.origin, digests, signed + own, tolerance)
     return {
         "ok": True, "origin": key.origin, "entries": tree.size, "root": tree.root(), "from": first, "to": highest,
         "checkpoints": len(signed), "kept": len(own), "key": key.text, "key_from": "you" if given else "the export",

@@ -1,0 +1,68 @@
+"""The verifier stands alone: one file, the standard library, old Python, no network."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+from ledgering import ledger_room
+from muniment.adapters.sql.store import SqlStore
+from muniment.evidence import verify
+
+SOURCE = Path(verify.__file__)
+PLAIN = {
+    *(
+        "__future__",
+        "argparse",
+        "base64",
+        "collections.abc",
+        "contextlib",
+        "datetime",
+        "functools",
+        "hashlib",
+        "json",
+        "pathlib",
+    ),
+    *("re", "sys", "tarfile", "typing", "zipfile"),
+}
+
+
+def test_it_needs_nothing_but_the_standard_library() -> None:
+    """Its imports are plain modules of the standard library; none of them opens a connection."""
+    imported = set()
+    for node in ast.walk(ast.parse(SOURCE.read_text())):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported.add(str(node.module))
+    assert imported <= PLAIN
+
+
+def test_it_is_written_in_python_3_9() -> None:
+    """It parses as Python 3.9, and is short enough to be read in full."""
+    source = SOURCE.read_text()
+    ast.parse(source, feature_version=(3, 9))
+    assert len([line for line in source.splitlines() if line.strip()]) <= 330
+
+
+def test_it_runs_alone_and_is_enclosed(tmp_path: Path, sqlite_store: SqlStore) -> None:
+    """Copied out of the export and started without site packages or environment, it verifies the export."""
+    room = ledger_room(tmp_path / "ledger", sqlite_store)
+    room.history(3)
+    export = room.export(tmp_path / "export.tar")
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    (alone / "verify.py").write_bytes(SOURCE.read_bytes())
+    assert SOURCE.read_bytes() in export.read_bytes()
+    command = [sys.executable, "-I", "-S", str(alone / "verify.py"), str(export), "--key", room.ledger.key]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("TRUE.")
+    damaged = bytearray(export.read_bytes())
+    damaged[damaged.index(b"User:ana")] ^= 1
+    export.write_bytes(damaged)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={})
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.startswith("NOT TRUE")
