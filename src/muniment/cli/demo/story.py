@@ -124,7 +124,7 @@ class Story:
         with self._tell.work("profile") as watch:
             dataset.profile(watch)
         with self._tell.work("split, stratified, seeded") as watch:
-            parts = dataset.split(seed=SEED, watch=watch, **SHARES)
+            parts = dataset.split(stratify=True, group=None, seed=SEED, watch=watch, **SHARES)
         proof = parts.proof or {}
         self._expect(
             proof.get("disjoint") is True and proof.get("complete") is True, "the parts are disjoint and complete"
@@ -147,7 +147,7 @@ class Story:
             measured.append((model, evaluation))
         names = [name for name in _SHOWN if all(name in evaluation.metrics() for _, evaluation in measured)]
         rows = [
-            [model.reference, *(f"{evaluation.metrics()[name]:.4f}" for name in names)]
+            [model.detail.algorithm, *(f"{evaluation.metrics()[name]:.3f}" for name in names)]
             for model, evaluation in measured
         ]
         best, evaluation = max(measured, key=lambda pair: pair[1].metrics()["auc"])
@@ -157,9 +157,8 @@ class Story:
         self.told.metrics = {name: evaluation.metrics()[name] for name in names}
         confusion = (evaluation.detail.report or {}).get("confusion")
         if isinstance(confusion, dict):
-            self._tell.fact(
-                "confusion", "  ".join(f"{key} {value}" for key, value in confusion.items() if value is not None)
-            )
+            cells = "  ".join(f"{cell.replace('_', ' ')} {confusion[cell]:,}" for cell in _CELLS)
+            self._tell.fact("confusion", f"at {confusion['threshold']:g}: {cells}")
         return best
 
     def _questions(self, parts: Parts, best: Model) -> None:

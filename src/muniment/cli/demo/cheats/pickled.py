@@ -8,7 +8,7 @@ from pathlib import Path
 class Surprise:
     """Runs a command when it is unpickled."""
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[object, tuple[str]]:
         """What pickle will call."""
         return (os.system, ("echo owned",))
 
