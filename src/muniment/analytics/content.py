@@ -51,14 +51,14 @@ _PLAIN: Final = {
 _FLOATS: Final = ("float32", "float64")
 
 
-def type_name(kind: pa.DataType) -> str:
+def type_name(kind: pa.DataType, column: str | None = None) -> str:
     """The logical name of an Arrow type: how values are stored (dictionary, large, view) takes no part.
 
     Raises:
         Invalid: values of this type have no canonical layout (nested, binary, durations).
     """
     if pa.types.is_dictionary(kind):
-        return type_name(kind.value_type)
+        return type_name(kind.value_type, column)
     if kind in _PLAIN:
         return _PLAIN[kind]
     if pa.types.is_timestamp(kind):
@@ -66,9 +66,10 @@ def type_name(kind: pa.DataType) -> str:
     if pa.types.is_decimal128(kind):
         return f"decimal({kind.precision},{kind.scale})"
     raise Invalid(
-        "MUNI-D165",
+        "MUNI-D129",
         f"columns of type {kind} are not supported",
         type=str(kind),
+        column=column,
         supported="integers, floats, bool, string, date, timestamp, decimal up to 38 digits",
         do="leave the column out or cast it before you add the file",
     )
@@ -137,7 +138,7 @@ class ContentHasher:
     """Takes a table piece by piece; the cuts between the pieces leave no trace in the digest."""
 
     def __init__(self, schema: pa.Schema) -> None:
-        self._columns = [_Column(field.name, type_name(field.type)) for field in schema]
+        self._columns = [_Column(field.name, type_name(field.type, field.name)) for field in schema]
         self._rows = 0
 
     def copy(self) -> ContentHasher:

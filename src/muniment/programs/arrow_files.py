@@ -13,7 +13,7 @@ from muniment.analytics.content import type_name
 from muniment.errors import Invalid
 from muniment.programs.contract import visible
 from muniment.programs.findings import Finding, check_names
-from muniment.programs.sources import Source
+from muniment.programs.sources import Source, too_many_rows, too_much
 
 __all__ = ["read_arrow"]
 
@@ -33,14 +33,7 @@ def read_arrow(source: Source, kind: str, begin: Callable[[pa.Schema], Callable[
         batches, schema, rows = (_parquet if kind == "parquet" else _ipc)(source)
         check_names(schema.names, source.limits.max_columns)
         if rows is not None and rows > source.limits.max_rows:
-            raise Invalid(
-                "MUNI-D151",
-                "the file has too many rows",
-                limit=source.limits.max_rows,
-                found=rows,
-                setting="max_rows",
-                do="raise the limit or send the file in pieces",
-            )
+            raise too_many_rows(source.limits.max_rows)
         plain = pa.schema([pa.field(field.name, _plain(field)) for field in schema])
         take = begin(plain)
         odd: dict[str, int] = {}
@@ -55,7 +48,7 @@ def read_arrow(source: Source, kind: str, begin: Callable[[pa.Schema], Callable[
             raise pa.ArrowInvalid(f"{rows} rows announced, {taken} found")
     except (pa.ArrowException, OSError, UnicodeDecodeError, EOFError) as broken:
         raise Invalid(
-            "MUNI-D164",
+            "MUNI-D127",
             f"the {kind} file is damaged",
             detail=visible(str(broken), 80),
             do="compare its checksum with the sender's",
@@ -71,14 +64,7 @@ def _parquet(source: Source) -> tuple[Iterator[pa.RecordBatch], pa.Schema, int |
     metadata = file.metadata
     announced = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
     if announced > source.limits.max_bytes or announced < 0:
-        raise Invalid(
-            "MUNI-D152",
-            "the file expands beyond the limit of bytes",
-            limit=source.limits.max_bytes,
-            found=announced,
-            setting="max_bytes",
-            do="if the file is honest, raise the limit",
-        )
+        raise too_much("bytes", source.limits.max_bytes, announced)
     return file.iter_batches(_ROWS, use_threads=False), file.schema_arrow, metadata.num_rows
 
 
@@ -101,15 +87,7 @@ def _plain(field: pa.Field) -> pa.DataType:
         return pa.float32()
     if pa.types.is_date64(kind):
         return pa.date32()
-    try:
-        type_name(kind)
-    except Invalid as refusal:
-        raise Invalid(
-            refusal.code,
-            f"column {visible(field.name)!r}: {refusal.message}",
-            column=visible(field.name, 80),
-            **refusal.facts,
-        ) from None
+    type_name(kind, field.name)
     return kind
 
 

@@ -41,8 +41,7 @@ class _Side:
 def compare(job: Job) -> None:
     """Score both where they are models, and compare."""
     given = job.parameters(PARAMETERS)
-    probe = read_snapshot(job.channel("data")) if job.has_channel("data") else None
-    ours, theirs = (_side(job.channel(name), probe) for name in ("a", "b"))
+    ours, theirs = (_side(job, job.channel(name)) for name in ("a", "b"))
     if len(ours.scores) != len(theirs.scores):
         raise Invalid(
             "MUNI-D191",
@@ -73,11 +72,10 @@ def compare(job: Job) -> None:
     )
 
 
-def _side(folder: Path, probe: pa.Table | None) -> _Side:
+def _side(job: Job, folder: Path) -> _Side:
     path = folder / "predictions.parquet"
     if not path.exists():
-        if probe is None:
-            raise Invalid("MUNI-D134", "the input 'data' is missing", channel="data", do="give rows to compare on")
+        probe = read_snapshot(job.channel("data"))
         model = load(folder)
         document = json.loads((folder / "model.json").read_bytes())
         return _Side(model.score(probe), model.threshold, document["file_digest"], document["canonical_digest"])

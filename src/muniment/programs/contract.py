@@ -56,7 +56,9 @@ class Job:
         try:
             given = json.loads(path.read_bytes()) if path.exists() else {}
         except ValueError as broken:
-            raise Invalid("MUNI-D135", "hyperparameters.json is not JSON", do="write one JSON object") from broken
+            raise Invalid(
+                "MUNI-D135", "hyperparameters.json is not a JSON object", do="write one JSON object"
+            ) from broken
         if not isinstance(given, dict):
             raise Invalid("MUNI-D135", "hyperparameters.json is not a JSON object", do="write one JSON object")
         return given

@@ -34,7 +34,7 @@ from muniment.errors import Invalid
 from muniment.programs.contract import visible
 from muniment.programs.findings import Finding, check_names
 from muniment.programs.records import Block, Blocks, beginning, fields
-from muniment.programs.sources import Source
+from muniment.programs.sources import Source, too_many_rows
 from muniment.programs.values import (
     CONVERT,
     DECLARED_TYPES,
@@ -127,7 +127,7 @@ class DelimitedReader:
     def __init__(self, source: Source, dialect: Dialect) -> None:
         if len(dialect.delimiter.encode()) != 1 or dialect.delimiter in '"\r\n':
             raise Invalid(
-                "MUNI-D132",
+                "MUNI-D115",
                 "the delimiter must be one ASCII character",
                 parameter="delimiter",
                 given=dialect.delimiter[:40],
@@ -194,7 +194,7 @@ class DelimitedReader:
         blocks = iter(self._blocks)
         first = next(blocks, None)
         if first is None:
-            raise Invalid("MUNI-D140", "the file holds no line", do="give a file with a header line and rows")
+            raise Invalid("MUNI-D101", "the file is empty", do="give a file with a header line and rows")
         first, names = self._named(first)
         if not self._columns:
             self._columns = self._declare(names)
@@ -208,13 +208,7 @@ class DelimitedReader:
                 continue
             rows += block.records
             if rows > self._source.limits.max_rows:
-                raise Invalid(
-                    "MUNI-D151",
-                    "the file has too many rows",
-                    limit=self._source.limits.max_rows,
-                    setting="max_rows",
-                    do="raise the limit or send the file in pieces",
-                )
+                raise too_many_rows(self._source.limits.max_rows)
             before = self._plans()
             table = self._parsed(block)
             if self._plans() != before:
@@ -224,9 +218,7 @@ class DelimitedReader:
             elif take is not None:
                 take(table)
         if not rows:
-            raise Invalid(
-                "MUNI-D141", "the file has a header and no rows", columns=len(names), line=1, do="give a file with rows"
-            )
+            raise Invalid("MUNI-D102", "the file has no rows", columns=len(names), line=1, do="give a file with rows")
         if take is None:
             return False
         return self._settled()
@@ -355,7 +347,7 @@ class DelimitedReader:
             if found != len(self._columns):
                 line = block.line_of(record)
                 raise Invalid(
-                    "MUNI-D142",
+                    "MUNI-D103",
                     f"line {line} has {found} fields instead of {len(self._columns)}",
                     line=line,
                     expected=len(self._columns),

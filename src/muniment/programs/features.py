@@ -14,7 +14,7 @@ from muniment.analytics.content import type_name
 from muniment.errors import Invalid
 from muniment.programs.contract import visible
 
-__all__ = ["Encoding", "Feature", "Target", "fit_encoding"]
+__all__ = ["Encoding", "Feature", "Target", "fit_encoding", "no_target"]
 
 MOST_CATEGORIES: Final = 1_000
 
@@ -74,7 +74,7 @@ class Encoding:
                 feature.categories is None,
             ):
                 raise Invalid(
-                    "MUNI-D185",
+                    "MUNI-D122",
                     f"the feature {feature.name[:80]!r} is of another type",
                     feature=feature.name[:80],
                     expected=feature.type,
@@ -120,14 +120,10 @@ class Target:
         Raises:
             Invalid: it is absent, holds nulls, or does not have exactly two classes; or ``positive`` is none of them.
         """
-        if name is None or name not in table.schema.names:
-            raise Invalid(
-                "MUNI-D159",
-                "the data have no target" if name is None else f"the data have no column {name[:80]!r}",
-                target=None if name is None else name[:80],
-                columns=table.schema.names[:50],
-                do="name the target column",
-            )
+        if name is None:
+            raise Invalid("MUNI-D138", "no target is declared", do="name the target column")
+        if name not in table.schema.names:
+            raise no_target(name, table.schema.names)
         column = table.column(name)
         if column.null_count:
             raise Invalid(
@@ -153,7 +149,7 @@ class Target:
         if positive is not None:
             if positive not in (str(low), str(high)):
                 raise Invalid(
-                    "MUNI-D132",
+                    "MUNI-D117",
                     f"{positive[:40]!r} is no class of the target",
                     parameter="positive",
                     given=positive[:40],
@@ -171,13 +167,7 @@ class Target:
             Invalid: the target is absent, missing somewhere, or holds another class.
         """
         if self.name not in table.schema.names:
-            raise Invalid(
-                "MUNI-D159",
-                f"the data have no column {self.name[:80]!r}",
-                target=self.name[:80],
-                columns=table.schema.names[:50],
-                do="give data with the target",
-            )
+            raise no_target(self.name, table.schema.names)
         column = table.column(self.name)
         if column.null_count:
             raise Invalid(
@@ -198,6 +188,17 @@ class Target:
             )
         labels: np.ndarray = pc.equal(column, pa.scalar(self.positive, column.type)).to_numpy().astype(bool)
         return labels
+
+
+def no_target(name: str, columns: list[str]) -> Invalid:
+    """The refusal of a table without the target."""
+    return Invalid(
+        "MUNI-D159",
+        f"there is no column {name[:80]!r} to be the target",
+        target=name[:80],
+        columns=columns[:50],
+        do="name one of the columns as the target",
+    )
 
 
 def fit_encoding(table: pa.Table, names: Iterable[str]) -> Encoding:

@@ -33,7 +33,7 @@ def check_names(names: Sequence[str], limit: int) -> None:
     """
     if len(names) > limit:
         raise Invalid(
-            "MUNI-D151",
+            "MUNI-D128",
             f"the file has {len(names)} columns",
             limit=limit,
             found=len(names),
@@ -44,11 +44,11 @@ def check_names(names: Sequence[str], limit: int) -> None:
     for position, name in enumerate(names, 1):
         if not name.strip():
             raise Invalid(
-                "MUNI-D143", f"column {position} has no name", column=position, line=1, do="name every column"
+                "MUNI-D105", f"column {position} has no name", column=position, line=1, do="name every column"
             )
         if name in seen:
             raise Invalid(
-                "MUNI-D144",
+                "MUNI-D107",
                 f"two columns are called {visible(name)!r}",
                 column=visible(name, 80),
                 positions=[seen[name], position],
@@ -57,7 +57,7 @@ def check_names(names: Sequence[str], limit: int) -> None:
             )
         if len(name) > 255:
             raise Invalid(
-                "MUNI-D143",
+                "MUNI-D106",
                 f"the name of column {position} is longer than 255 characters",
                 column=position,
                 line=1,

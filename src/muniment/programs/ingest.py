@@ -17,6 +17,7 @@ from muniment.errors import Invalid
 from muniment.programs.arrow_files import read_arrow
 from muniment.programs.contract import Job, run
 from muniment.programs.delimited import DelimitedReader, Dialect
+from muniment.programs.features import no_target
 from muniment.programs.findings import Finding
 from muniment.programs.json_lines import JsonLinesReader
 from muniment.programs.parameters import Kind, Parameter, read_parameters
@@ -101,7 +102,7 @@ def _delimited(source: Source, given: dict[str, Any], kind: str, intake: _Intake
 def _only_file(folder: Path) -> Path:
     files = sorted(path for path in folder.iterdir() if path.is_file())
     if len(files) != 1:
-        raise Invalid("MUNI-D134", "the input must be one file", channel="file", found=len(files), do="give one file")
+        raise Invalid("MUNI-D113", "the input must be one file", channel="file", found=len(files), do="give one file")
     return files[0]
 
 
@@ -110,7 +111,7 @@ def _schema(given: dict[str, Any]) -> dict[str, Declared]:
     for name, kind in given["schema"].items():
         if kind not in list(Declared):
             raise Invalid(
-                "MUNI-D132",
+                "MUNI-D116",
                 f"column {name[:80]!r} is declared as {str(kind)[:40]!r}",
                 parameter="schema",
                 column=name[:80],
@@ -138,13 +139,7 @@ class _Intake:
     def begin(self, schema: pa.Schema) -> Any:
         """Start again from the first row; whatever was written before is void."""
         if self._target is not None and self._target not in schema.names:
-            raise Invalid(
-                "MUNI-D159",
-                f"the file has no column {self._target[:80]!r} to be the target",
-                target=self._target[:80],
-                columns=schema.names[:50],
-                do="name one of the columns as the target",
-            )
+            raise no_target(self._target, schema.names)
         if self._folder.exists():
             shutil.rmtree(self._folder)
         self._schema = schema
@@ -166,7 +161,7 @@ class _Intake:
         assert self._writer is not None
         rows = self._writer.rows
         if not rows:
-            raise Invalid("MUNI-D141", "the file has no rows", columns=len(self._schema), do="give a file with rows")
+            raise Invalid("MUNI-D102", "the file has no rows", columns=len(self._schema), do="give a file with rows")
         if self._target is not None:
             self._check_target(self._target, rows)
         return self._writer.close(self._target)
@@ -208,7 +203,7 @@ class _Intake:
     def _check_target(self, target: str, rows: int) -> None:
         if self._missing > MOSTLY * rows:
             raise Invalid(
-                "MUNI-D161",
+                "MUNI-D137",
                 f"the target {target!r} is missing in {self._missing} of {rows} rows",
                 target=target,
                 missing=self._missing,

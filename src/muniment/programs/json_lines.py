@@ -12,7 +12,7 @@ import pyarrow as pa
 from muniment.errors import Invalid
 from muniment.programs.contract import visible
 from muniment.programs.findings import Finding, check_names
-from muniment.programs.sources import Source
+from muniment.programs.sources import Source, too_long
 from muniment.programs.values import Declared
 
 __all__ = ["JsonLinesReader"]
@@ -33,7 +33,7 @@ class JsonLinesReader:
     def __init__(self, source: Source, schema: dict[str, Declared]) -> None:
         if schema:
             raise Invalid(
-                "MUNI-D158",
+                "MUNI-D124",
                 "a schema is declared, but JSON values carry their types",
                 columns=sorted(schema)[:20],
                 do="leave the schema out",
@@ -76,6 +76,8 @@ class JsonLinesReader:
         blank_from = 0
         for line, raw in enumerate(_lines(self._source), 1):
             self.lines = line
+            if len(raw) > self._source.limits.max_record_bytes:
+                raise too_long(line, self._source.limits.max_record_bytes)
             if not raw.strip():
                 blank_from = blank_from or line
                 continue
@@ -83,7 +85,7 @@ class JsonLinesReader:
                 raise _malformed(blank_from, "the line is blank")
             yield line, _parsed(raw, line)
         if not self.lines or blank_from == 1:
-            raise Invalid("MUNI-D140", "the file holds no line", do="give one JSON object on each line")
+            raise Invalid("MUNI-D101", "the file is empty", do="give one JSON object on each line")
 
     def _learn(self, line: int, row: dict[str, Any]) -> None:
         if line == 1:
@@ -102,7 +104,7 @@ class JsonLinesReader:
             found = type(value).__name__
             if found not in _TYPES:
                 raise Invalid(
-                    "MUNI-D165",
+                    "MUNI-D123",
                     f"line {line}: {visible(name)!r} holds a nested value",
                     line=line,
                     column=visible(name, 80),
@@ -124,7 +126,7 @@ class JsonLinesReader:
             self._kinds[name] = "float"
         else:
             raise Invalid(
-                "MUNI-D162",
+                "MUNI-D125",
                 f"line {line}: {visible(name)!r} changes from {known} to {found}",
                 line=line,
                 column=visible(name, 80),
@@ -142,13 +144,8 @@ def _lines(source: Source) -> Iterator[bytes]:
         *lines, pending = (pending + chunk).split(b"\n")
         yield from lines
         if len(pending) > source.limits.max_record_bytes:
-            raise Invalid(
-                "MUNI-D150",
-                f"a line is longer than {source.limits.max_record_bytes} bytes",
-                limit=source.limits.max_record_bytes,
-                setting="max_record_bytes",
-                do="write one object on each line, or raise the limit",
-            )
+            yield pending
+            return
     if pending:
         yield pending
 
@@ -175,7 +172,7 @@ def _parsed(raw: bytes, line: int) -> dict[str, Any]:
         row = json.loads(raw.decode(), object_pairs_hook=unique, parse_constant=refuse, parse_float=finite)
     except UnicodeDecodeError as broken:
         raise Invalid(
-            "MUNI-D145",
+            "MUNI-D108",
             f"line {line} is not UTF-8",
             line=line,
             byte=broken.start + 1,
@@ -208,7 +205,7 @@ def _table(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
 
 def _malformed(line: int, what: str) -> Invalid:
     return Invalid(
-        "MUNI-D163",
+        "MUNI-D126",
         f"line {line}: {what}",
         line=line,
         found=what,

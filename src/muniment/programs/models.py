@@ -95,7 +95,7 @@ def load(folder: Path) -> Model:
     if not path.exists():
         for other in sorted(folder.iterdir()):
             _refuse_code(other)
-        raise Invalid("MUNI-D186", "the model has no model.json", do="give a model that was trained by this platform")
+        raise Invalid("MUNI-D119", "the model has no model.json", do="give a model that was trained by this platform")
     try:
         document = json.loads(path.read_bytes())
         algorithm = document["algorithm"]
@@ -132,7 +132,7 @@ def library_versions(algorithm: str) -> dict[str, str]:
 def _refuse_code(path: Path) -> None:
     if not path.is_file():
         raise Invalid(
-            "MUNI-D186", f"the model file {path.name[:80]!r} is missing", file=path.name[:80], do="give all model files"
+            "MUNI-D120", f"the model file {path.name[:80]!r} is missing", file=path.name[:80], do="give all model files"
         )
     size = path.stat().st_size
     with path.open("rb") as file:

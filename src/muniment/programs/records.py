@@ -13,7 +13,7 @@ import numpy as np
 
 from muniment.errors import Invalid
 from muniment.programs.contract import visible
-from muniment.programs.sources import Source
+from muniment.programs.sources import Source, too_long
 
 __all__ = ["Block", "Blocks", "beginning", "fields"]
 
@@ -99,7 +99,7 @@ class Blocks:
         ):
             if data.startswith(mark):
                 raise Invalid(
-                    "MUNI-D147",
+                    "MUNI-D110",
                     f"the file is {name}, not UTF-8",
                     found=name,
                     expected="UTF-8",
@@ -151,14 +151,7 @@ class Blocks:
 
     def _check_length(self, length: int, line: int) -> None:
         if length > self._limit:
-            raise Invalid(
-                "MUNI-D150",
-                f"line {line} is longer than {self._limit} bytes",
-                line=line,
-                limit=self._limit,
-                setting="max_record_bytes",
-                do="check for a missing line end or an open quote, or raise the limit",
-            )
+            raise too_long(line, self._limit)
 
     def _check_quotes(self, data: bytes, array: np.ndarray, quotes: np.ndarray, line: int) -> None:
         opening, closing = quotes[0::2], quotes[1::2]
@@ -177,7 +170,7 @@ class Blocks:
     def _broken_quote(self, data: bytes, at: int, line: int, how: str) -> Invalid:
         here = line + data.count(b"\n", 0, at)
         return Invalid(
-            "MUNI-D148",
+            "MUNI-D111",
             f"line {here}: a quote {how}",
             line=here,
             expected="quotes around the whole field, doubled within",
@@ -189,7 +182,7 @@ class Blocks:
         at = int(quotes[-1]) if len(quotes) % 2 else 0
         here = line + data.count(b"\n", 0, at)
         return Invalid(
-            "MUNI-D148",
+            "MUNI-D112",
             f"line {here}: a quote is never closed",
             line=here,
             expected="a closing quote",
@@ -238,7 +231,7 @@ class Blocks:
 
     def _blank_line(self, line: int) -> None:
         raise Invalid(
-            "MUNI-D142",
+            "MUNI-D104",
             f"line {line} is blank",
             line=line,
             expected="a record",
@@ -253,7 +246,7 @@ _NOWHERE: Final = np.empty(0, np.int64)
 def _nul(data: bytes, at: int, line: int) -> Invalid:
     here = line + data.count(b"\n", 0, at)
     return Invalid(
-        "MUNI-D146",
+        "MUNI-D109",
         f"line {here} holds a NUL byte",
         line=here,
         byte=at - data.rfind(b"\n", 0, at),
@@ -264,7 +257,7 @@ def _nul(data: bytes, at: int, line: int) -> Invalid:
 def _not_utf8(data: bytes, broken: UnicodeDecodeError, line: int) -> Invalid:
     here = line + data.count(b"\n", 0, broken.start)
     return Invalid(
-        "MUNI-D145",
+        "MUNI-D108",
         f"line {here} is not UTF-8",
         line=here,
         byte=broken.start - data.rfind(b"\n", 0, broken.start),

@@ -175,7 +175,7 @@ def read_snapshot(folder: Path) -> pa.Table:
     manifest = manifest_beside(folder)
     tables = [_read(path) for path in _parts(folder, manifest)]
     if not tables:
-        raise Invalid("MUNI-D134", "the input holds no Parquet part", channel=folder.name, do="give a snapshot")
+        raise Invalid("MUNI-D114", "the input holds no Parquet part", channel=folder.name, do="give a snapshot")
     table = pa.concat_tables(tables)
     if manifest is not None and content_digest(table) != manifest["content_digest"]:
         raise IntegrityError(

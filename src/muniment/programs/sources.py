@@ -17,7 +17,7 @@ import pyarrow as pa
 from muniment.errors import Invalid
 from muniment.programs.model_formats import recognise
 
-__all__ = ["Limits", "Source"]
+__all__ = ["Limits", "Source", "too_long", "too_many_rows", "too_much"]
 
 _CHUNK: Final = 1 << 20
 _COMPRESSIONS: Final = (
@@ -69,7 +69,7 @@ class Source:
         self.size = path.stat().st_size
         self._digest: str | None = None
         if not self.size:
-            raise Invalid("MUNI-D140", "the file is empty", bytes=0, do="give a file with a header line and rows")
+            raise Invalid("MUNI-D101", "the file is empty", bytes=0, do="give a file with a header line and rows")
         with path.open("rb") as file:
             self.compression = _match(file.read(16), _COMPRESSIONS)
         self.head = b""
@@ -79,7 +79,7 @@ class Source:
                 break
         self.head = self.head[:4096]
         if not self.head:
-            raise Invalid("MUNI-D140", "the file is empty", bytes=0, do="give a file with a header line and rows")
+            raise Invalid("MUNI-D101", "the file is empty", bytes=0, do="give a file with a header line and rows")
 
     def digest(self) -> str:
         """The digest of the bytes as they came."""
@@ -119,7 +119,7 @@ class Source:
         with self.path.open("rb") as file:
             if self.compression is None:
                 if self.size > self.limits.max_bytes:
-                    raise _too_much("bytes", self.limits.max_bytes, self.size)
+                    raise too_much("bytes", self.limits.max_bytes, self.size)
                 running = hashlib.sha256()
                 while chunk := file.read(size):
                     running.update(chunk)
@@ -143,9 +143,9 @@ class Source:
         for piece in _EXPAND[self.compression](file):
             total += len(piece)
             if total > self.limits.max_bytes:
-                raise _too_much("bytes", self.limits.max_bytes, total)
+                raise too_much("bytes", self.limits.max_bytes, total)
             if total > _RATIO_FROM and total > self.limits.max_ratio * self.size:
-                raise _too_much("ratio", self.limits.max_ratio, total // self.size)
+                raise too_much("ratio", self.limits.max_ratio, total // self.size)
             if piece:
                 yield piece
 
@@ -235,7 +235,31 @@ def _damaged(detail: str) -> Invalid:
     )
 
 
-def _too_much(what: str, limit: int, found: int) -> Invalid:
+def too_long(line: int, limit: int) -> Invalid:
+    """The refusal of a line or record beyond the limit."""
+    return Invalid(
+        "MUNI-D150",
+        f"line {line} is longer than {limit} bytes",
+        line=line,
+        limit=limit,
+        setting="max_record_bytes",
+        do="check for a missing line end or an open quote, or raise the limit",
+    )
+
+
+def too_many_rows(limit: int) -> Invalid:
+    """The refusal of a file with more rows than allowed."""
+    return Invalid(
+        "MUNI-D151",
+        "the file has too many rows",
+        limit=limit,
+        setting="max_rows",
+        do="raise the limit or send the file in pieces",
+    )
+
+
+def too_much(what: str, limit: int, found: int) -> Invalid:
+    """The refusal of a file that expands too far."""
     return Invalid(
         "MUNI-D152",
         f"the file expands beyond the limit of {what}",
