@@ -213,12 +213,15 @@ class Platform:
                 the queue when its lease runs out.
         """
         stop, done, wanted = threading.Event(), threading.Event(), run.removeprefix("run:")
+        failures: list[Exception] = []
 
         def work() -> None:
             try:
                 while not stop.is_set() and run_ended(self.store, wanted) is None:
                     if not self.worker.run_one(stop):
                         stop.wait(HEARTBEAT_S / 5)
+            except Exception as failure:
+                failures.append(failure)
             finally:
                 done.set()
 
@@ -230,6 +233,8 @@ class Platform:
         finally:
             stop.set()
             thread.join()
+        for failure in failures:
+            raise failure
 
     def note_uses(self) -> None:
         """Write down when tokens were last used, where that is due."""
