@@ -71,7 +71,10 @@ class Blocks:
             cut, quotes = self._cut(data, line)
             if not cut:
                 pending = data
-                self._check_length(len(pending), line)
+                if len(pending) > self._limit:
+                    # A stray quote makes the rest of the file one record: say so rather than complain about its length.
+                    self._check_quotes(data, np.frombuffer(data, np.uint8), quotes, line)
+                    raise too_long(line, self._limit)
                 continue
             pending = data[cut:]
             block = self._checked(data[:cut] if pending else data, quotes, line)
@@ -85,6 +88,7 @@ class Blocks:
             data = pending + b"\n"
             cut, quotes = self._cut(data, line)
             if cut != len(data):
+                self._check_quotes(data, np.frombuffer(data, np.uint8), quotes, line)
                 raise self._open_quote(data, quotes, line)
             block = self._checked(data, quotes, line)
             if block.records:
@@ -140,7 +144,7 @@ class Blocks:
         if len(quotes):
             self._check_quotes(data, array, quotes, line)
             ends = feeds[np.searchsorted(quotes, feeds) % 2 == 0]
-        self._check_returns(data, quotes, line)
+        self._check_returns(data, array, ends, quotes, line)
         lengths = np.diff(ends, prepend=-1)
         if lengths.max(initial=0) > self._limit:
             record = int(np.argmax(lengths > self._limit))
@@ -159,7 +163,7 @@ class Blocks:
         bad = (before != self._separator) & (before != _LF) & (before != _QUOTE)
         if bad.any():
             raise self._broken_quote(data, int(opening[np.argmax(bad)]), line, "opens within a field")
-        after = array[closing + 1]
+        after = array[np.minimum(closing + 1, len(array) - 1)]
         ends = (after == _CR) & (array[np.minimum(closing + 2, len(array) - 1)] == _LF)
         bad = (after != self._separator) & (after != _LF) & (after != _QUOTE) & ~ends
         if bad.any():
@@ -189,16 +193,15 @@ class Blocks:
             do="the file may be cut off: compare its size with the sender's",
         )
 
-    def _check_returns(self, data: bytes, quotes: np.ndarray, line: int) -> None:
+    def _check_returns(self, data: bytes, array: np.ndarray, ends: np.ndarray, quotes: np.ndarray, line: int) -> None:
         if b"\r" not in data:
-            self.lf += 1
+            self.lf += len(ends)
             return
-        pairs = data.count(b"\r\n")
+        pairs = int((array[np.maximum(ends - 1, 0)] == _CR).sum())
         self.crlf += pairs
-        self.lf += data.count(b"\n") - pairs
-        if data.count(b"\r") == pairs:
+        self.lf += len(ends) - pairs
+        if data.count(b"\r") == data.count(b"\r\n"):
             return
-        array = np.frombuffer(data, np.uint8)
         returns = np.flatnonzero(array == _CR)
         alone = returns[array[np.minimum(returns + 1, len(array) - 1)] != _LF]
         alone = alone[np.searchsorted(quotes, alone) % 2 == 0]

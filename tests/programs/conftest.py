@@ -1,0 +1,51 @@
+"""What the tests of the programs may ask for. They run in the job environment; elsewhere nothing here is collected."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+JOB_ENVIRONMENT = all(find_spec(name) is not None for name in ("numpy", "pyarrow", "xgboost", "lightgbm", "skops"))
+collect_ignore_glob = [] if JOB_ENVIRONMENT else ["*"]
+
+
+class Bench:
+    """The ``/opt/ml`` layout of one job in a temporary folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def given(self, **parameters: Any) -> None:
+        """Write the hyperparameters."""
+        path = self.root / "input/config/hyperparameters.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(parameters))
+
+    def channel(self, name: str, files: dict[str, bytes | Path]) -> None:
+        """Give an input: contents or files by name."""
+        folder = self.root / "input/data" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, content in files.items():
+            (folder / path).write_bytes(content.read_bytes() if isinstance(content, Path) else content)
+
+    def result(self, name: str) -> Any:
+        """A result document."""
+        return json.loads((self.root / "output/data" / name).read_bytes())
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Callable[[str], Bench]:
+    """Makes the layouts of jobs, by name."""
+    return lambda name: Bench(tmp_path / name)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path | None:
+    """The folder of public data sets beside the repository, or None where there is none."""
+    folder = Path(__file__).resolve().parents[3] / "shared" / "data"
+    return folder if folder.is_dir() else None
