@@ -10,7 +10,7 @@ import msgspec
 from muniment.cli.face import Face, Group, pairs, with_face
 from muniment.cli.screen import Screen
 from muniment.sdk.datasets import Dataset, parts_of, readable
-from muniment.sdk.shown import count, measure, size
+from muniment.sdk.shown import count, size
 from muniment.wire import data as wire
 from muniment.wire.execution import JobLimits
 
@@ -154,7 +154,7 @@ def split(
         face.started(run)
         return
     face.wait(run)
-    made = parts_of(face.client, run)
+    made = parts_of(face.client, run, request.parts)
     proof = next((part.detail.proof for part in made.values()), None)
     document = {"run": run.reference, "parts": {name: part.detail for name, part in made.items()}, "proof": proof}
 
@@ -165,7 +165,8 @@ def split(
         ]
         screen.table(["part", "data set", "digest", "grade", "rows"], rows, right=1)
         if proof:
-            screen.facts("proof", proof)
+            screen.line()
+            proof_picture(screen, proof)
 
     face.answer(document, draw)
 
@@ -214,15 +215,42 @@ def picture(screen: Screen, found: Dataset) -> None:
     screen.table(["column", "type", "nullable"], [[c.name, c.type, c.nullable] for c in d.columns])
     if d.findings:
         screen.line()
-        screen.line("findings", style="bold")
-        for finding in d.findings:
-            screen.facts("", finding)
+        findings_picture(screen, d.findings)
     if d.proof:
         screen.line()
-        screen.facts("proof of the split", d.proof)
+        proof_picture(screen, d.proof)
     if d.profile:
         screen.line()
         profile_picture(screen, d.profile)
+
+
+def findings_picture(screen: Screen, findings: list[dict[str, Any]]) -> None:
+    """What was found in the data: one line for each kind of finding, with the columns it is about."""
+    columns: dict[tuple[str, str], list[str]] = {}
+    for finding in findings:
+        facts = finding.get("facts") or {}
+        about = str(facts.get("column") or ", ".join(f"{name} {value}" for name, value in facts.items()))
+        columns.setdefault((str(finding.get("code")), str(finding.get("message") or "")), []).append(about)
+    rows = [[code.replace("_", " "), message, ", ".join(about)] for (code, message), about in columns.items()]
+    screen.table(["finding", "", "about"], rows)
+
+
+def proof_picture(screen: Screen, proof: dict[str, Any]) -> None:
+    """What proves that the parts of a split are disjoint and together complete."""
+    shown = (
+        "disjoint",
+        "complete",
+        "rows",
+        "seed",
+        "stratify",
+        "group",
+        "content_digest",
+        "recombined_digest",
+        "digest",
+    )
+    screen.facts("proof of the split", {name.replace("_", " "): proof.get(name) for name in shown})
+    if proof.get("findings"):
+        findings_picture(screen, proof["findings"])
 
 
 def profile_picture(screen: Screen, profile: dict[str, Any]) -> None:
@@ -231,21 +259,38 @@ def profile_picture(screen: Screen, profile: dict[str, Any]) -> None:
     if not isinstance(columns, list) or not columns:
         screen.facts("profile", profile)
         return
-    wanted = [name for name in _MEASURES if any(name in column for column in columns)]
     rows = [
-        [column.get("name"), column.get("type"), *(_measured(column.get(name)) for name in wanted)]
+        [
+            column.get("name"),
+            column.get("type"),
+            _plain(column.get("nulls")),
+            _plain((column.get("distinct") or {}).get("count")),
+            *(_plain((column.get("numbers") or {}).get(name)) for name in _NUMBERS),
+        ]
         for column in columns
     ]
-    screen.table(["column", "type", *wanted], rows, right=len(wanted))
+    screen.table(["column", "type", "nulls", "distinct", *_NUMBERS], rows, right=2 + len(_NUMBERS))
+    target = profile.get("target") or {}
+    screen.line()
+    facts = {
+        "rows": _plain(profile.get("rows")),
+        "duplicate rows": _plain(profile.get("duplicate_rows")),
+        "target": target
+        and f"{target.get('name')}: {target.get('positives')} positive, {target.get('rate'):.4f} of all",
+    }
+    screen.facts("", facts)
+    if profile.get("findings"):
+        screen.line()
+        findings_picture(screen, profile["findings"])
 
 
-_MEASURES = ("rows", "nulls", "distinct", "min", "mean", "std", "median", "max")
+_NUMBERS = ("min", "mean", "sd", "max")
 
 
-def _measured(value: Any) -> str:
+def _plain(value: Any) -> str:
     if isinstance(value, float):
-        return measure(value)
-    return "" if value is None else str(value)
+        return count(int(value)) if value.is_integer() and abs(value) < 1e12 else f"{value:,.6g}"
+    return count(value) if isinstance(value, int) else ""
 
 
 def _shares(parts: dict[str, str]) -> dict[str, float]:

@@ -134,7 +134,7 @@ class Screen:
         return self._cell(value, 2000)
 
     def _cell(self, value: Any, limit: int = 160) -> Text:
-        text = value if isinstance(value, Text) else Text(brief(value, limit))
+        text = value if isinstance(value, Text) else Text("" if value is None else brief(value, limit))
         if text.plain in COLOURS:
             text.stylize(COLOURS[text.plain])
         return text
@@ -166,7 +166,12 @@ def show_error(error: errors.MunimentError) -> None:
 
 
 def _is_texts(value: Any) -> bool:
-    return isinstance(value, (list, tuple)) and all(isinstance(inner, str) for inner in value)
+    """Whether these are sentences, which want a line each, and not names."""
+    return (
+        isinstance(value, (list, tuple))
+        and all(isinstance(inner, str) for inner in value)
+        and any(" " in inner for inner in value)
+    )
 
 
 def _console(stream: IO[str]) -> Console:

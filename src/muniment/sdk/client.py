@@ -23,7 +23,7 @@ __all__ = ["Client"]
 
 T = TypeVar("T")
 
-_PAUSE_S: Final = (0.1, 1.0)
+_PAUSE_S: Final = (0.2, 2.0)
 """First and longest pause between two looks at a job; every look is a ledger entry."""
 
 
@@ -163,7 +163,7 @@ class Client:
             if time.monotonic() >= due:
                 run.refresh()
                 watch(run)
-                pause = min(pause * 1.3, longest)
+                pause = min(pause * 1.4, longest)
                 due = time.monotonic() + pause
 
         if self._worker is not None and not run.ended:

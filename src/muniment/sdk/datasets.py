@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -65,7 +65,7 @@ class Dataset:
             seed=seed,
         )
         run = self._client.jobs.split(request).wait(watch).checked()
-        return Parts(parts_of(self._client, run))
+        return Parts(parts_of(self._client, run, request.parts))
 
     def profile(self, watch: Watch | None = None) -> dict[str, Any]:
         """Describe each column; gives the profile that was recorded."""
@@ -213,10 +213,10 @@ class Data:
         return Dataset(self._client, self._client.ask("data:ShowDataset", request, wd.DatasetDetail))
 
 
-def parts_of(client: Client, run: Run) -> dict[str, Dataset]:
+def parts_of(client: Client, run: Run, names: Iterable[str]) -> dict[str, Dataset]:
     """The data sets that a split made, by name of the part."""
-    made = run.products.items()
-    return {role: client.data.get(reference) for role, reference in made if reference.startswith("data:")}
+    made = run.products
+    return {name: client.data.get(made[name]) for name in names}
 
 
 def readable(file: str | Path) -> Path:

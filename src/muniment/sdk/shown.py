@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
@@ -52,7 +53,9 @@ def count(value: int) -> str:
 
 
 def measure(value: float) -> str:
-    """A metric with four decimals; a tiny or huge one in powers of ten."""
+    """A metric with four decimals, a tiny or huge one in powers of ten, a whole number above one as a count."""
+    if math.isfinite(value) and value == int(value) and 1 < abs(value) < 1e15:
+        return count(int(value))
     return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e7 else f"{value:.3g}"
 
 
