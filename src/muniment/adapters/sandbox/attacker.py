@@ -41,6 +41,20 @@ def attack(run: Attack) -> Attack:
     return run
 
 
+def open_descriptors() -> list[int]:
+    """Open descriptors beyond standard streams and metrics."""
+    found = []
+    for fd in range(4, 4096):
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(fd, fcntl.F_GETFD)
+            found.append(fd)
+    return found
+
+
+INHERITED = open_descriptors()
+"""Taken before anything is opened here."""
+
+
 def syscall(number: int, *arguments: object) -> int:
     """A raw system call; raises OSError."""
     return check(int(LIBC.syscall(ctypes.c_long(number), *arguments)))
@@ -240,6 +254,19 @@ def _interleaved(raw: bytes) -> bytes:
     return b"".join(words[at] + words[at + 3] for at in range(3))
 
 
+@attack
+def run_host_program(bait: Bait) -> tuple[bool, str]:
+    """Row 13: run su, a shell or a compiler of the host."""
+    for program in ("/bin/su", "/usr/bin/su", "/bin/sh", "/usr/bin/env", "/usr/bin/gcc"):
+        try:
+            child = os.posix_spawn(program, [program, "--version"], {})
+        except OSError:
+            continue
+        os.waitpid(child, 0)
+        return True, program
+    return False, "none runs"
+
+
 # ---- network
 
 
@@ -247,13 +274,6 @@ def _interleaved(raw: bytes) -> bytes:
 def tcp_loopback(bait: Bait) -> tuple[bool, str]:
     """Row 3: reach a server on the host's loopback."""
     with socket.create_connection(("127.0.0.1", bait["tcp_port"]), 2) as connected:
-        return connected.recv(64) == bait["secret"].encode(), "answered"
-
-
-@attack
-def tcp_host_address(bait: Bait) -> tuple[bool, str]:
-    """Row 3: reach a server on the host's own address."""
-    with socket.create_connection((bait["address"], bait["tcp_port"]), 2) as connected:
         return connected.recv(64) == bait["secret"].encode(), "answered"
 
 
@@ -403,12 +423,7 @@ def host_paths_in_commands(bait: Bait) -> tuple[bool, str]:
 @attack
 def inherited_descriptors(bait: Bait) -> tuple[bool, str]:
     """Row 8: find an open descriptor beyond 0 to 3."""
-    found = []
-    for fd in range(4, 4096):
-        with contextlib.suppress(OSError):
-            fcntl.fcntl(fd, fcntl.F_GETFD)
-            found.append(fd)
-    return bool(found), ",".join(map(str, found[:8])) or "none"
+    return bool(INHERITED), ",".join(map(str, INHERITED[:8])) or "none"
 
 
 @attack

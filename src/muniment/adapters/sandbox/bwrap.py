@@ -17,6 +17,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import resource
 import secrets
 import shutil
 import stat
@@ -108,7 +109,7 @@ class _Sandbox:
     """One sandbox: the pipes to it, and what must be seen through them before its job may start."""
 
     def __init__(self, program: str, walls: Walls, launch: Launch, seat: Seat) -> None:
-        self._program, self._walls, self._launch = program, walls, launch
+        self._program, self._walls, self._launch, self._seat = program, walls, launch, seat
         self._nonce = f".{secrets.token_hex(16)}"
         self._results = -1
         self._status, self._status_writer = os.pipe()
@@ -179,12 +180,16 @@ class _Sandbox:
 
     def complete(self, watch: Supervision) -> None:
         """Feed every input, see every mount, hold the results folder."""
-        document = json.loads(watch.read_line(self._status, time.monotonic() + SETUP_S))
+        first = int(json.loads(watch.read_line(self._status, time.monotonic() + SETUP_S))["child-pid"])
         try:
             # A descriptor of the process folder cannot come to mean another process.
-            inside = os.open(f"/proc/{int(document['child-pid'])}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            inside = os.open(f"/proc/{first}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            if self._seat.uid is None:
+                # In its own user namespace the count begins anew, so the bound is exact under a shared user id too.
+                processes = self._launch.limits.processes + ENGINE_PROCESSES
+                resource.prlimit(first, resource.RLIMIT_NPROC, (processes, processes))
         except OSError as gone:
-            raise watch.refusal("the sandbox vanished while it was set up") from gone
+            raise watch.refusal(f"the sandbox vanished while it was set up ({gone})") from gone
         try:
             for one in self._inputs:
                 writer = self._pipes[one.path][1]
@@ -196,7 +201,7 @@ class _Sandbox:
             flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
             self._results = os.open(f"root{ROOT}", flags, dir_fd=inside)
         except OSError as gone:
-            raise watch.refusal("the sandbox vanished while it was set up") from gone
+            raise watch.refusal(f"the sandbox vanished while it was set up ({gone})") from gone
         finally:
             os.close(inside)
         size = os.fstatvfs(self._results)

@@ -82,12 +82,11 @@ _NO_CONTROL: Final = frozenset(
 )
 """About what exists only inside, or what would harm the host."""
 
-_HOG: Final = b"""
-import os
-fd = os.memfd_create("hog")
-for _ in range(256):
-    os.write(fd, bytes(1 << 20))
-"""
+_HOGS: Final = {
+    "memory_file": b"import os\nfd = os.memfd_create('hog')\nfor _ in range(256):\n    os.write(fd, bytes(1 << 20))\n",
+    "memory_heap": b"held = bytearray(256 << 20)\n",
+}
+"""Programs that take four times what they may; the file is counted by control groups alone."""
 _HOG_LIMIT_MB: Final = 64
 
 
@@ -179,14 +178,14 @@ class Probe:
             names = [name for wall in _BY_WALL.values() for name in wall]
             inside = attempts(self._inside, offered, names)
             control = attempts(self._control, offered, [name for name in names if name not in _NO_CONTROL])
-            memory = self._memory_canary(offered)
+            memory = [self._memory_canary(offered, name) for name in _HOGS]
         report = {
             "engine": self._name,
             "version": self._version,
             "kernel": _kernel(),
             "uid": "shared" if offered.seat.uid is None else "own",
             "supervisor": "root" if os.geteuid() == 0 else "user",
-            "canaries": [_judged(name, inside, control) for name in names] + [memory],
+            "canaries": [_judged(name, inside, control) for name in names] + memory,
         }
         self._cache.mkdir(parents=True, exist_ok=True)
         waiting = self._file().with_suffix(f".{os.getpid()}")
@@ -194,20 +193,22 @@ class Probe:
         waiting.replace(self._file())
         return made, _concluded(self._name, self._version, report)
 
-    def _memory_canary(self, offered: Baits) -> dict[str, str]:
+    def _memory_canary(self, offered: Baits, name: str) -> dict[str, str]:
         limits = Limits(memory_mb=_HOG_LIMIT_MB, cpu_s=20, wall_s=30, processes=32, output_mb=512, tmp_mb=512)
         launch = Launch(
             argv=(offered.base.interpreter, "-I", "-S", f"{CODE}/hog.py"),
             environment={},
             base=offered.base.root,
-            files=(Inline(f"{CODE}/hog.py", _HOG),),
+            files=(Inline(f"{CODE}/hog.py", _HOGS[name]),),
             limits=limits,
             name="canary",
         )
         end = self._inside(unproven(), launch, _Notes(), threading.Event(), offered.seat)
-        verdict = {ExitStatus.OOM: "blocked", ExitStatus.OK: "reached"}.get(end.status, "not_applicable")
+        verdict = "reached" if end.status is ExitStatus.OK else "blocked"
+        if end.status in {ExitStatus.REFUSED, ExitStatus.TIMEOUT}:
+            verdict = "not_applicable"
         how = f"{end.status} at {_HOG_LIMIT_MB} MiB"
-        return {"attack": "memory_file", "inside": how, "control": "not made", "verdict": verdict}
+        return {"attack": name, "inside": how, "control": "not made", "verdict": verdict}
 
     def _file(self) -> Path:
         code = hashlib.sha256()
@@ -248,7 +249,10 @@ def attempts(run: Runner, offered: Baits, names: list[str], *, limits: Limits = 
 
 @contextmanager
 def baits(base: SealedBase) -> Iterator[Baits]:
-    """Offer baits for as long as the context lasts, and one user id for attackers inside and outside."""
+    """Offer baits for as long as the context lasts, and one user id for attackers inside and outside.
+
+    The servers listen on the loopback interface alone.
+    """
     with ExitStack() as stack:
         seat = stack.enter_context(take_seat())
         secret = secrets.token_hex(16)
@@ -269,6 +273,9 @@ def baits(base: SealedBase) -> Iterator[Baits]:
         tmp_file.write_text(secret)
         stack.callback(tmp_file.unlink)
         tmp_file.chmod(0o644)
+        datagram = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+        datagram.bind(str(folder / "datagram"))
+        (folder / "datagram").chmod(0o777)
         abstract, pathname = f"muniment-{secret}", folder / "socket"
         server = _Server(secret)
         stack.callback(server.close)
@@ -292,6 +299,7 @@ def baits(base: SealedBase) -> Iterator[Baits]:
                 "tcp_port": port,
                 "abstract": abstract,
                 "socket": str(pathname),
+                "datagram": str(folder / "datagram"),
                 "pid": process,
                 "memory": _an_address(process),
                 "base": str(base.root),
@@ -423,7 +431,7 @@ def _concluded(name: str, version: str, report: Mapping[str, Any]) -> Enforcemen
     verdicts = {one["attack"]: one["verdict"] for one in report["canaries"]}
     strengths = {}
     for wall in WALLS:
-        names = ("memory_file",) if wall == "memory" else _BY_WALL[wall]
+        names = tuple(_HOGS) if wall == "memory" else _BY_WALL[wall]
         found = [verdicts.get(attack, "not_applicable") for attack in names]
         if "blocked" not in found or ("reached" in found and wall not in _BOUNDS):
             strengths[wall] = Strength.NOT_ENFORCED

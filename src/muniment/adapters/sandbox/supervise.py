@@ -384,7 +384,7 @@ def rlimits(
 
     Args:
         limits: as declared.
-        seat: processes are counted by user id, so only an id of its own can be bounded this way.
+        seat: processes are counted by user id; under a shared one, those that run already come on top.
         groups: without one for memory, each process's data is bounded instead: less, but something.
         beside: processes of the engine itself.
         largest: bytes of the largest input; the engine's own copy must fit under the file-size limit.
@@ -398,11 +398,23 @@ def rlimits(
         "RLIMIT_MEMLOCK": (64 << 10, 64 << 10),
         "RLIMIT_MSGQUEUE": (819200, 819200),
     }
-    if seat.uid is not None:
-        found["RLIMIT_NPROC"] = (limits.processes + beside, limits.processes + beside)
+    processes = limits.processes + beside + (_processes_of_this_user() if seat.uid is None else 0)
+    found["RLIMIT_NPROC"] = (processes, processes)
     if groups.memory is None:
         found["RLIMIT_DATA"] = (limits.memory_mb << 20, limits.memory_mb << 20)
     return found
+
+
+def _processes_of_this_user() -> int:
+    """Threads that run under this user id now."""
+    count = 0
+    for folder in Path("/proc").iterdir():
+        try:
+            if folder.name.isdigit() and folder.stat().st_uid == os.geteuid():
+                count += sum(1 for _ in (folder / "task").iterdir())
+        except OSError:
+            continue
+    return count
 
 
 def close_all(descriptors: Sequence[int]) -> None:
