@@ -108,7 +108,7 @@ def policy_set(text: str) -> PolicySet:
 
 
 def answer(rules, seen: Slice, action: str, context: Context) -> Answer:
-    return RuleSet(rules).linked(seen.links).ask(seen.question(action, context), SCHEMA)
+    return RuleSet(rules).linked(seen.links).ask(seen.question(action, context.record()), SCHEMA)
 
 
 @settings(max_examples=150, deadline=None)

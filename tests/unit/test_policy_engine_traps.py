@@ -31,7 +31,7 @@ def question(resource: Resource | None = None, action: str = READ.action, princi
         who, Standing(account, (), ()), resource or dataset("credit", "d"), READ.on.attributes, CLOCK.now()
     )
     known = Authentication(who, "token", CLOCK.now(), "10.0.0.1", "c")
-    asked = seen.question(action, make_context(known, CLOCK.now(), (action, ""), Facts()))
+    asked = seen.question(action, make_context(known, CLOCK.now(), (action, ""), Facts()).record())
     return Question((asked.principal[0], principal), asked.action, asked.resource, asked.context, asked.entities)
 
 
@@ -169,7 +169,7 @@ def test_nothing_is_allowed_after_the_engine_failed() -> None:
     who = Principal(PrincipalKind.USER, "ana")
     seen = make_slice(who, Standing(account, (), (grant,)), dataset("credit", "d"), READ.on.attributes, CLOCK.now())
     context = make_context(Authentication(who, "token", CLOCK.now(), "10.0.0.1", "c"), CLOCK.now(), ("", ""), Facts())
-    asked = seen.question(READ.action, context)
+    asked = seen.question(READ.action, context.record())
     assert RuleSet(rules.values()).linked(seen.links).ask(asked, SCHEMA).allowed
     answer = RuleSet([*rules.values(), *broken]).linked(seen.links).ask(asked, SCHEMA)
     assert not answer.allowed

@@ -86,7 +86,8 @@ class CedarAuthorizer:
             context: the circumstances.
         """
         ready = self.sets.ready(policies, resource.project, seen.links)
-        answer = ready.ask(seen.question(action[0], context), policies.schema)
+        circumstances = context.record()
+        answer = ready.ask(seen.question(action[0], circumstances), policies.schema)
         by_link = {link.id: policies_id for link in seen.links if (policies_id := policies.template_of(link.role))}
         deciders = tuple(sorted({by_link.get(name, name) for name in answer.deciders}))
         evidence: dict[str, Any] = {
@@ -94,7 +95,7 @@ class CedarAuthorizer:
             "slice": str(seen.digest),
             "decision": "allow" if answer.allowed else "deny",
             "policies": list(deciders),
-            "context": context.record(),
+            "context": circumstances,
         }
         if answer.errors:
             evidence["errors"] = list(answer.errors)

@@ -12,11 +12,14 @@ from collections.abc import Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Final
 
 import cedarpy
 
 from muniment.errors import Invalid
+
+_WORLDS_KEPT: Final = 1024
 
 
 class Effect(StrEnum):
@@ -153,6 +156,11 @@ class Schema:
         except ValueError as broken:
             raise Invalid("MUNI-P107", "the schema does not parse", reason=str(broken)[:1000]) from broken
         self.text: Final = text
+        self.world: Final = lru_cache(_WORLDS_KEPT)(self._world)
+        """The engine's form of a list of entities, checked against the schema; kept by its exact text: never stale."""
+
+    def _world(self, entities: str) -> Any:
+        return cedarpy.Entities.from_json_str(entities, self.handle)
 
 
 class RuleSet:
@@ -193,7 +201,8 @@ class RuleSet:
             "context": question.context,
         }
         try:
-            result = cedarpy.is_authorized(request, self._handle, question.entities, schema.handle)
+            world = schema.world(question.entities)
+            result = cedarpy.is_authorized(request, self._handle, world, schema.handle)
             errors = tuple(str(error) for error in result.diagnostics.errors)
             decision = result.decision
             deciders = tuple(sorted(result.diagnostics.reasons))

@@ -93,7 +93,6 @@ def _case(test: PolicyTest, verb: Verb) -> Case:
     resource = Resource(kind, own, project, _plain_attributes(verb) | test.attributes)
     usual = Context("10.0.0.1", _THEN, datetime(2026, 2, 1, tzinfo=UTC), covered=True, method="token", tls=True)
     context = Context.of_record(usual.record() | test.context)
-    context.cedar()
     seen = make_slice(principal, standing, resource, verb.on.attributes, context.now)
     return Case(test, (verb.action, group_of(verb)), resource, seen, context)
 

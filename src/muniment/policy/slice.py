@@ -44,9 +44,9 @@ class Slice:
         """The name of this slice: equal digests mean that policies saw the same world."""
         return Digest.of(_encode([self.entities, [[link.id, link.role, link.principal] for link in self.links]]))
 
-    def question(self, action: str, context: Context) -> Question:
-        """The request for the engine."""
-        return Question(self.principal, action, self.resource, context.cedar(), self.entities)
+    def question(self, action: str, context: Mapping[str, Any]) -> Question:
+        """The request for the engine, in a context as the ledger keeps it."""
+        return Question(self.principal, action, self.resource, _cedar_context(context), self.entities)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +63,6 @@ class Context:
     mfa_age_s: int = NO_SECOND_FACTOR
     purpose: str = ""
     tls: bool = False
-
-    def cedar(self) -> str:
-        """The context record as Cedar's JSON; moments in milliseconds, as Cedar has them."""
-        record = {
-            "ip": {"__extn": {"fn": "ip", "arg": self.ip.partition("%")[0]}},
-            "now": _datetime(self.now),
-            "expires": _datetime(self.expires),
-            "covered": self.covered,
-            "method": self.method,
-            "mfa_age_s": self.mfa_age_s,
-            "purpose": self.purpose,
-            "tls": self.tls,
-        }
-        return _encode(record).decode()
 
     def record(self) -> dict[str, Any]:
         """The context as the ledger keeps it."""
@@ -95,6 +81,16 @@ class Context:
     def of_record(cls, record: Mapping[str, Any]) -> Context:
         """The inverse of ``record``."""
         return cls(**(dict(record) | {"now": parse_time(record["now"]), "expires": parse_time(record["expires"])}))
+
+
+def _cedar_context(record: Mapping[str, Any]) -> str:
+    """A recorded context as Cedar's JSON; moments in milliseconds, as Cedar has them."""
+    typed = {
+        "ip": _extension("ip", record["ip"].partition("%")[0]),
+        "now": _extension("datetime", record["now"][:23] + "Z"),
+        "expires": _extension("datetime", record["expires"][:23] + "Z"),
+    }
+    return _encode({**record, **typed}).decode()
 
 
 def make_context(authentication: Authentication, now: datetime, covers: tuple[str, str], facts: Facts) -> Context:
@@ -165,8 +161,8 @@ def _attribute(value: Any, type_: str) -> Any:
     )
 
 
-def _datetime(moment: datetime) -> dict[str, Any]:
-    return {"__extn": {"fn": "datetime", "arg": format_time(moment)[:23] + "Z"}}
+def _extension(function: str, argument: str) -> dict[str, Any]:
+    return {"__extn": {"fn": function, "arg": argument}}
 
 
 def _uid(entity: tuple[str, str]) -> dict[str, str]:
