@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from muniment.bootstrap import cache_folder
+
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "tutorials" / "first-model.md"
 BLOCK = re.compile(r"^```(sh|text|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 MARK = "--- end of block ---"
@@ -44,7 +46,8 @@ def test_the_tutorial_runs_as_it_stands(tmp_path: Path) -> None:
         "MUNIMENT_HOME": str(tmp_path / "home"),
         "LC_ALL": "C.UTF-8",
         "COLUMNS": "160",
-    } | {name: os.environ[name] for name in ("MUNIMENT_CACHE",) if name in os.environ}
+        "MUNIMENT_CACHE": str(cache_folder()),
+    }
     done = subprocess.run(
         ["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
