@@ -15,12 +15,14 @@ from itertools import islice
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import (
+    CTE,
     BigInteger,
     Column,
     ColumnElement,
     Connection,
     Double,
     Executable,
+    FromClause,
     Index,
     Integer,
     PrimaryKeyConstraint,
@@ -32,10 +34,12 @@ from sqlalchemy import (
     UniqueConstraint,
     and_,
     bindparam,
+    cast,
     func,
     literal,
     or_,
     select,
+    text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError as Duplicate
@@ -339,10 +343,11 @@ class SqlLineage:
         if start not in nodes:
             return Graph({}, {}, ())
         hops = None if depth is None else max(0, 2 * depth - (not is_entity))
-        here, there = EDGE.c.source, EDGE.c.target
-        if direction is Direction.DOWNSTREAM:
-            here, there = there, here
-        rows = self._db.execute(_walk(nodes[start], here, there, hops)).all()
+        ends = ("source", "target") if direction is Direction.UPSTREAM else ("target", "source")
+        engine = self._db.dialect.name
+        if engine == "postgresql":  # it would compile the query, expecting a long one, for longer than it then runs
+            self._db.execute(text("set local jit = off"))
+        rows = self._db.execute(_walk(nodes[start], *ends, hops, engine)).all()
         return self._graph(rows, [nodes[start]])
 
     def of_activities(self, project: str, ids: Iterable[str]) -> Graph:
@@ -527,17 +532,34 @@ class SqlMetrics:
         return [_metric(row) for row in self._db.execute(query)]
 
 
-def _walk(start: int, here: ColumnElement[int], there: ColumnElement[int], hops: int | None) -> Select[Any]:
-    """The arrows on the way from a node, followed to the end or for so many hops."""
+def _walk(start: int, here: str, there: str, hops: int | None, engine: str) -> Select[Any]:
+    """The arrows on the way from a node, followed from one end to the other, to the last or for so many hops."""
+    node, zero = cast(start, _NODE).label("node"), cast(0, Integer).label("hops")
     if hops is None:
-        reached = select(literal(start, _NODE).label("node")).cte("reached", recursive=True)
-        reached = reached.union(select(there).join(reached, reached.c.node == here))
-        return select(EDGE).join(reached, reached.c.node == here)
-    first = select(literal(start, _NODE).label("node"), literal(0, Integer).label("hops"))
-    reached = first.cte("reached", recursive=True)
-    onward = select(there, reached.c.hops + 1).join(reached, reached.c.node == here).where(reached.c.hops < hops)
-    reached = reached.union(onward)
-    return select(EDGE).join(reached, reached.c.node == here).where(reached.c.hops < hops).distinct()
+        reached = select(node).cte("reached", recursive=True)
+        arrows = _arrows_of(reached, here, engine)
+        reached = reached.union(select(arrows.c[there]).join_from(reached, arrows, arrows.c[here] == reached.c.node))
+        arrows = _arrows_of(reached, here, engine)
+        return select(*arrows.c).join_from(reached, arrows, arrows.c[here] == reached.c.node)
+    reached = select(node, zero).cte("reached", recursive=True)
+    arrows = _arrows_of(reached, here, engine)
+    onward = select(arrows.c[there], reached.c.hops + 1).join_from(reached, arrows, arrows.c[here] == reached.c.node)
+    reached = reached.union(onward.where(reached.c.hops < hops))
+    arrows = _arrows_of(reached, here, engine)
+    found = select(*arrows.c).join_from(reached, arrows, arrows.c[here] == reached.c.node)
+    return found.where(reached.c.hops < hops).distinct()
+
+
+def _arrows_of(reached: CTE, here: str, engine: str) -> FromClause:
+    """The arrows, to be looked up node by node.
+
+    PostgreSQL cannot know how few nodes a walk reaches: it expects a multiple of the table and reads all of it at every
+    step. A lateral query that it must not flatten, because of its ``offset``, leaves it only the index. SQLite looks up
+    node by node anyway.
+    """
+    if engine == "sqlite":
+        return EDGE
+    return select(EDGE).where(EDGE.c[here] == reached.c.node).offset(0).lateral("arrows")
 
 
 def _any_of(column: ColumnElement[Any]) -> ColumnElement[bool]:
