@@ -155,8 +155,11 @@ class PolicySets:
     def ready(self, policies: PolicySet, project: str | None, links: tuple[Link, ...]) -> RuleSet:
         """The project's shard with these grants filled in, parsed and ready to be asked."""
         key = (policies.digest, project)
-        shard = self._shards.get(key, lambda: RuleSet(policies.shard(project)))
-        return self._linked.get((*key, links), lambda: shard.linked(links))
+
+        def link() -> RuleSet:
+            return self._shards.get(key, lambda: RuleSet(policies.shard(project))).linked(links)
+
+        return self._linked.get((*key, links), link)
 
     def draft(
         self, publication: bytes, project: str | None, installation: Digest | None, documents: DocumentSource
