@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
-from muniment.errors import MunimentError, Unavailable
+from muniment.errors import Unavailable
 from muniment.ledger.model import NewEntry
 
 
@@ -55,7 +56,7 @@ class GroupCommit:
         if ticket.leads:
             self._lead()
         if ticket.error is not None:
-            raise _refusal(ticket.error) from ticket.error
+            _refuse(ticket.error)
 
     def _lead(self) -> None:
         with self._mutex:
@@ -94,12 +95,12 @@ class GroupCommit:
             self._hand_over()
 
 
-def _refusal(error: BaseException) -> MunimentError:
+def _refuse(error: BaseException) -> NoReturn:
     if isinstance(error, Unavailable):
-        return error
-    return Unavailable(
+        raise error
+    raise Unavailable(
         "MUNI-L510",
         "the ledger could not be written, so nothing may be answered",
         reason=f"{type(error).__name__}: {error}"[:300],
         do="check the disk and the database: muni doctor",
-    )
+    ) from error

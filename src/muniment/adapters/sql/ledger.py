@@ -30,7 +30,7 @@ from muniment.adapters.sql.schema import DIGEST, ID, METADATA, MOMENT
 from muniment.errors import IntegrityError
 from muniment.kernel.digest import Digest
 from muniment.kernel.identifiers import format_time
-from muniment.ledger.model import Checkpoint, Entry, NewEntry, Search, column
+from muniment.ledger.model import Checkpoint, Entry, NewEntry, Search, column, columns
 from muniment.ledger.ports import CheckpointRepository, EntryRepository, Head
 
 ENTRIES: Final = Table(
@@ -240,7 +240,17 @@ def _checkpoint(row: Any) -> Checkpoint:
 def _entry(row: Any) -> Entry:
     index, body = row
     raw = body.encode()
-    return Entry(index, _decode(raw), raw)
+    try:
+        document = _decode(raw)
+        columns(document, body)
+    except (msgspec.DecodeError, KeyError, AttributeError, TypeError) as broken:
+        raise IntegrityError(
+            "MUNI-S506",
+            "a row of the ledger is not an event: the database was altered",
+            index=-1 if index is None else index,
+            do="stop and keep everything as it is: muni audit verify --deep",
+        ) from broken
+    return Entry(index, document, raw)
 
 
 def _conditions(search: Search) -> Iterator[ColumnElement[bool]]:
