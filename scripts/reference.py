@@ -163,11 +163,11 @@ def cli_page() -> str:
 
 def openapi_page() -> str:
     """The OpenAPI document of the HTTP API."""
-    from muniment.http.openapi import openapi_document  # noqa: PLC0415
+    from muniment import __version__, bootstrap  # noqa: PLC0415
+    from muniment.http.openapi import document  # noqa: PLC0415
 
-    from muniment import bootstrap  # noqa: PLC0415
 
-    return json.dumps(openapi_document(bootstrap.VERBS), indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(document(bootstrap.VERBS, __version__), indent=1, ensure_ascii=False) + "\n"
 
 
 def pages() -> dict[str, Callable[[], str]]:

@@ -73,11 +73,11 @@ def test_a_database_without_schema_is_refused(empty_url: str) -> None:
     with pytest.raises(Conflict) as refused:
         check_schema(engine)
     engine.dispose()
-    assert refused.value.code == "MUNI-S301"
+    assert refused.value.code == "MUNI-S311"
     assert "muni init" in refused.value.facts["do"]
 
 
-@pytest.mark.parametrize(("found", "code"), [("0000", "MUNI-S302"), ("9999", "MUNI-S303")])
+@pytest.mark.parametrize(("found", "code"), [("0000", "MUNI-S312"), ("9999", "MUNI-S313")])
 def test_another_release_s_schema_is_refused(migrated: Engine, found: str, code: str) -> None:
     """An older and a newer schema are refused, each with a code, what was found and expected, and what to do."""
     with migrated.begin() as connection:

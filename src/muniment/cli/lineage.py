@@ -49,7 +49,7 @@ def tree(screen: Screen, found: Lineage) -> None:
         ]
         for row in found.rows()
     ]
-    screen.table([found.view.direction, "kind", "link", "by", "grade"], rows)
+    screen.table([found.view.direction, "kind", "link", "by", "grade"], rows, spare=["by", "kind", "link"])
     if found.view.truncated:
         screen.line("only the nearest part is shown; --depth limits it, -o FILE draws it", style="dim")
     screen.line()
@@ -58,7 +58,7 @@ def tree(screen: Screen, found: Lineage) -> None:
 
 def _picture(face: Face, found: Lineage, output: str | None) -> None:
     if found.svg is None:
-        raise Unavailable("MUNI-A506", "the platform drew no picture", reference=found.view.reference)
+        raise Unavailable("MUNI-A526", "the platform drew no picture", reference=found.view.reference)
     if output is not None:
         path = Path(output)
         path.write_text(found.svg, encoding="utf-8")

@@ -43,7 +43,7 @@ def fetch_wheels(lock: Path, folder: Path) -> list[Path]:
             )
             if done.returncode != 0:
                 raise Unavailable(
-                    "MUNI-B513",
+                    "MUNI-B523",
                     "the wheels of the lock cannot be fetched",
                     reason=done.stderr.strip()[-600:],
                     do=f"check the network and the package index, or put the wheels into {folder}",
@@ -52,7 +52,7 @@ def fetch_wheels(lock: Path, folder: Path) -> list[Path]:
                 wheel.replace(folder / wheel.name)
         kept = _kept(folder, wanted, hashes)
     if missing := sorted(f"{name}=={version}" for name, version in wanted - set(kept)):
-        raise Unavailable("MUNI-B514", "some wheels of the lock did not come", missing=missing[:10])
+        raise Unavailable("MUNI-B524", "some wheels of the lock did not come", missing=missing[:10])
     return [kept[pin] for pin in sorted(wanted)]
 
 

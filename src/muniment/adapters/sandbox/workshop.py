@@ -83,7 +83,7 @@ class LocalWorkshop:
         found = digest_tree(self._cache / "env" / digest.hex)
         if found != recorded:
             raise IntegrityError(
-                "MUNI-B511",
+                "MUNI-B521",
                 "the tree of a job environment was changed after it was built",
                 env=str(digest),
                 expected=str(recorded),
@@ -108,7 +108,16 @@ class LocalWorkshop:
             lock.write_text("\n".join(requirements) + "\n")
             packages = tree / _PACKAGES
             _uv(
-                *("pip", "install", "--quiet", "--offline", "--no-index", "--no-deps", "--require-hashes", "--no-cache"),
+                *(
+                    "pip",
+                    "install",
+                    "--quiet",
+                    "--offline",
+                    "--no-index",
+                    "--no-deps",
+                    "--require-hashes",
+                    "--no-cache",
+                ),
                 *("--only-binary", ":all:", "--link-mode", "copy", "--python", sys.executable),
                 *("--find-links", str(wheels), "--target", str(packages), "--requirement", str(lock)),
             )
@@ -150,7 +159,7 @@ def _uv(*arguments: str) -> None:
     done = subprocess.run([find_uv_bin(), *arguments], capture_output=True, text=True, check=False, env=_environment())
     if done.returncode != 0:
         raise Unavailable(
-            "MUNI-B512", "the job environment could not be built", reason=done.stderr.strip()[-600:], do="muni doctor"
+            "MUNI-B522", "the job environment could not be built", reason=done.stderr.strip()[-600:], do="muni doctor"
         )
 
 

@@ -56,10 +56,10 @@ def check_schema(engine: Engine) -> None:
     """
     found = schema_of(engine)
     if found is None:
-        raise Conflict("MUNI-S301", "the database holds no Muniment schema", do="create it: muni init")
+        raise Conflict("MUNI-S311", "the database holds no Muniment schema", do="create it: muni init")
     if found < SCHEMA:
         raise Conflict(
-            "MUNI-S302",
+            "MUNI-S312",
             "the database is of an older release",
             found=found,
             expected=SCHEMA,
@@ -67,7 +67,7 @@ def check_schema(engine: Engine) -> None:
         )
     if found > SCHEMA:
         raise Conflict(
-            "MUNI-S303",
+            "MUNI-S313",
             "the database is of a newer release",
             found=found,
             expected=SCHEMA,

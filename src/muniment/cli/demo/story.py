@@ -242,7 +242,8 @@ class Story:
         except Denied as denied:
             self._refused(what, denied.code, denied.message, str(denied.facts.get("entry", "")))
             return
-        raise IntegrityError("MUNI-A510", f"the story does not hold: {what} was not refused")
+        what = f"{what} is refused"
+        raise IntegrityError("MUNI-A510", f"the story does not hold: expected that {what}")
 
     def _refused(self, what: str, code: str, why: str, recorded: str) -> None:
         self.told.refused.append({"what": what, "code": code, "why": why, "recorded": recorded})
