@@ -51,9 +51,10 @@ from muniment.programs.values import (
 
 __all__ = ["DelimitedReader", "Dialect"]
 
+_BLOCK: Final = 1 << 20
 _FIRST_LOOK: Final = 256 << 10
 _SLICE: Final = 64 << 10
-_LF, _QUOTE, _ZERO, _MINUS, _BLANK, _TAB = 10, 34, 48, 45, 32, 9
+_LF, _QUOTE, _ZERO, _MINUS, _PLUS, _BLANK, _TAB = 10, 34, 48, 45, 43, 32, 9
 _EXACT_FLOAT: Final = 2**53
 
 
@@ -124,7 +125,7 @@ _PLANNED_TYPES: Final = {
 class DelimitedReader:
     """Reads one delimited file; ``read`` hands over tables in the final schema and may start over."""
 
-    def __init__(self, source: Source, dialect: Dialect) -> None:
+    def __init__(self, source: Source, dialect: Dialect, *, block_bytes: int = _BLOCK) -> None:
         if len(dialect.delimiter.encode()) != 1 or dialect.delimiter in '"\r\n':
             raise Invalid(
                 "MUNI-D115",
@@ -137,8 +138,9 @@ class DelimitedReader:
         _check_separator(source.head, dialect.delimiter)
         self._source = source
         self._dialect = dialect
+        self._block_bytes = block_bytes
         self._columns: list[_ColumnState] = []
-        self._blocks = Blocks(source, dialect.delimiter)
+        self._blocks = Blocks(source, dialect.delimiter, block_bytes)
         self._blanks_beside = False
         self._quoted = False
         self._lines = 0
@@ -190,7 +192,7 @@ class DelimitedReader:
 
     def _pass(self, begin: Callable[[pa.Schema], Callable[[pa.Table], None]]) -> bool:
         """One reading of the whole file; False when a column had to widen and everything must be read again."""
-        self._blocks = Blocks(self._source, self._dialect.delimiter)
+        self._blocks = Blocks(self._source, self._dialect.delimiter, self._block_bytes)
         blocks = iter(self._blocks)
         first = next(blocks, None)
         if first is None:
@@ -295,6 +297,8 @@ class DelimitedReader:
         arrays: list[pa.Array] = []
         for column, values in zip(self._columns, table.columns, strict=True):
             array = values.combine_chunks() if values.num_chunks != 1 else values.chunk(0)
+            if not column.facts and array.null_count < len(array):
+                column.learn(Fact.INTEGER)
             if column.plan is Plan.FLOAT and not _ordinary(array):
                 self._survey(block, only=column.name)
             if column.plan is Plan.EXPONENT:
@@ -377,14 +381,14 @@ class DelimitedReader:
                 self._survey(block, only=column.name)
 
     def _check_padding(self, block: Block) -> None:
-        """Arrow reads 007 and 0x7 as 7: find the columns where a field begins so, and look at their values."""
+        """Arrow reads 007, 0x7 and +7 as 7: find the columns where a field begins so, and look at their values."""
         suspects = self._padded_columns(block)
         for column in suspects:
             if column.plan in (Plan.INTEGER, Plan.FLOAT, Plan.EXPONENT):
                 self._survey(block, only=column.name)
 
     def _padded_columns(self, block: Block) -> list[_ColumnState]:
-        """The columns with a field that begins like ``007`` or ``0x7``, behind blanks, a quote or a minus sign too."""
+        """The columns with a field that begins like ``007``, ``0x7`` or ``+7``, behind blanks, a quote or a minus too."""
         array = np.frombuffer(b"\n" + block.data + b"\n\n\n", np.uint8)
         separator = ord(self._dialect.delimiter)
         present = {mark for mark in (_BLANK, _TAB, _QUOTE, *b"xX") if mark in block.data}
@@ -399,6 +403,7 @@ class DelimitedReader:
             first, second, third = view[1 : size + 1], view[2 : size + 2], view[3 : size + 3]
             padded = edge & (first == _ZERO) & _continues(second, hexadecimal)
             padded |= edge & (first == _MINUS) & (second == _ZERO) & _continues(third, hexadecimal)
+            padded |= edge & (first == _PLUS)
             if padded.any():
                 found.extend(np.flatnonzero(padded) + low)
             for mark in behind:
@@ -413,7 +418,8 @@ class DelimitedReader:
         self._blanks_beside |= bool(np.isin(array[at], [_BLANK, _TAB]).any())
         while (moving := np.isin(array[at], [*behind, _MINUS])).any():
             at = at + moving
-        found: np.ndarray = starts[(array[at] == _ZERO) & _continues(array[at + 1], True)]
+        padded = (array[at] == _ZERO) & _continues(array[at + 1], True)
+        found: np.ndarray = starts[padded | (array[at] == _PLUS)]
         return found
 
     def _columns_at(self, block: Block, array: np.ndarray, starts: np.ndarray) -> list[_ColumnState]:

@@ -17,8 +17,8 @@ from muniment.programs.sources import Source, too_long
 
 __all__ = ["Block", "Blocks", "beginning", "fields"]
 
-_BLOCK: Final = 1 << 20
 _LF, _CR, _QUOTE = 10, 13, 34
+_LONGEST_MARK: Final = 4
 
 
 @dataclass(slots=True)
@@ -50,8 +50,9 @@ class Block:
 class Blocks:
     """Cuts a byte stream into blocks at record ends and checks their structure."""
 
-    def __init__(self, source: Source, delimiter: str) -> None:
+    def __init__(self, source: Source, delimiter: str, size: int) -> None:
         self._source = source
+        self._size = size
         self._limit = source.limits.max_record_bytes
         self._separator = delimiter.encode()[0]
         self.had_mark = False
@@ -64,9 +65,12 @@ class Blocks:
         line = 1
         pending = b""
         first = True
-        for chunk in self._source.chunks(_BLOCK):
+        for chunk in self._source.chunks(self._size):
             data = pending + chunk if pending else chunk
-            if first and len(data) >= 4:
+            if first:
+                if len(data) < _LONGEST_MARK:
+                    pending = data
+                    continue
                 data, first = self._unmarked(data), False
             cut, quotes = self._cut(data, line)
             if not cut:
