@@ -172,5 +172,7 @@ def _answer(face: Face, entries: Iterable[wire.LedgerEntry]) -> None:
     ]
     face.answer(
         wire.LedgerEntries(entries=found),
-        lambda screen: screen.table(["entry", "time", "outcome", "who", "what", "on", ""], rows, empty="no entry fits"),
+        lambda screen: screen.table(
+            ["entry", "time", "outcome", "who", "what", "on", "code"], rows, empty="no entry fits", spare=["on", "code"]
+        ),
     )

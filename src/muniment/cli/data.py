@@ -105,6 +105,7 @@ def list_(face: Face, limit: int) -> None:
             [[d.dataset, d.target, d.created_at[:16], count(d.rows), count(d.columns), size(d.bytes)] for d in found],
             right=3,
             empty="no data set yet; add one: muni data add NAME FILE",
+            spare=["added", "size", "target"],
         ),
     )
 
@@ -163,7 +164,7 @@ def split(
             [name, part.reference, part.digest, part.detail.grade, count(part.detail.rows)]
             for name, part in made.items()
         ]
-        screen.table(["part", "data set", "digest", "grade", "rows"], rows, right=1)
+        screen.table(["part", "data set", "digest", "grade", "rows"], rows, right=1, spare=["digest"])
         if proof:
             screen.line()
             proof_picture(screen, proof)
@@ -232,7 +233,7 @@ def findings_picture(screen: Screen, findings: list[dict[str, Any]]) -> None:
         about = str(facts.get("column") or ", ".join(f"{name} {value}" for name, value in facts.items()))
         columns.setdefault((str(finding.get("code")), str(finding.get("message") or "")), []).append(about)
     rows = [[code.replace("_", " "), message, ", ".join(about)] for (code, message), about in columns.items()]
-    screen.table(["finding", "", "about"], rows)
+    screen.table(["finding", "", "about"], rows, wrap=["", "about"])
 
 
 def proof_picture(screen: Screen, proof: dict[str, Any]) -> None:
@@ -269,7 +270,9 @@ def profile_picture(screen: Screen, profile: dict[str, Any]) -> None:
         ]
         for column in columns
     ]
-    screen.table(["column", "type", "nulls", "distinct", *_NUMBERS], rows, right=2 + len(_NUMBERS))
+    screen.table(
+        ["column", "type", "nulls", "distinct", *_NUMBERS], rows, right=2 + len(_NUMBERS), spare=["sd", "type"]
+    )
     target = profile.get("target") or {}
     screen.line()
     facts = {

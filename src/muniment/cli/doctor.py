@@ -43,7 +43,9 @@ def doctor(face: Face) -> None:
 
     def draw(screen: Screen) -> None:
         marks = {"fine": screen.mark("✓", "+"), "note": "!"}
-        screen.table(["", "check", "found"], [[marks[c["state"]], c["check"], c["found"]] for c in checks])
+        screen.table(
+            ["", "check", "found"], [[marks[c["state"]], c["check"], c["found"]] for c in checks], wrap=["found"]
+        )
         for check in checks:
             if check["do"]:
                 screen.line(f"  {check['check']}: {check['do']}", style="yellow")

@@ -43,6 +43,7 @@ def list_(face: Face) -> None:
             ["environment", "python", "here", "digest", "defined", "wheels"],
             rows,
             right=1,
+            spare=["defined", "digest"],
             empty="no environment yet; build one: muni env build tabular",
         ),
     )

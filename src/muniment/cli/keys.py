@@ -60,6 +60,10 @@ def fsck(face: Face, deep: bool, everything: bool) -> None:
         read = f", {size(found.bytes_opened)} read" if found.deep else ""
         screen.done(f"{count(found.objects)} sealed objects are there and open{read}")
         if found.findings:
-            screen.table(["code", "object", "what", "do"], [[f.code, f.object, f.what, f.do] for f in found.findings])
+            screen.table(
+                ["code", "object", "what", "do"],
+                [[f.code, f.object, f.what, f.do] for f in found.findings],
+                wrap=["what", "do"],
+            )
 
     face.answer(found, draw)

@@ -10,7 +10,7 @@ import click
 from muniment.cli.face import Face, Group, with_face
 from muniment.cli.screen import Screen
 from muniment.errors import Conflict
-from muniment.sdk.shown import brief, measure, size
+from muniment.sdk.shown import brief, headline, measure, size
 from muniment.wire import inventory as wire
 
 _SHOWN = 3
@@ -30,7 +30,7 @@ def list_(face: Face, limit: int) -> None:
     found = face.client.models.list(limit)
 
     def draw(screen: Screen) -> None:
-        names = list(dict.fromkeys(name for m in found for name in m.metrics))[:_SHOWN]
+        names = list(headline({name: 0.0 for m in found for name in m.metrics}, _SHOWN))
         rows = [
             [
                 m.model,
@@ -42,7 +42,8 @@ def list_(face: Face, limit: int) -> None:
             for m in found
         ]
         columns = ["model", "algorithm", "grade", "made", *names]
-        screen.table(columns, rows, right=len(names), empty="no model yet; train one: muni train --help")
+        empty = "no model yet; train one: muni train --help"
+        screen.table(columns, rows, right=len(names), empty=empty, spare=["made", "algorithm", *reversed(names)])
 
     face.answer(wire.Models(models=list(found)), draw)
 

@@ -39,7 +39,7 @@ def show(face: Face, scope: str | None, text: bool) -> None:
                 screen.raw(f"// {origin}\n{cedar.rstrip()}\n\n")
             return
         rows = [[p.id, p.effect, p.origin, p.reason] for p in found.policies]
-        screen.table(["policy", "effect", "origin", "reason"], rows)
+        screen.table(["policy", "effect", "origin", "reason"], rows, wrap=["reason"])
         screen.line()
         screen.facts("", {"policy set": found.policy_set})
         if found.publications:

@@ -46,7 +46,7 @@ def prove_unused(face: Face, reference: str, model: str) -> None:
         )
         if reply.path:
             screen.line()
-            screen.line("the way", style="bold")
+            screen.line(f"the way from {reply.path[0].source_label}", style="bold")
             for step in steps(proof):
                 screen.line("  " + step)
 

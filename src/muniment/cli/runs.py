@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
 import click
 
 from muniment.cli.face import Face, Group, with_face
 from muniment.cli.screen import Screen
 from muniment.sdk.runs import Run
-from muniment.sdk.shown import brief, elapsed, measure, size
+from muniment.sdk.shown import brief, duration, elapsed, headline, measure, size
 from muniment.wire import execution as wire
 
 _SHOWN = 3
@@ -40,13 +41,14 @@ def list_(face: Face, experiment: str | None, kind: str | None, status: str | No
                 r.label,
                 r.experiment,
                 elapsed(r.started_at, r.ended_at),
-                ", ".join(r.products[:2])
-                or "  ".join(f"{name} {measure(value)}" for name, value in list(r.metrics.items())[:_SHOWN])
+                ", ".join([p for p in r.products if not p.startswith("sha256:")][:2])
+                or "  ".join(f"{name} {measure(value)}" for name, value in headline(r.metrics, _SHOWN).items())
                 or (r.error or {}).get("message", ""),
             ]
             for r in found
         ]
-        screen.table(["run", "status", "kind", "what", "experiment", "took", "result"], rows, empty="no run yet")
+        columns = ["run", "status", "kind", "what", "experiment", "took", "result"]
+        screen.table(columns, rows, empty="no run yet", spare=["experiment", "took", "kind", "what"])
 
     face.answer(wire.Runs(runs=list(found)), draw)
 
@@ -105,11 +107,12 @@ def compare(face: Face, run: tuple[str, ...], everything: bool) -> None:
 
     def draw(screen: Screen) -> None:
         rows = [
-            [row.section, row.name, *(_value(row, value) for value in row.values)]
+            [f"{row.section} {row.name}", *(_value(row, value) for value in row.values)]
             for row in found.rows
             if everything or row.differs or row.section == "metric"
         ]
-        screen.table(["", "", *found.runs], rows, empty="the runs do not differ")
+        columns = ["", *(f"run:…{reference[-8:]}" for reference in found.runs)]
+        screen.table(columns, rows, empty="the runs do not differ")
 
     face.answer(found, draw)
 
@@ -141,12 +144,16 @@ def picture(screen: Screen, d: wire.RunDetail) -> None:
     _section(screen, "metrics", {name: measure(value) for name, value in d.metrics.items()})
     if d.products:
         screen.line()
-        screen.table(["generated", "as", "digest"], [[p.reference, p.role, p.digest] for p in d.products])
+        screen.table(
+            ["generated", "as", "digest"], [[p.reference, p.role, p.digest] for p in d.products], spare=["digest"]
+        )
     if d.refused:
         screen.line()
-        screen.table(["refused output", "because"], [[r.get("path"), r.get("reason")] for r in d.refused])
-    _section(screen, "enforced", {name: _plain(value) for name, value in (d.enforcement or {}).items()})
-    _section(screen, "used", {name: _plain(value) for name, value in (d.usage or {}).items()})
+        screen.table(
+            ["refused output", "because"], [[r.get("path"), r.get("reason")] for r in d.refused], wrap=["because"]
+        )
+    _section(screen, "enforced", _enforced(d.enforcement or {}))
+    _section(screen, "used", _used(d.usage or {}))
     if d.error:
         _section(screen, "error", {**d.error, **dict(d.error.get("facts") or {}), "facts": None})
     if d.log_bytes:
@@ -160,9 +167,33 @@ def _section(screen: Screen, title: str, facts: dict[str, Any]) -> None:
         screen.facts(title, facts)
 
 
-def _plain(value: Any) -> Any:
-    """A yes or no, a measure, or what it is."""
-    return f"{value:,.6g}" if isinstance(value, float) else value
+def _enforced(facts: dict[str, Any]) -> dict[str, Any]:
+    """The walls in one line, weak ones by name."""
+    walls = facts.get("walls")
+    if not isinstance(walls, dict):
+        return facts
+    weak = {name: strength for name, strength in walls.items() if strength != "enforced"}
+    firm = ", ".join(name.replace("_", " ") for name in walls if name not in weak)
+    return {**{name: value for name, value in facts.items() if name != "walls"}, "walls": firm, "but": weak}
+
+
+def _used(facts: dict[str, Any]) -> dict[str, Any]:
+    """What a job took, in units for people; the unit stands last in a name."""
+    shown: dict[str, Any] = {}
+    for name, value in facts.items():
+        plain, _, unit = name.rpartition("_")
+        if isinstance(value, (int, float)) and unit in _UNITS:
+            shown[plain.replace("_", " ")] = _UNITS[unit](value)
+        else:
+            shown[name.replace("_", " ")] = value
+    return shown
+
+
+_UNITS: Final[dict[str, Callable[[float], str]]] = {
+    "s": duration,
+    "kb": lambda value: size(int(value) * 1024),
+    "bytes": lambda value: size(int(value)),
+}
 
 
 def _value(row: wire.ComparisonRow, value: Any) -> str:

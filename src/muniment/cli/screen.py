@@ -30,6 +30,15 @@ _FIRST: Final = ("policy", "policies", "because")
 _LAST: Final = ("do", "entry")
 _NAMES: Final = {"policies": "policy", "entry": "recorded"}
 
+_GAP: Final = 2
+"""Blanks between columns."""
+
+_COMFORT: Final = 28
+"""A column of text this wide says enough, where there is not room for all of it."""
+
+_LEAST: Final = 6
+"""Below this width a column says nothing."""
+
 COLOURS: Final = {
     "ok": "green",
     "proven": "green",
@@ -90,26 +99,62 @@ class Screen:
         self._print(table)
 
     def table(
-        self, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str = "nothing here yet", right: int = 0
+        self,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[Any]],
+        *,
+        empty: str = "nothing here yet",
+        right: int = 0,
+        spare: Sequence[str] = (),
+        wrap: Sequence[str] = (),
     ) -> None:
-        """A table; ``right`` names how many of the last columns hold numbers. Without rows the words ``empty``."""
-        table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-        for position, name in enumerate(columns):
-            numeric = position >= len(columns) - right
-            table.add_column(
-                visible(name),
-                justify="right" if numeric else "left",
-                no_wrap=numeric,
-                overflow="fold" if position == 0 else "ellipsis",
-            )
-        count = 0
-        for row in rows:
-            table.add_row(*(self._cell(value) for value in row))
-            count += 1
-        if count:
-            self._print(table)
-        else:
+        """A table of one line per row. The first column, which names things, is never cut.
+
+        Args:
+            columns: headings.
+            rows: values, as many as columns.
+            empty: what stands there when there is no row.
+            right: how many of the last columns hold numbers.
+            spare: columns that go, in this order, when the terminal is too narrow.
+            wrap: columns whose text is broken into lines instead of being cut.
+        """
+        cells = [[self._cell(value) for value in row] for row in rows]
+        if not cells:
             self.line(empty, style="dim")
+            return
+        widths = [max(len(name), *(row[at].cell_len for row in cells)) for at, name in enumerate(columns)]
+        kept = self._fitted(columns, widths, spare, right)
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+        for at, width in kept.items():
+            table.add_column(
+                visible(columns[at]),
+                justify="right" if at >= len(columns) - right else "left",
+                no_wrap=columns[at] not in wrap,
+                width=width,
+                overflow="fold" if columns[at] in wrap else "ellipsis",
+            )
+        for row in cells:
+            table.add_row(*(row[at] for at in kept))
+        self._print(table)
+
+    def _fitted(
+        self, columns: Sequence[str], widths: Sequence[int], spare: Sequence[str], right: int
+    ) -> dict[int, int]:
+        """Positions and widths of the columns that stay: spare ones go first, then the widest texts are cut."""
+        fixed = {0, *range(len(columns) - right, len(columns))}
+        kept = {at: width if at in fixed else min(width, _COMFORT) for at, width in enumerate(widths)}
+
+        def excess() -> int:
+            return sum(width + _GAP for width in kept.values()) - self.console.width
+
+        for name in spare:
+            if excess() > 0:
+                del kept[list(columns).index(name)]
+        while excess() > 0 and (cuttable := [at for at in kept if at not in fixed and kept[at] > _LEAST]):
+            kept[max(cuttable, key=kept.__getitem__)] -= 1
+        for at in sorted(kept, key=widths.__getitem__):
+            kept[at] += max(0, min(widths[at] - kept[at], -excess()))
+        return kept
 
     def mark(self, sign: str, plain: str) -> str:
         """The sign, where the terminal's encoding has it."""

@@ -46,7 +46,10 @@ def user_list(face: Face, role: str | None, limit: int) -> None:
         [u.name, u.kind, "" if u.active else "disabled", ", ".join(u.roles), ", ".join(u.groups), u.created_at[:10]]
         for u in found.users
     ]
-    face.answer(found, lambda screen: screen.table(["name", "kind", "", "roles", "groups", "since"], rows))
+    face.answer(
+        found,
+        lambda screen: screen.table(["name", "kind", "", "roles", "groups", "since"], rows, wrap=["roles", "groups"]),
+    )
 
 
 @user.command()
@@ -91,7 +94,12 @@ def group_list(face: Face) -> None:
     """List groups with their members and roles of now."""
     found = face.client.ask("identity:ListGroups", wire.ListGroups(), wire.Groups)
     rows = [[g.name, ", ".join(m.name for m in g.members), ", ".join(g.roles), g.created_at[:10]] for g in found.groups]
-    face.answer(found, lambda screen: screen.table(["group", "members", "roles", "since"], rows, empty="no group yet"))
+    face.answer(
+        found,
+        lambda screen: screen.table(
+            ["group", "members", "roles", "since"], rows, empty="no group yet", wrap=["members", "roles"]
+        ),
+    )
 
 
 @group.command()

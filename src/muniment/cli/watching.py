@@ -14,7 +14,7 @@ from rich.text import Text
 from muniment.cli.screen import COLOURS, Screen
 from muniment.sdk.progress import Watch
 from muniment.sdk.runs import Run
-from muniment.sdk.shown import duration, elapsed, measure, visible
+from muniment.sdk.shown import duration, elapsed, headline, measure, visible
 
 __all__ = ["counting", "watching"]
 
@@ -72,7 +72,7 @@ class _Moving:
         self._run = _line(run)
         if run.ended:
             self._live.stop()
-            self._screen.console.print(_last(self._screen, run), soft_wrap=True)
+            self._screen.console.print(_last(self._screen, run), no_wrap=True, overflow="ellipsis", crop=True)
 
     def _picture(self) -> Spinner:
         took = Text(f"  {duration(time.monotonic() - self._start)}", style="dim")
@@ -95,7 +95,7 @@ class _Plain:
 
 
 def _line(run: Run) -> Text:
-    metrics = list(run.metrics().items())[-_METRICS:]
+    metrics = headline(run.metrics(), _METRICS).items()
     return Text.assemble(
         (run.reference, "dim"),
         "  ",

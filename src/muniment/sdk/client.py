@@ -162,7 +162,8 @@ class Client:
             nonlocal pause, due
             if time.monotonic() >= due:
                 run.refresh()
-                watch(run)
+                if not run.ended:
+                    watch(run)
                 pause = min(pause * 1.4, longest)
                 due = time.monotonic() + pause
 

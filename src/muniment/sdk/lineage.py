@@ -157,9 +157,9 @@ class Proof:
 
 
 def steps(proof: Proof) -> list[str]:
-    """The path of a proof, one line per step."""
+    """The path of a proof, one line per step: how one thing is linked to the next."""
     return [
-        f"{brief(step.source_label)} {step.relation} {brief(step.target_label)}"
+        f"{step.relation.replace('_', ' ')} {brief(step.target_label)}"
         + (f" as {brief(step.role)}" if step.role else "")
         + f" ({step.grade})"
         for step in proof.path

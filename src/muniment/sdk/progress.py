@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from muniment.sdk.shown import duration, measure, visible
+from muniment.sdk.shown import duration, headline, measure, visible
 
 if TYPE_CHECKING:
     from muniment.sdk.runs import Run
@@ -20,7 +20,7 @@ Watch = Callable[["Run"], None]
 
 def line(run: Run) -> str:
     """A run in one line: what it is, how it stands, its latest metrics."""
-    metrics = "  ".join(f"{visible(name)} {measure(value)}" for name, value in list(run.metrics().items())[:4])
+    metrics = "  ".join(f"{visible(name)} {measure(value)}" for name, value in headline(run.metrics(), 4).items())
     return "  ".join(part for part in (run.reference, visible(run.label), run.status, metrics) if part)
 
 

@@ -11,7 +11,7 @@ import msgspec
 from muniment.errors import MunimentError, NotFound, from_document
 from muniment.sdk.frames import to_frame
 from muniment.sdk.progress import Watch, terminal
-from muniment.sdk.shown import brief, elapsed, facts_html, measure, table_html, visible
+from muniment.sdk.shown import brief, elapsed, facts_html, headline, measure, table_html, visible
 from muniment.wire import data as wd
 from muniment.wire import execution as wx
 
@@ -198,7 +198,7 @@ class Runs(Sequence[wx.RunSummary]):
     def __repr__(self) -> str:
         return "\n".join(
             f"{row.run}  {row.status:9}  {visible(row.label):22}  "
-            + "  ".join(f"{visible(name)} {measure(value)}" for name, value in list(row.metrics.items())[:4])
+            + "  ".join(f"{visible(name)} {measure(value)}" for name, value in headline(row.metrics, 4).items())
             for row in self.rows
         )
 

@@ -17,6 +17,7 @@ __all__ = [
     "duration",
     "elapsed",
     "facts_html",
+    "headline",
     "measure",
     "short",
     "size",
@@ -26,6 +27,7 @@ __all__ = [
 
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
+_FAVOURITES: Final = ("auc", "ks", "gini", "brier", "log_loss", "f1", "accuracy", "train.auc")
 _STYLE: Final = "text-align:left;padding:2px 10px;vertical-align:top"
 
 
@@ -57,6 +59,12 @@ def measure(value: float) -> str:
     if math.isfinite(value) and value == int(value) and 1 < abs(value) < 1e15:
         return count(int(value))
     return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e7 else f"{value:.3g}"
+
+
+def headline(metrics: Mapping[str, float], limit: int) -> dict[str, float]:
+    """The metrics that tell most, at most ``limit``: those people look at first, then the others as they come."""
+    order = [*(name for name in _FAVOURITES if name in metrics), *(name for name in metrics if name not in _FAVOURITES)]
+    return {name: metrics[name] for name in order[:limit]}
 
 
 def size(octets: int) -> str:
