@@ -206,6 +206,9 @@ def test_passwords_are_replaced(store: SqlStore, now: datetime) -> None:
         passwords.set(Password("ana", "old", now))
         passwords.set(Password("ana", "new", now + HOUR))
         assert passwords.find("ana") == Password("ana", "new", now + HOUR)
+        passwords.forget("ana")
+        passwords.forget("ana")
+        assert passwords.find("ana") is None
 
 
 def test_a_new_bootstrap_secret_kills_the_former(store: SqlStore, now: datetime, fresh) -> None:

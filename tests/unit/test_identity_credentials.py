@@ -179,6 +179,22 @@ def test_revocation_takes_effect_at_once(desk: Desk) -> None:
         assert refusal(desk, token.token).facts["ledger"]["why"] == "revoked"
 
 
+def test_nobody_acts_beside_a_person_unnoticed(desk: Desk) -> None:
+    """An administrator makes a token for a person only while none of his works; then his password ends as well."""
+    first = desk.ask(issue_token_for, wire.IssueTokenFor(owner="ana", days=2))
+    for administrator in ("root", "rita"):
+        with pytest.raises(Denied, match="has a token that works"):
+            desk.ask(issue_token_for, wire.IssueTokenFor(owner="ana"), by=administrator)
+    with pytest.raises(Denied):
+        desk.ask(issue_token_for, wire.IssueTokenFor(owner="rita"), by="root")
+    desk.ask(set_password, wire.SetPassword(password=PASSPHRASE), by="ana")
+    desk.clock.advance(days=2)
+    desk.ask(issue_token_for, wire.IssueTokenFor(owner="ana"))
+    refusal(desk, first.token)
+    with pytest.raises(Unauthenticated):
+        desk.ask(sign_in, wire.SignIn(name="ana", password=PASSPHRASE), by="anonymous")
+
+
 def test_nobody_revokes_what_is_not_his(desk: Desk) -> None:
     """Another person's token looks like none; that of a service account one answers for is one's own."""
     issued = desk.ask(issue_token, wire.IssueToken(), by="root")

@@ -65,7 +65,7 @@ def test_a_name_is_given_once(desk: Desk) -> None:
     desk.ask(add_group, wire.AddGroup(name="risk"))
     with pytest.raises(Conflict):
         desk.ask(add_group, wire.AddGroup(name="risk"))
-    for name in ("platform", "../x", "a;b", "a%2e", "", "Ana"):
+    for name in ("platform", "anonymous", "../x", "a;b", "a%2e", "", "Ana"):
         with pytest.raises(Invalid):
             desk.ask(add_user, wire.AddUser(name=name))
         with pytest.raises(Invalid):

@@ -24,7 +24,7 @@ from muniment.identity.model import (
     TokenKind,
 )
 from muniment.identity.passwords import PasswordHasher, SignInDelays, check_password
-from muniment.identity.people import account_named, check_active
+from muniment.identity.people import account_named, check_active, check_free
 from muniment.identity.ports import Accounts, Bootstraps, Grants, Passwords, Standings, Tokens
 from muniment.identity.views import grant_view
 from muniment.kernel.digest import Digest
@@ -35,6 +35,7 @@ from muniment.kernel.resources import INSTALLATION
 from muniment.kernel.verb import Call, Effect, verb
 from muniment.wire import identity as wire
 
+_MOST: Final = 1000
 _ACTION: Final = re.compile(r"[a-z]+:[A-Za-z]+")
 
 
@@ -69,9 +70,22 @@ def issue_token(call: Call, request: wire.IssueToken) -> wire.IssuedToken:
     group="identity:manage",
 )
 def issue_token_for(call: Call, request: wire.IssueTokenFor) -> wire.IssuedToken:
-    """Make an API token for somebody else, such as the first one of a new account; the record says who made it."""
+    """Make a token for a service account, or for a person who has none that works: a first one, or one after a loss.
+
+    Nobody can act beside a person unnoticed: as long as one of his tokens works no other is made for him, and when one
+    is made his password works no more.
+    """
     owner = account_named(call, request.owner)
     check_active(call, owner)
+    if owner.kind is PrincipalKind.USER:
+        if any(_status(token, call.now) == "active" for token in call.use(Tokens).all(_MOST, owner.name)):
+            raise Denied(
+                "MUNI-I408",
+                f"{owner.name} has a token that works, and so makes others himself",
+                owner=owner.name,
+                do="if it is lost, revoke it first: muni token revoke ID",
+            )
+        call.use(Passwords).forget(owner.name)
     return _issue(call, owner, request.label, request.days, _limits(request.actions))
 
 
@@ -246,7 +260,7 @@ def bootstrap(call: Call, request: wire.Bootstrap) -> wire.Administrators:
             "this secret makes no administrators",
             do="on the machine itself: muni init prints a fresh one as long as there is no account",
         )
-    names = [check_name(name, "person") for name in request.administrators]
+    names = [check_free(check_name(name, "person")) for name in request.administrators]
     if len(set(names)) != FIRST_ADMINISTRATORS or len(names) != FIRST_ADMINISTRATORS:
         raise Invalid(
             "MUNI-I106",
@@ -351,12 +365,17 @@ def _revoke(call: Call, token: Token) -> wire.Token:
 
 def _tokens(call: Call, limit: int, owner: str | None) -> wire.Tokens:
     pending = call.use(LastUses).pending()
-    kept = call.use(Tokens).all(max(1, min(limit, 1000)), owner)
+    kept = call.use(Tokens).all(max(1, min(limit, _MOST)), owner)
     return wire.Tokens(tokens=[_view(token, call.now, pending) for token in kept])
 
 
+def _status(token: Token, now: datetime) -> str:
+    if token.revoked_at is not None and token.revoked_at <= now:
+        return "revoked"
+    return "expired" if token.expires_at <= now else "active"
+
+
 def _view(token: Token, now: datetime, pending: dict[str, datetime]) -> wire.Token:
-    revoked = token.revoked_at is not None and token.revoked_at <= now
     used = max(filter(None, (token.last_used_at, pending.get(token.id))), default=None)
     return wire.Token(
         id=token.id,
@@ -368,7 +387,7 @@ def _view(token: Token, now: datetime, pending: dict[str, datetime]) -> wire.Tok
         created_at=format_time(token.created_at),
         expires_at=format_time(token.expires_at),
         last_used_at=format_time(used) if used else None,
-        status="revoked" if revoked else "expired" if token.expires_at <= now else "active",
+        status=_status(token, now),
     )
 
 

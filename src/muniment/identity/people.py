@@ -21,12 +21,14 @@ from muniment.identity.rules import Refusal
 from muniment.identity.views import account_view, grant_view, role_at
 from muniment.kernel.identifiers import check_name, format_time
 from muniment.kernel.principal import PrincipalKind
-from muniment.kernel.resources import INSTALLATION
+from muniment.kernel.resources import INSTALLATION, PLATFORM
 from muniment.kernel.verb import Call, Effect, verb
 from muniment.wire import identity as wire
 
 _GROUP: Final = "group:"
-_RESERVED: Final = frozenset({"platform", "muniment"})
+RESERVED: Final = frozenset({"anonymous", "bootstrap", "muniment", PLATFORM})
+"""Names that mean a part of the platform wherever they stand."""
+
 _MOST: Final = 1000
 
 
@@ -191,7 +193,7 @@ def list_groups(call: Call, request: wire.ListGroups) -> wire.Groups:
 def add_project(call: Call, request: wire.AddProject) -> wire.Project:
     """Open a project: a scope for roles and a key of its own."""
     name = check_name(request.name, "project")
-    _check_free(name)
+    check_free(name)
     if call.use(Projects).has_project(name):
         raise Conflict("MUNI-I303", f"there is already a project {name!r}", name=name)
     call.use(Projects).add(Project(name, call.now, call.principal.id))
@@ -216,7 +218,7 @@ def list_projects(call: Call, request: wire.ListProjects) -> wire.Projects:
         projects=[
             wire.Project(name=project.name, created_at=format_time(project.created_at), created_by=project.created_by)
             for project in call.use(Projects).all()
-            if project.name not in _RESERVED and (None in scopes or project.name in scopes)
+            if project.name not in RESERVED and (None in scopes or project.name in scopes)
         ]
     )
 
@@ -289,7 +291,7 @@ def list_roles(call: Call, request: wire.ListRoles) -> wire.RoleGrants:
 
 
 def _add_account(call: Call, account: Account) -> wire.Account:
-    _check_free(account.name)
+    check_free(account.name)
     if call.use(Accounts).find(account.name) is not None:
         raise Conflict("MUNI-I301", f"there is already an account {account.name!r}", name=account.name)
     call.use(Accounts).add(account)
@@ -311,9 +313,11 @@ def standing_of(call: Call, name: str) -> Standing:
     return standing
 
 
-def _check_free(name: str) -> None:
-    if name in _RESERVED:
+def check_free(name: str) -> str:
+    """Return a name that is not one of the platform's own; raises Invalid when it is."""
+    if name in RESERVED:
         raise Invalid("MUNI-I110", f"the name {name!r} is the platform's own", name=name, do="take another name")
+    return name
 
 
 def account_named(call: Call, name: str) -> Account:

@@ -118,6 +118,9 @@ class Passwords(Protocol):
     def set(self, password: Password) -> None:
         """Keep a hash in place of the former one."""
 
+    def forget(self, account: str) -> None:
+        """Keep no hash for an account any more."""
+
 
 class Bootstraps(Protocol):
     """The secrets that can make the first administrators."""

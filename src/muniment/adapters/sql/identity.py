@@ -18,6 +18,7 @@ from sqlalchemy import (
     Text,
     and_,
     bindparam,
+    delete,
     exists,
     insert,
     literal,
@@ -447,6 +448,10 @@ class SqlPasswords:
         replaced = self._db.execute(update(PASSWORDS).where(PASSWORDS.c.account == password.account).values(**values))
         if replaced.rowcount == 0:
             self._db.execute(insert(PASSWORDS).values(account=password.account, **values))
+
+    def forget(self, account: str) -> None:
+        """Keep no hash for an account any more."""
+        self._db.execute(delete(PASSWORDS).where(PASSWORDS.c.account == account))
 
 
 class SqlBootstraps:
