@@ -196,12 +196,14 @@ class _Sandbox:
                 self._mine.remove(writer)
                 watch.feed(writer, one, time.monotonic() + SETUP_S + one.size / STAGING_BYTES_PER_S)
             deadline = time.monotonic() + SETUP_S
-            while not self._mounted(inside):
+            watch.drain(deadline)
+            while not self._mounted(inside, watch):
                 watch.pause(deadline)
             flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-            self._results = os.open(f"root{ROOT}", flags, dir_fd=inside)
-        except OSError as gone:
-            raise watch.refusal(f"the sandbox vanished while it was set up ({gone})") from gone
+            try:
+                self._results = os.open(f"root{ROOT}", flags, dir_fd=inside)
+            except OSError as gone:
+                raise watch.refusal(f"the sandbox vanished while it was set up ({gone})") from gone
         finally:
             os.close(inside)
         size = os.fstatvfs(self._results)
@@ -248,14 +250,14 @@ class _Sandbox:
             options += ["--perms", "0444", "--file", {"fd": self._pipes[one.path][0]}, one.path]
         return [*options, "--remount-ro", place]
 
-    def _mounted(self, inside: int) -> bool:
+    def _mounted(self, inside: int, watch: Supervision) -> bool:
         """Whether the sign appeared, which is possible only after the last mount."""
         try:
             return stat.S_ISLNK(os.stat(f"root/{self._nonce}", dir_fd=inside, follow_symlinks=False).st_mode)
         except OSError as missing:
             if missing.errno in {errno.ENOENT, errno.EACCES}:
                 return False
-            raise
+            raise watch.refusal(f"the sandbox vanished while it was set up ({missing})") from missing
 
 
 def _find() -> str:

@@ -126,8 +126,9 @@ class _Folder:
 
     def __init__(self, launch: Launch, seat: Seat, filter_program: bytes | None) -> None:
         self._launch, self._filter = launch, filter_program
-        self._gate_reader, self._gate = os.pipe()
-        self._mine = [self._gate, self._gate_reader]
+        self._ready, ready_writer = os.pipe()
+        gate_reader, self._gate = os.pipe()
+        self._mine, self._theirs = [self._ready, self._gate], [ready_writer, gate_reader]
         place = next(one for one in _PLACES if os.access(one, os.W_OK | os.X_OK))
         self._top = place / f"muniment-{secrets.token_hex(16)}"
         self._ml = self._top / "ml"
@@ -168,7 +169,7 @@ class _Folder:
                 packages = str(env / "lib" / Path(INTERPRETER).name / "site-packages")
                 environment["PYTHONPATH"] = ":".join(filter(None, [environment.get("PYTHONPATH", ""), packages]))
         blobs, rules = self._rules(base, env)
-        reader, self._mine = self._gate_reader, [self._gate]
+        (ready, gate), self._theirs = self._theirs, []
         return Order(
             program=program,
             options=(),
@@ -180,13 +181,14 @@ class _Folder:
             cwd=_rewritten(self._launch.cwd, places),
             mounts=mounts,
             blobs=blobs,
-            descriptors=(reader,),
-            gate=reader,
+            descriptors=(ready, gate),
+            gate=(ready, gate),
             landlock=rules,
         )
 
     def complete(self, watch: Supervision) -> None:
-        """Decrypt every input into the folder, checking its digest."""
+        """See the walls stand, and decrypt every input into the folder, checking its digest."""
+        watch.read_line(self._ready, time.monotonic() + SETUP_S)
         for file in self._launch.files:
             with self._place(file.path).open("xb") as target:
                 target.write(file.content)
@@ -200,6 +202,7 @@ class _Folder:
             for path in (self._ml / area).rglob("*"):
                 path.chmod(0o555 if path.is_dir() else 0o444)
             (self._ml / area).chmod(0o555)
+        watch.drain(time.monotonic() + SETUP_S)
 
     def release(self) -> None:
         """Let the job start."""
@@ -214,8 +217,8 @@ class _Folder:
 
     def close(self) -> None:
         """Remove the folder."""
-        close_all([*self._mine, self._results])
-        self._mine = []
+        close_all([*self._mine, *self._theirs, self._results])
+        self._mine, self._theirs = [], []
         shutil.rmtree(self._top, onerror=_unlock)
 
     def _place(self, path: str) -> Path:

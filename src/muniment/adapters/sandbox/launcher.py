@@ -92,7 +92,7 @@ def main() -> None:
     )
 
 
-def _spawn(order: Order, moved: dict[int, int], blobs: list[int]) -> int:  # noqa: PLR0912  one sequence
+def _spawn(order: Order, moved: dict[int, int], blobs: list[int]) -> int:  # noqa: PLR0912, PLR0915  one sequence
     parent = os.getpid()
     child = os.fork()
     if child:
@@ -144,11 +144,14 @@ def _spawn(order: Order, moved: dict[int, int], blobs: list[int]) -> int:  # noq
             if ours != resource.RLIM_INFINITY:
                 soft, hard = min(soft, ours), min(hard, ours)  # noqa: PLW2901
             resource.setrlimit(kind, (soft, hard))
-        if order["gate"] is not None and not os.read(moved[order["gate"]], 1):
-            os._exit(125)  # the supervisor died, or found an input that does not verify
         os.chdir(order["cwd"])
         if order["landlock"] is not None:
             _landlock(order["landlock"], blobs)
+        if order["gate"] is not None:
+            ready, gate = order["gate"]
+            os.write(moved[ready], b"\n")
+            if not os.read(moved[gate], 1):
+                os._exit(125)  # the supervisor died, or found an input that does not verify
         os.execve(argv[0], argv, order["environment"])  # noqa: S606  an absolute path, no shell
     except BaseException as broken:
         os.write(2, f"launcher: {type(broken).__name__}: {broken}\n".encode())

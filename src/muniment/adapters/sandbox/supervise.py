@@ -57,8 +57,9 @@ class Order:
     blobs: Sequence[bytes] = ()
     descriptors: Sequence[int] = ()
     """Passed on to the job's engine, besides metrics."""
-    gate: int | None = None
-    """A byte from here starts the program; its end stops it. For engines that cannot be held themselves."""
+    gate: tuple[int, int] | None = None
+    """A newline to the first says that all walls stand; a byte from the second starts the program, its end stops it.
+    For engines that cannot be held themselves."""
     landlock: Mapping[str, Any] | None = None
     """Folders by right, and which blob is the filter; None starts the program without either."""
 
