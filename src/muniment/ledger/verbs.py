@@ -140,7 +140,7 @@ def get_checkpoint(call: Call, request: wire.GetCheckpoint) -> wire.LedgerCheckp
 
 def _signed(ledger: Ledger, checkpoint: Checkpoint) -> wire.LedgerCheckpoint:
     return wire.LedgerCheckpoint(
-        origin=checkpoint.origin, size=checkpoint.size, root=checkpoint.root, note=checkpoint.note, key=ledger.key
+        origin=checkpoint.origin, size=checkpoint.size, root=str(checkpoint.root), note=checkpoint.note, key=ledger.key
     )
 
 
