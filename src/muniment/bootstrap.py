@@ -20,7 +20,7 @@ from muniment.adapters.sandbox.archive import program_archive
 from muniment.adapters.sandbox.workshop import LocalWorkshop, cache_folder
 from muniment.adapters.sql.migrate import check_schema, migrate
 from muniment.adapters.sql.repositories import REPOSITORIES
-from muniment.adapters.sql.store import SqlStore, sqlite_url
+from muniment.adapters.sql.store import Repositories, SqlStore, sqlite_url
 from muniment.catalog.ports import Checkpoints
 from muniment.catalog.service import VERBS as CATALOG
 from muniment.data.interpreting import INTERPRETERS as DATA_INTERPRETERS
@@ -140,10 +140,11 @@ class Platform:
         clock: Clock | None = None,
         entropy: Entropy | None = None,
         faults: Faults | None = None,
+        repositories: Repositories = REPOSITORIES,
     ) -> None:
         clock, entropy, faults = clock or SystemClock(), entropy or SystemEntropy(), faults or NoFaults()
         self.home, self.settings = home, settings
-        self.store = SqlStore(settings.database or sqlite_url(home / "state.db"), REPOSITORIES, faults)
+        self.store = SqlStore(settings.database or sqlite_url(home / "state.db"), repositories, faults)
         try:
             check_schema(self.store.engine)
         except BaseException:
@@ -258,9 +259,9 @@ class InProcess:
         self._gate, self._credential = gate, credential
 
     def invoke(self, action: str, request: msgspec.Struct, reply: type[T], body: BinaryIO | None = None) -> T:
-        """Ask a verb."""
-        answer: T = self._gate.invoke(action, request, self._credential, body)
-        return answer
+        """Ask a verb; the answer is made of the same plain values that come over HTTP."""
+        answer = self._gate.invoke(action, request, self._credential, body)
+        return msgspec.json.decode(msgspec.json.encode(answer, enc_hook=str), type=reply)
 
     def download(self, action: str, request: msgspec.Struct) -> Iterator[bytes]:
         """Ask a verb whose answer is bytes."""
@@ -291,7 +292,12 @@ class _OpenProject:
 
 
 def open_platform(
-    home: Path, *, clock: Clock | None = None, entropy: Entropy | None = None, faults: Faults | None = None
+    home: Path,
+    *,
+    clock: Clock | None = None,
+    entropy: Entropy | None = None,
+    faults: Faults | None = None,
+    repositories: Repositories = REPOSITORIES,
 ) -> Platform:
     """Open the installation in a home folder.
 
@@ -308,7 +314,7 @@ def open_platform(
         raise NotFound("MUNI-A201", f"there is no installation in {home}", home=str(home), do="muni init") from None
     except (msgspec.DecodeError, msgspec.ValidationError) as broken:
         raise Invalid("MUNI-A101", f"the settings in {path} are not readable: {broken}", path=str(path)) from broken
-    return Platform(home, settings, clock=clock, entropy=entropy, faults=faults)
+    return Platform(home, settings, clock=clock, entropy=entropy, faults=faults, repositories=repositories)
 
 
 def initialise(
