@@ -15,7 +15,9 @@ from cluster import Cluster, missing_reason
 from muniment.adapters.sql.repositories import REPOSITORIES
 from muniment.adapters.sql.schema import METADATA
 from muniment.adapters.sql.store import SqlStore, sqlite_url
+from muniment.bootstrap import Platform
 from muniment.testing.fakes import FakeClock, SeededEntropy
+from muniment.testing.platform import People, Site, found
 
 _CLUSTER = "MUNIMENT_TEST_CLUSTER"
 
@@ -116,6 +118,26 @@ def clock() -> FakeClock:
 def entropy() -> SeededEntropy:
     """Bytes that look random and are the same in every run."""
     return SeededEntropy()
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """An installation with a team, to be copied; nothing can run in its job environment."""
+    return found(tmp_path_factory.mktemp("site"))
+
+
+@pytest.fixture
+def platform(site: Site, tmp_path: Path) -> Iterator[Platform]:
+    """A fresh platform with a team."""
+    opened = site.copy(tmp_path / "site").open()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def people(site: Site, platform: Platform) -> People:
+    """The team of the platform, to ask as."""
+    return People(platform, site.tokens)
 
 
 @pytest.fixture(scope="session")

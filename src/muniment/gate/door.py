@@ -1,36 +1,41 @@
-"""``Gate.invoke``: parse, authenticate, authorise, act, record, commit; in this order, for everyone."""
+"""``Gate.invoke``: authenticate, parse, authorise, act, record, commit; in this order, for everyone."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, Final, Protocol
 
 import msgspec
 
-from muniment.errors import Denied, Invalid, MunimentError, NotFound, Unavailable
-from muniment.gate.call import GateCall, Note
-from muniment.gate.grant import Grant, grant_from, grant_internal
+from muniment.errors import Conflict, Denied, Invalid, MunimentError, NotFound, Unavailable
+from muniment.gate.call import GateCall
+from muniment.gate.grant import Grant, grant_from, grant_internal, grant_public
 from muniment.gate.table import VerbTable
+from muniment.gate.trace import ANONYMOUS, Trace, name
 from muniment.kernel.digest import Digest
-from muniment.kernel.identifiers import new_id
 from muniment.kernel.ports import Clock, Entropy, Session, Store
 from muniment.kernel.principal import Authentication, Principal, PrincipalKind
 from muniment.kernel.resources import PLATFORM
-from muniment.kernel.verb import Content, Effect, Resource, Verb
-from muniment.ledger.model import Event
+from muniment.kernel.verb import Content, Download, Effect, Resource, Verb
 from muniment.ledger.service import Ledger
-from muniment.policy.ports import Authorizer, Decision
+from muniment.policy.ports import Authorizer, Facts
 from muniment.vault.model import Sealed
 from muniment.vault.service import Vault
 
 _log = logging.getLogger("muniment.gate")
 
-ANONYMOUS: Final = Principal(PrincipalKind.SYSTEM, "anonymous")
 _ATTEMPTS: Final = 6
-_DEFAULTS: Final[Mapping[str, Any]] = {"String": "", "Long": 0, "Bool": False}
+_LONGEST_REFERENCE: Final = 300
+_ABSENT: Final[Mapping[str, Any]] = {"String": "", "Long": 0, "Bool": False}
+
+Reading = Callable[[type[msgspec.Struct]], msgspec.Struct]
+"""How a request that is still text becomes one of the verb's type; the gate reads it once it knows who asks.
+
+Raises msgspec's errors or Invalid when it does not fit.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,8 @@ class Credential:
 
     token: str | None
     ip: str = "127.0.0.1"
+    tls: bool = False
+    """Whether it came over TLS."""
 
 
 class Authenticate(Protocol):
@@ -48,18 +55,8 @@ class Authenticate(Protocol):
         """Who this is; raises Unauthenticated."""
 
 
-@dataclass(slots=True)
-class _Trace:
-    """What is known of a request so far: the stuff its ledger entry is made of."""
-
-    verb: Verb
-    request_digest: str = ""
-    authentication: Authentication | None = None
-    resource: Resource | None = None
-    project: str = ""
-    decision: Decision | None = None
-    grant: Grant | None = None
-    notes: Mapping[str, Note] | None = None
+Admit = Callable[[Session], tuple[msgspec.Struct, Grant]]
+"""Everything that comes before the act, in the transaction of the act: who, what, may they."""
 
 
 class Gate:
@@ -84,22 +81,15 @@ class Gate:
         self._clock, self._entropy = clock, entropy
 
     def invoke(
-        self,
-        action: str,
-        request: msgspec.Struct | Mapping[str, Any] | bytes,
-        credential: Credential,
-        body: BinaryIO | None = None,
-        *,
-        lax: bool = False,
+        self, action: str, request: msgspec.Struct | Reading, credential: Credential, body: BinaryIO | None = None
     ) -> Any:
         """Do what a request asks, if policy allows it, and record it.
 
         Args:
             action: action of the verb.
-            request: the request, typed or as a document still to be parsed.
+            request: the request, or how to read it.
             credential: who asks, from where.
             body: the bytes that come along, for verbs that take some.
-            lax: whether values may come as text, as they do in a query string.
 
         Raises:
             Unauthenticated, Denied, NotFound, Conflict, Invalid: the request was refused; nothing changed.
@@ -109,73 +99,94 @@ class Gate:
         verb = self.table.find(action)
         if verb.internal:
             raise NotFound("MUNI-G201", f"there is no verb {action[:80]!r}", action=action[:200])
-        trace = _Trace(verb)
+        trace = Trace(verb)
 
-        def authorised(session: Session) -> tuple[msgspec.Struct, Grant]:
-            self._recognise(session, trace, credential)
-            parsed = _parse(verb, request, trace, lax=lax)
-            self._locate(session, trace, parsed)
-            return parsed, self._decide(session, trace)
+        def admit(session: Session) -> tuple[msgspec.Struct, Grant]:
+            trace.authentication = self._recognise(session, verb, credential)
+            parsed = _parse(verb, request, trace)
+            self._locate(session, trace, parsed, credential)
+            return parsed, self._decide(session, trace, credential)
 
-        content: Sealed | None = None
-        if verb.takes_body:
-            with self._refusals_recorded(trace), self._store.read() as session:
-                authorised(session)
-            with self._refusals_recorded(trace):
-                if body is None:
-                    raise Invalid("MUNI-G103", "this request came without the bytes it needs", action=action)
-                content = self._vault.seal(trace.project or PLATFORM, body)
-        return self._run(trace, authorised, content)
+        if not verb.takes_body:
+            return self._run(trace, admit, None)
+        with _Recorded(self, trace), self._store.read() as session:
+            admit(session)
+        with _Recorded(self, trace):
+            if body is None:
+                raise Invalid("MUNI-G103", "this request came without the bytes it needs", action=action)
+            content = self._vault.seal(trace.project or PLATFORM, body)
+        try:
+            return self._run(trace, admit, content)
+        except Exception:
+            with suppress(MunimentError):  # what stays is found by fsck; the refusal is what the asker must see
+                self._vault.discard(content)
+            raise
 
     def invoke_internal(self, action: str, request: msgspec.Struct, part: str) -> Any:
         """Do what a part of the platform itself asks, and record it; the only way to run an internal verb."""
         verb = self.table.find(action)
-        trace = _Trace(verb)
+        trace = Trace(verb)
 
-        def authorised(session: Session) -> tuple[msgspec.Struct, Grant]:
+        def admit(session: Session) -> tuple[msgspec.Struct, Grant]:
             principal = Principal(PrincipalKind.SYSTEM, part)
             trace.authentication = Authentication(principal, "system", self._clock.now(), "127.0.0.1", part)
-            parsed = _parse(verb, request, trace, lax=False)
-            self._locate(session, trace, parsed)
-            assert trace.resource is not None
-            trace.grant = grant_internal(str(principal), action, _name(trace.resource))
+            parsed = _parse(verb, request, trace)
+            trace.resource = verb.on.locate(session, trace.project or None, trace.asked)
+            trace.grant = grant_internal(str(principal), action, name(trace.resource))
             return parsed, trace.grant
 
-        return self._run(trace, authorised, None)
+        return self._run(trace, admit, None)
 
-    def _run(self, trace: _Trace, authorised: Any, content: Sealed | None) -> Any:
-        run = self._read if trace.verb.effect is Effect.READ else self._write
-        with self._refusals_recorded(trace):
-            for attempt in range(_ATTEMPTS):
+    def record_refusal(self, trace: Trace, error: Exception) -> MunimentError:
+        """Put a refusal into the ledger and give back what the asker gets to see."""
+        if isinstance(error, MunimentError):
+            shown = error
+        else:
+            _log.error("unexpected failure in %s", trace.verb.action, exc_info=error)
+            shown = MunimentError("MUNI-G500", "the platform failed unexpectedly", kind=type(error).__name__)
+        event = trace.refused(shown, self._clock, self._entropy)
+        try:
+            self._ledger.record(event)
+        except MunimentError as unwritable:
+            return unwritable
+        shown.facts["entry"] = event.id
+        shown.facts.pop("ledger", None)
+        return shown
+
+    def _run(self, trace: Trace, admit: Admit, content: Sealed | None) -> Any:
+        with _Recorded(self, trace):
+            for _ in range(_ATTEMPTS - 1):
                 try:
-                    return run(trace, authorised, content)
+                    return self._act(trace, admit, content)
                 except Unavailable as lost:
-                    if not lost.facts.get("retry") or attempt == _ATTEMPTS - 1:
+                    if not lost.facts.get("retry"):
                         raise
-        raise AssertionError("a request neither returned nor raised")
+            return self._act(trace, admit, content)
 
-    def _read(self, trace: _Trace, authorised: Any, content: Sealed | None) -> Any:
+    def _act(self, trace: Trace, admit: Admit, content: Sealed | None) -> Any:
+        return self._read(trace, admit) if trace.verb.effect is Effect.READ else self._write(trace, admit, content)
+
+    def _read(self, trace: Trace, admit: Admit) -> Any:
         with self._store.read() as session:
-            parsed, grant = authorised(session)
+            parsed, grant = admit(session)
             call = self._call(session, trace, grant, None)
             reply = trace.verb.run(call, parsed)
         trace.notes = call.notes
-        self._ledger.record(self._event(trace, "ok"))
-        return reply
+        self._ledger.record(trace.done(self._clock, self._entropy))
+        return replace(reply, chunks=self._watched(trace, reply)) if isinstance(reply, Download) else reply
 
-    def _write(self, trace: _Trace, authorised: Any, content: Sealed | None) -> Any:
+    def _write(self, trace: Trace, admit: Admit, content: Sealed | None) -> Any:
         with self._store.write() as session:
-            parsed, grant = authorised(session)
+            parsed, grant = admit(session)
             if content is not None:
                 self._vault.register(session, trace.project or PLATFORM, content)
-            known = Content(content.digest, content.size) if content is not None else None
-            call = self._call(session, trace, grant, known)
+            call = self._call(session, trace, grant, content)
             reply = trace.verb.run(call, parsed)
             trace.notes = call.notes
-            self._ledger.append(session, self._event(trace, "ok"))
+            self._ledger.append(session, trace.done(self._clock, self._entropy))
         return reply
 
-    def _call(self, session: Session, trace: _Trace, grant: Grant, content: Content | None) -> GateCall:
+    def _call(self, session: Session, trace: Trace, grant: Grant, content: Sealed | None) -> GateCall:
         assert trace.authentication is not None
         assert trace.resource is not None
         return GateCall(
@@ -187,46 +198,49 @@ class Gate:
             services=self._services,
             clock=self._clock,
             entropy=self._entropy,
-            content=content,
+            content=None if content is None else Content(content.digest, content.size),
         )
 
-    def _recognise(self, session: Session, trace: _Trace, credential: Credential) -> None:
-        if trace.verb.public and credential.token is None:
-            trace.authentication = Authentication(ANONYMOUS, "none", self._clock.now(), credential.ip, "none")
-            return
-        trace.authentication = self._authenticate(session, credential.token or "", credential.ip)
+    def _watched(self, trace: Trace, reply: Download) -> Iterator[bytes]:
+        """The bytes of a reply; what fails to verify on the way out is recorded too."""
+        with _Recorded(self, trace):
+            yield from reply.chunks
 
-    def _locate(self, session: Session, trace: _Trace, parsed: msgspec.Struct) -> None:
+    def _recognise(self, session: Session, verb: Verb, credential: Credential) -> Authentication:
+        if verb.public and credential.token is None:
+            return Authentication(ANONYMOUS, "none", self._clock.now(), credential.ip, "none")
+        return self._authenticate(session, credential.token or "", credential.ip)
+
+    def _locate(self, session: Session, trace: Trace, parsed: msgspec.Struct, credential: Credential) -> None:
+        """Find what the request is about; who may not ask about it learns nothing of whether it exists."""
         kind = trace.verb.on
-        project = getattr(parsed, "project", None) if kind.in_project else None
-        reference = getattr(parsed, kind.request_field) if kind.request_field else ""
-        trace.project = project or ""
         try:
-            trace.resource = kind.locate(session, project, reference)
-        except NotFound:
-            phantom = {name: _DEFAULTS.get(type_, []) for name, type_ in kind.attributes.items()}
-            trace.resource = Resource(kind.name, reference or project or "", project, phantom)
-            self._decide(session, trace)
+            trace.resource = kind.locate(session, trace.project or None, trace.asked)
+        except (NotFound, Invalid, Conflict):
+            absent = {field: _ABSENT.get(type_, []) for field, type_ in kind.attributes.items()}
+            trace.resource = Resource(kind.name, trace.asked or trace.project, trace.project or None, absent)
+            self._decide(session, trace, credential)
             raise
 
-    def _decide(self, session: Session, trace: _Trace) -> Grant:
+    def _decide(self, session: Session, trace: Trace, credential: Credential) -> Grant:
         authentication, resource, verb = trace.authentication, trace.resource, trace.verb
         assert authentication is not None
         assert resource is not None
         principal = str(authentication.principal)
         if verb.public:
-            trace.grant = grant_internal(principal, verb.action, _name(resource))
+            trace.grant = grant_public(principal, verb.action, name(resource))
             return trace.grant
-        decision = self._authorizer.decide(session, authentication, verb, resource)
+        decision = self._authorizer.decide(session, authentication, verb, resource, Facts(tls=credential.tls))
         trace.decision = decision
-        grant = grant_from(decision, principal, verb.action, _name(resource))
+        grant = grant_from(decision, principal, verb.action, name(resource))
         if grant is None:
+            asked = f"{resource.kind}:{trace.asked or resource.id}"
             raise Denied(
                 "MUNI-G403",
-                f"{authentication.principal.id} may not {_phrase(verb)} on {_name(resource)}",
+                f"{authentication.principal.id} may not {_phrase(verb)} on {asked}",
                 principal=principal,
                 action=verb.action,
-                resource=_name(resource),
+                resource=asked,
                 policies=list(decision.policies) or ["no policy permits it"],
                 because=list(decision.reasons),
                 do=f"ask someone whose role includes {verb.group}: muni role list",
@@ -234,106 +248,53 @@ class Gate:
         trace.grant = grant
         return grant
 
-    def _refusals_recorded(self, trace: _Trace) -> _RefusalsRecorded:
-        return _RefusalsRecorded(self, trace)
 
-    def record_refusal(self, trace: _Trace, error: BaseException) -> MunimentError:
-        """Put a refusal into the ledger and give back what the asker gets to see."""
-        known = (
-            error
-            if isinstance(error, MunimentError)
-            else MunimentError("MUNI-G500", "the platform failed unexpectedly", kind=type(error).__name__)
-        )
-        event = self._event(trace, "denied" if known.http_status in (401, 403) else "failed", known)
-        known.facts.setdefault("entry", event.id)
-        try:
-            self._ledger.record(event)
-        except Unavailable as unwritable:
-            return unwritable
-        hidden = known.facts.pop("ledger", None)
-        if hidden is not None:
-            _log.info("refused %s: %s", event.id, hidden)
-        return known
-
-    def _event(self, trace: _Trace, outcome: str, error: MunimentError | None = None) -> Event:
-        who = trace.authentication
-        data: dict[str, Any] = {
-            "principal": str(who.principal if who else ANONYMOUS),
-            "action": trace.verb.action,
-            "resource": _name(trace.resource) if trace.resource else "",
-            "project": trace.project,
-            "outcome": outcome,
-            "request": trace.request_digest,
-        }
-        if who is not None:
-            data |= {"method": who.method, "credential": who.credential, "ip": who.ip}
-        if trace.grant is not None:
-            data["policies"] = list(trace.grant.policies)
-        if trace.decision is not None:
-            data |= trace.decision.evidence
-        if error is not None:
-            data["code"] = error.code
-            because = error.facts.get("ledger")
-            if isinstance(because, Mapping):
-                data["because"] = {str(key): str(value) for key, value in because.items()}
-        if trace.notes:
-            data["facts"] = dict(trace.notes)
-        return Event(
-            id=new_id(self._clock, self._entropy),
-            type=trace.verb.event,
-            time=self._clock.now(),
-            subject=data["resource"],
-            data=data,
-        )
-
-
-class _RefusalsRecorded:
+class _Recorded:
     """Turns every way out but success into a ledger entry first, then into the error that the asker gets."""
 
-    def __init__(self, gate: Gate, trace: _Trace) -> None:
+    def __init__(self, gate: Gate, trace: Trace) -> None:
         self._gate, self._trace = gate, trace
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if error is None or not isinstance(error, Exception):
-            return
-        if isinstance(error, MunimentError) and "entry" in error.facts:
-            return
-        if not isinstance(error, MunimentError):
-            _log.error("unexpected failure in %s", self._trace.verb.action, exc_info=error)
-        shown = self._gate.record_refusal(self._trace, error)
-        if shown is not error:
-            raise shown from error
+        if isinstance(error, Exception):
+            shown = self._gate.record_refusal(self._trace, error)
+            if shown is not error:
+                raise shown from error
 
 
-def _parse(
-    verb: Verb, request: msgspec.Struct | Mapping[str, Any] | bytes, trace: _Trace, *, lax: bool
-) -> msgspec.Struct:
-    """The typed request, with its digest on the trace."""
+def _parse(verb: Verb, request: msgspec.Struct | Reading, trace: Trace) -> msgspec.Struct:
+    """The typed request, with its digest and what it is about on the trace.
+
+    Whichever way it came, it is brought into its one written form and read from that: callers in this process are
+    checked as strictly as those behind the network, and the digest is that of what is acted on.
+    """
     try:
-        if isinstance(request, bytes):
-            parsed = msgspec.json.decode(request or b"{}", type=verb.request)
-        elif isinstance(request, verb.request):
-            parsed = request
-        else:
-            parsed = msgspec.convert(request, verb.request, strict=not lax)
-    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError) as broken:
-        with suppress(Exception):
-            trace.request_digest = Digest.of(request if isinstance(request, bytes) else repr(request).encode())
+        given = request if isinstance(request, msgspec.Struct) else request(verb.request)
+        written = msgspec.json.encode(given, order="deterministic")
+        parsed: msgspec.Struct = msgspec.json.decode(written, type=verb.request)
+    except (msgspec.MsgspecError, UnicodeError, TypeError, RecursionError) as broken:
         raise Invalid(
             "MUNI-G104",
-            f"the request does not fit {verb.action}: {broken}",
+            f"the request does not fit {verb.action}: {broken}"[:400],
             action=verb.action,
             reason=str(broken)[:300],
         ) from broken
-    trace.request_digest = Digest.of(msgspec.json.encode(parsed, order="deterministic"))
+    trace.request_digest = Digest.of(_without_secrets(verb, parsed) if verb.secrets else written)
+    kind = verb.on
+    project = getattr(parsed, "project") if kind.in_project else ""  # noqa: B009 - the table has checked that it is there
+    asked = getattr(parsed, kind.request_field) if kind.request_field else ""
+    if max(len(project), len(asked)) > _LONGEST_REFERENCE:
+        raise Invalid("MUNI-G105", "a reference is too long", longest=_LONGEST_REFERENCE)
+    trace.project, trace.asked = project, asked
     return parsed
 
 
-def _name(resource: Resource) -> str:
-    return f"{resource.kind}:{resource.id}"
+def _without_secrets(verb: Verb, parsed: msgspec.Struct) -> bytes:
+    fields = {field: value for field, value in msgspec.to_builtins(parsed).items() if field not in verb.secrets}
+    return msgspec.json.encode(fields, order="deterministic")
 
 
 def _phrase(verb: Verb) -> str:

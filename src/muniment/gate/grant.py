@@ -26,7 +26,7 @@ class Grant(metaclass=_Minted):
     resource: str
     policies: tuple[str, ...]
     policy_set: Digest | None
-    """None for what the platform does itself through internal verbs."""
+    """None for what no policy decides: internal verbs, and those that are asked without a credential."""
 
 
 def grant_from(decision: Decision, principal: str, action: str, resource: str) -> Grant | None:
@@ -39,6 +39,11 @@ def grant_from(decision: Decision, principal: str, action: str, resource: str) -
 def grant_internal(principal: str, action: str, resource: str) -> Grant:
     """The grant of an internal verb, which no request from outside can name."""
     return _mint(principal, action, resource, ("core/internal",), None)
+
+
+def grant_public(principal: str, action: str, resource: str) -> Grant:
+    """The grant of a verb that is asked without a credential, because its function checks what it is given."""
+    return _mint(principal, action, resource, ("core/public",), None)
 
 
 def _mint(*fields: Any) -> Grant:

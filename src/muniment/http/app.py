@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import AsyncIterator
-from typing import Any, BinaryIO, Final, cast
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable
+from typing import BinaryIO, Final, cast
 
 import anyio.from_thread
 import msgspec
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 import muniment
 from muniment.errors import Invalid, MunimentError, NotFound
-from muniment.gate.door import Credential, Gate
+from muniment.gate.door import Credential, Gate, Reading
 from muniment.http.openapi import document
 from muniment.kernel.verb import Download, Effect, Verb
 from muniment.wire.routes import from_parameters, reads, template
@@ -44,61 +48,79 @@ def application(gate: Gate, *, hosts: frozenset[str] | None = None) -> Starlette
     api = msgspec.json.encode(document(gate.table, muniment.__version__))
 
     async def openapi(_request: Request) -> Response:
-        return Response(api, media_type="application/json", headers=_HEADERS)
+        return _json(api)
 
     async def health(_request: Request) -> Response:
-        return Response(b'{"status":"ok"}', media_type="application/json", headers=_HEADERS)
+        return _json(b'{"status":"ok"}')
 
-    routes = [_route(gate, verb, hosts) for verb in gate.table if not verb.internal]
+    routes = [_route(gate, verb) for verb in gate.table if not verb.internal]
     routes += [Route("/openapi.json", openapi), Route("/v1/health", health)]
-    return Starlette(routes=routes, exception_handlers={HTTPException: _unknown, Exception: _broken})
+    app = Starlette(
+        routes=routes,
+        middleware=[] if hosts is None else [Middleware(_KnownByName, names=hosts)],
+        exception_handlers={HTTPException: _unknown, Exception: _broken},
+    )
+    app.router.redirect_slashes = False
+    return app
 
 
-def _route(gate: Gate, verb: Verb, hosts: frozenset[str] | None) -> Route:
+def _route(gate: Gate, verb: Verb) -> Route:
     if reads(verb.action) and verb.effect is not Effect.READ:
         raise Invalid("MUNI-H101", "a verb's phrase and its effect contradict each other", action=verb.action)
 
     async def answer(request: Request) -> Response:
         try:
-            _check_host(request, hosts)
-            credential = Credential(_token(request), request.client.host if request.client else "")
-            parsed, body = await _parse(request, verb)
-            reply = await run_in_threadpool(gate.invoke, verb.action, parsed, credential, body)
+            reading = await _reading(request, verb)
+            body = cast("BinaryIO", _Body(request)) if verb.takes_body else None
+            reply = await run_in_threadpool(gate.invoke, verb.action, reading, _credential(request), body)
         except MunimentError as refused:
             return _refusal(refused)
         except ClientDisconnect:
             return Response(status_code=499)
-        if isinstance(reply, Download):
-            return _download(reply)
-        return Response(msgspec.json.encode(reply), media_type="application/json", headers=_HEADERS)
+        return _download(reply) if isinstance(reply, Download) else _json(msgspec.json.encode(reply))
 
     path = template(verb.action, in_project=verb.on.in_project)
     return Route(path, answer, methods=["GET" if reads(verb.action) else "POST"], name=verb.action)
 
 
-async def _parse(request: Request, verb: Verb) -> tuple[Any, BinaryIO | None]:
-    """The request as a document the gate parses, and the bytes that come along."""
+async def _reading(request: Request, verb: Verb) -> Reading:
+    """How the gate is to read this request; what is wrong with it comes out only after it has seen who asks."""
     project = request.path_params.get("project")
     if reads(verb.action) or verb.takes_body:
-        try:
-            parsed: Any = from_parameters(verb.request, dict(request.query_params), project)
-        except msgspec.ValidationError as broken:
-            parsed = {"": str(broken)}  # the gate refuses it, after it has seen who asks
-        return parsed, cast("BinaryIO", _Body(request)) if verb.takes_body else None
+        query = request.query_params
+
+        def from_query(kind: type[msgspec.Struct]) -> msgspec.Struct:
+            _once_each(name for name, _ in query.multi_items())
+            return from_parameters(kind, dict(query), project)
+
+        return from_query
     content = bytearray()
     async for piece in request.stream():
         content += piece
         if len(content) > MOST_DOCUMENT:
+            break
+
+    def from_content(kind: type[msgspec.Struct]) -> msgspec.Struct:
+        if len(content) > MOST_DOCUMENT:
             raise Invalid("MUNI-H102", "the request document is too large", limit_bytes=MOST_DOCUMENT)
-    if project is None:
-        return bytes(content), None
-    try:
-        fields = msgspec.json.decode(bytes(content) or b"{}")
-    except (msgspec.DecodeError, UnicodeDecodeError) as broken:
-        raise Invalid("MUNI-H103", "the request is not JSON", reason=str(broken)[:200]) from broken
+        return _from_document(kind, bytes(content) or b"{}", project)
+
+    return from_content
+
+
+def _from_document(kind: type[msgspec.Struct], content: bytes, project: str | None) -> msgspec.Struct:
+    """The request that a JSON object is, in the project of its path."""
+    fields = msgspec.json.decode(content)
     if not isinstance(fields, dict) or fields.get("project", project) != project:
         raise Invalid("MUNI-H104", "the request is one JSON object about the project in its path", project=project)
-    return {**fields, "project": project}, None
+    json.loads(content, object_pairs_hook=lambda pairs: _once_each(name for name, _ in pairs))
+    return msgspec.convert(fields if project is None else {**fields, "project": project}, kind)
+
+
+def _once_each(names: Iterable[str]) -> None:
+    """Two readers of a document with a name twice may see two documents, so there is none to be acted on."""
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise Invalid("MUNI-H103", "the request says one thing twice", name=twice[0][:80])
 
 
 class _Body:
@@ -121,18 +143,45 @@ class _Body:
         return taken
 
     async def _next(self) -> bytes | None:
-        return await anext(self._pieces, None)
+        try:
+            return await anext(self._pieces, None)
+        except ClientDisconnect:
+            raise Invalid("MUNI-H108", "the bytes ended before the request did", do="send them again") from None
 
 
-def _check_host(request: Request, hosts: frozenset[str] | None) -> None:
-    host = request.headers.get("host", "").rsplit(":", 1)[0].strip("[]").lower()
-    if hosts is not None and host not in hosts:
-        raise Invalid("MUNI-H105", "the server does not go by this name", host=host[:200], names=sorted(hosts))
+class _KnownByName:
+    """Refuses requests to a name that the server does not go by, whatever they ask for."""
+
+    def __init__(self, app: ASGIApp, names: frozenset[str]) -> None:
+        self._app, self._names = app, names
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on, or refuse."""
+        if scope["type"] == "http" and (host := _host(Request(scope))) not in self._names:
+            refused = Invalid(
+                "MUNI-H105", "the server does not go by this name", host=host[:200], names=sorted(self._names)
+            )
+            await _refusal(refused)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
 
-def _token(request: Request) -> str | None:
+def _host(request: Request) -> str:
+    """The name or address in the Host header, without its port."""
+    host = request.headers.get("host", "").lower()
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]
+
+
+def _credential(request: Request) -> Credential:
     kind, _, token = request.headers.get("authorization", "").partition(" ")
-    return token.strip() if kind.lower() == "bearer" and token.strip() else None
+    shown = token.strip() if kind.lower() == "bearer" else ""
+    return Credential(shown or None, request.client.host if request.client else "", request.url.scheme == "https")
+
+
+def _json(content: bytes, status: int = 200, **headers: str) -> Response:
+    return Response(content, status, headers={**_HEADERS, **headers}, media_type="application/json")
 
 
 def _download(reply: Download) -> Response:
@@ -140,16 +189,9 @@ def _download(reply: Download) -> Response:
     return StreamingResponse(reply.chunks, media_type=reply.media_type, headers=headers)
 
 
-def _refusal(refused: MunimentError) -> Response:
-    headers = dict(_HEADERS)
-    if refused.http_status == 401:
-        headers["WWW-Authenticate"] = 'Bearer realm="muniment"'
-    return Response(
-        msgspec.json.encode(refused.document(), enc_hook=str),
-        refused.http_status,
-        headers=headers,
-        media_type="application/json",
-    )
+def _refusal(refused: MunimentError, status: int | None = None) -> Response:
+    headers = {"WWW-Authenticate": 'Bearer realm="muniment"'} if refused.http_status == 401 else {}
+    return _json(msgspec.json.encode(refused.document(), enc_hook=str), status or refused.http_status, **headers)
 
 
 async def _unknown(request: Request, error: Exception) -> Response:
@@ -157,15 +199,9 @@ async def _unknown(request: Request, error: Exception) -> Response:
     refused: MunimentError = NotFound("MUNI-H201", "there is nothing here", do="see /openapi.json")
     if status == 405:
         refused = Invalid("MUNI-H106", "this path takes another method", given=request.method)
-    answer = _refusal(refused)
-    answer.status_code = status
-    return answer
+    return _refusal(refused, status)
 
 
 async def _broken(_request: Request, error: Exception) -> Response:
     _log.error("unexpected failure", exc_info=error)
-    return JSONResponse(
-        {"code": "MUNI-G500", "message": "the platform failed unexpectedly", "facts": {}}, 500, headers=_HEADERS
-    )
-
-
+    return _refusal(MunimentError("MUNI-H500", "the server failed unexpectedly"))

@@ -91,15 +91,25 @@ def _operation(verb: Verb, schemas: dict[Any, Any], components: dict[str, Any]) 
         required = properties.get("required", [])
         for name, schema in properties.get("properties", {}).items():
             if name != "project":
-                parameters.append({"name": name, "in": "query", "required": name in required, "schema": schema})
+                parameters.append({"name": name, "in": "query", "required": name in required, **_written(schema)})
     if verb.takes_body:
         body: dict[str, Any] = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
         operation["requestBody"] = {"required": True, "content": body}
     elif not reads(verb.action):
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schemas[verb.request]}}}
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": schemas[verb.request]}},
+        }
     if parameters:
         operation["parameters"] = parameters
     return operation
+
+
+def _written(schema: dict[str, Any]) -> dict[str, Any]:
+    """How a query parameter is written: text and numbers as they are, lists and mappings as JSON (see wire.routes)."""
+    kinds = {one.get("type") for one in schema.get("anyOf", [schema])}
+    plain = kinds <= {"string", "integer", "number", "boolean", "null"}
+    return {"schema": schema} if plain else {"content": {"application/json": {"schema": schema}}}
 
 
 def _content(verb: Verb, schemas: dict[Any, Any]) -> dict[str, Any]:

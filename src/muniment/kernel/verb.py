@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final, Protocol, TypeVar
+from typing import Annotated, Any, Final, Protocol, TypeVar, get_args, get_type_hints
 
 import msgspec
 
@@ -24,6 +24,9 @@ T = TypeVar("T")
 
 _ACTION: Final = re.compile(r"[a-z]+:[A-Z][A-Za-z]+")
 _EVENT: Final = re.compile(r"[a-z]+(\.[a-z_]+)+")
+
+Secret = Annotated[str, msgspec.Meta(extra={"secret": True}, extra_json_schema={"format": "password"})]
+"""Text of a request that is kept nowhere, not even as a digest: what people choose can be guessed from one."""
 
 
 class Effect(StrEnum):
@@ -164,6 +167,9 @@ class Verb:
     public: bool = False
     """May be invoked without a credential: signing in, the first administrators and health, nothing else."""
 
+    secrets: frozenset[str] = frozenset()
+    """Fields of the request that are kept nowhere."""
+
     @property
     def room(self) -> str:
         """The package that owns the verb."""
@@ -226,6 +232,16 @@ def verb(
             raise Invalid("MUNI-K113", "a verb needs a docstring", action=action)
         room = action.partition(":")[0]
         full = f"muniment.{room}.{event}.v1"
-        return Verb(action, on, request, reply, full, effect, group, takes_body, internal, run, public)
+        secrets = frozenset(
+            field for field, hint in get_type_hints(request, include_extras=True).items() if _is_secret(hint)
+        )
+        return Verb(action, on, request, reply, full, effect, group, takes_body, internal, run, public, secrets)
 
     return declare
+
+
+def _is_secret(hint: Any) -> bool:
+    notes = getattr(hint, "__metadata__", ())
+    return any((getattr(note, "extra", None) or {}).get("secret") for note in notes) or any(
+        map(_is_secret, get_args(hint))
+    )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from muniment.kernel.verb import Secret
+
 
 class AddUser(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Make an account for a person."""
@@ -257,8 +259,8 @@ class Tokens(Struct, kw_only=True, frozen=True):
 class SetPassword(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Set or change one's own password."""
 
-    password: str
-    current: str | None = None
+    password: Secret
+    current: Secret | None = None
     """The present password; needed when there is one."""
 
 
@@ -272,7 +274,7 @@ class SignIn(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Exchange a password for a token that lives 12 hours."""
 
     name: str
-    password: str
+    password: Secret
 
 
 class WhoAmI(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -295,7 +297,7 @@ class Identity(Struct, kw_only=True, frozen=True):
 class Bootstrap(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Make the first two administrators with the one-time secret that the machine's operator printed."""
 
-    secret: str
+    secret: Secret
     administrators: list[str]
 
 
