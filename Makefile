@@ -3,6 +3,7 @@
 .PHONY: help setup demo test quick lint format docs bench locks clean
 
 BIN := .venv/bin
+JOBS := .venv-jobs/bin
 READY := .venv/.ready
 DATA ?=
 ONLY ?=
@@ -21,6 +22,7 @@ demo: $(READY)  ## Credit file to proven model, in a throw-away home; DATA=FILE 
 
 test: $(READY) lint  ## Lint, types, import contracts and every test, on SQLite and PostgreSQL
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(JOBS)/python -m pytest --numprocesses auto --dist loadfile tests/programs
 
 quick: $(READY)  ## The tests that take less than a second each
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not slow"
@@ -45,5 +47,5 @@ locks: $(READY)  ## Resolve the dependencies again, with hashes
 	scripts/lock
 
 clean:  ## Remove what was built here (.venv too)
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-jobs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
