@@ -1,12 +1,14 @@
 """Canonical JSON: one value, one sequence of bytes, so that a digest of it means something.
 
-Only strings, booleans, null, integers within 2**53, finite floats, lists and mappings with string keys are taken. For values
-without floats and with ASCII keys the bytes equal RFC 8785 (JCS). Records that are hashed into the ledger hold no floats.
+Only strings, booleans, null, integers within 2**53, finite floats, lists and mappings with string keys are taken. For
+values without floats and with ASCII keys the bytes equal RFC 8785 (JCS). Records that are hashed into the ledger hold no
+floats.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, Final
 
 from muniment.errors import Invalid
@@ -38,7 +40,7 @@ def _check(value: Any, where: str) -> None:
         if abs(value) > _EXACT:
             raise Invalid("MUNI-K102", "an integer beyond 2^53 has no exact JSON form", where=where, value=str(value))
     elif isinstance(value, float):
-        if value != value or value in (float("inf"), float("-inf")):
+        if not math.isfinite(value):
             raise Invalid("MUNI-K103", "a non-finite number has no JSON form", where=where)
     elif isinstance(value, dict):
         for key, inner in value.items():

@@ -8,7 +8,6 @@ from muniment.errors import NotFound
 from muniment.kernel.ports import Session
 from muniment.kernel.verb import Resource, ResourceKind
 
-
 PLATFORM: Final = "platform"
 """The project whose key seals what belongs to the whole installation, such as the wheels of job environments."""
 

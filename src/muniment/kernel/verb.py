@@ -1,7 +1,7 @@
 """How a verb is declared. Only the gate can invoke one.
 
-A verb is one declaration and one function. From the table of all declarations come the HTTP routes, the OpenAPI document,
-the Cedar schema, the audit event types and the reference pages.
+A verb is one declaration and one function. From the table of all declarations come the HTTP routes, the OpenAPI
+document, the Cedar schema, the audit event types and the reference pages.
 """
 
 from __future__ import annotations
