@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 
 JOB_ENVIRONMENT = all(find_spec(name) is not None for name in ("numpy", "pyarrow", "xgboost", "lightgbm", "skops"))
 collect_ignore_glob = [] if JOB_ENVIRONMENT else ["*"]
+if JOB_ENVIRONMENT:
+    from muniment.programs.snapshots import SnapshotWriter, write_manifest
 
 
 class Bench:
@@ -36,6 +39,15 @@ class Bench:
     def result(self, name: str) -> Any:
         """A result document."""
         return json.loads((self.root / "output/data" / name).read_bytes())
+
+
+def snapshot(table: Any, target: str | None = None) -> dict[str, bytes]:
+    """The files of a snapshot of an Arrow table."""
+    with tempfile.TemporaryDirectory() as folder:
+        writer = SnapshotWriter(Path(folder), table.schema)
+        writer.write(table)
+        write_manifest(Path(folder) / "manifest.json", writer.close(target))
+        return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ The digest of the table is that of the canonical JSON ``{format, rows, columns: 
 from __future__ import annotations
 
 import hashlib
+from decimal import Decimal
 from typing import Any, Final
 
 import numpy as np
@@ -175,13 +176,9 @@ def content_digest(table: pa.Table) -> Digest:
 def _zero(kind: pa.DataType) -> pa.Scalar:
     if pa.types.is_boolean(kind):
         return pa.scalar(False, kind)
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+    if type_name(kind) == "string":
         return pa.scalar("", kind)
-    if pa.types.is_date32(kind):
-        return pa.scalar(0, pa.int32()).cast(kind)
-    if pa.types.is_timestamp(kind):
-        return pa.scalar(0, pa.int64()).cast(kind)
-    return pa.scalar(0).cast(kind)
+    return pa.scalar(Decimal(0) if pa.types.is_decimal128(kind) else 0, kind)
 
 
 def _plain_bytes(array: pa.Array, kind: str) -> Any:
