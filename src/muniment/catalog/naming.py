@@ -35,13 +35,13 @@ def resolve(session: Session, project: str, text: str, kind: EntityKind | None =
         session: the transaction to look in.
         project: the project to look in; others are invisible.
         text: ``kind:name@version``, with the kind left out where ``kind`` is given, or ``sha256:<hex>``.
-        kind: what it has to be; None takes anything.
+        kind: what it has to be; None takes anything, and a bare name is then one of data.
 
     Raises:
         Invalid: not a reference, or one of another kind.
         NotFound: there is no such thing; the fact ``near`` lists names that look alike.
     """
-    reference = parse_reference(text, kind=kind)
+    reference = parse_reference(text, kind=kind or (None if ":" in text else EntityKind.DATA))
     if isinstance(reference, Digest):
         return _by_digest(session, project, reference, kind)
     wanted = _kind_of(reference)

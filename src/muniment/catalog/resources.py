@@ -16,15 +16,15 @@ _ATTRIBUTES: Final = {"classification": "String", "author": "String"}
 
 
 def find(session: Session, project: str, reference: str) -> Entity | Activity:
-    """The entity, or for ``run:<id>`` the recorded activity, that a reference means.
+    """The entity, or for ``run:<id>`` the recorded activity, that a reference means; a bare name is one of data.
 
     Raises:
         Invalid: not a reference.
         NotFound: there is no such thing, or the run has not ended yet.
     """
-    parsed = parse_reference(reference)
+    parsed = parse_reference(reference if ":" in reference else f"data:{reference}")
     if not isinstance(parsed, Named) or parsed.kind != "run":
-        return resolve(session, project, reference)
+        return resolve(session, project, str(parsed))
     found = session.use(Activities).find(project, [parsed.name]).get(parsed.name)
     if found is None:
         raise NotFound("MUNI-C206", f"no run {parsed.name} stands in the record", run=parsed.name)

@@ -47,8 +47,10 @@ def split(run: Run, job: ResolvedJob, outcome: Outcome) -> tuple[Product, ...]:
     proof = read_document(outcome, "output/data/proof.json")
     if proof.get("disjoint") is not True or proof.get("complete") is not True:
         raise Invalid("MUNI-D146", "the parts of the split are not proven disjoint and complete", run=run.id)
+    inherited = {"classification": run.facts.get("classification", "confidential")}
     parts = tuple(
-        _snapshot(outcome, f"output/data/{part}", part, part, f"{run.name}/{part}", {}) for part in job.params["fractions"]
+        _snapshot(outcome, f"output/data/{part}", part, part, f"{run.name}/{part}", inherited)
+        for part in job.params["fractions"]
     )
     digest, size = _output(outcome, "output/data/proof.json")
     facts = {"disjoint": True, "complete": True, "parts": {part.role: str(part.digest) for part in parts}}

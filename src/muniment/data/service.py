@@ -105,6 +105,7 @@ def split_dataset(call: Call, request: wire.SplitDataset) -> Started:
         params=params,
         seed=request.seed,
         name=_base_name(call, data),
+        facts={"classification": data.classification},
     )
     return submit(call, spec)
 
