@@ -1,4 +1,4 @@
-"""What the outputs of ingest, split and profile are. The manifest is checked against the digests that the collector saw."""
+"""What the outputs of ingest, split and profile are, checked against the digests that the collector saw."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verbs of data sets: add, list, show, split, profile. Each file from outside is parsed in a hermetic job, never here."""
+"""The verbs of data sets. A file from outside is parsed in a hermetic job, never here."""
 
 from __future__ import annotations
 
