@@ -10,7 +10,7 @@ import click
 from muniment.cli.face import Face, Group, with_face
 from muniment.cli.screen import Screen
 from muniment.sdk.runs import Run
-from muniment.sdk.shown import brief, duration, elapsed, headline, measure, size
+from muniment.sdk.shown import brief, duration, elapsed, headline, measure, size, visible
 from muniment.wire import execution as wire
 
 _SHOWN = 3
@@ -73,7 +73,7 @@ def logs(face: Face, run: str, follow: bool) -> None:
         face.answer({"run": found.reference, "text": text}, lambda screen: None)
         return
     for piece in found.log_parts(follow=follow):
-        face.screen.raw(piece)
+        face.screen.raw(visible(piece, lines=True))
 
 
 @runs.command()

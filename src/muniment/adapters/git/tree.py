@@ -92,12 +92,16 @@ class SourceTree:
         return out
 
 
-def read_tree(script: Path, root: Path | None = None) -> SourceTree:
+def read_tree(
+    script: Path, root: Path | None = None, *, most_files: int = MOST_FILES, most_bytes: int = MOST_BYTES
+) -> SourceTree:
     """Read the tree around a script.
 
     Args:
         script: the script that will run.
         root: the folder to take; None takes the work tree of git, or the script's own folder where there is none.
+        most_files: bound on their number.
+        most_bytes: bound on all of them together.
 
     Raises:
         NotFound: there is no such script.
@@ -117,13 +121,15 @@ def read_tree(script: Path, root: Path | None = None) -> SourceTree:
     names = _tracked(folder) if top is not None else list(_walk(folder))
     if entry not in names:
         names.append(entry)
-    files, left_out = _read(folder, sorted(set(names)))
+    files, left_out = _read(folder, sorted(set(names)), most_files, most_bytes)
     if entry not in files:
         raise Invalid("MUNI-A117", "the script itself looks like a key and is not taken", script=entry)
     return SourceTree(folder, entry, files, tuple(left_out), _origin(folder) if top is not None else CodeOrigin())
 
 
-def _read(folder: Path, names: list[str]) -> tuple[dict[str, tuple[bytes, bool]], list[str]]:
+def _read(
+    folder: Path, names: list[str], most_files: int, most_bytes: int
+) -> tuple[dict[str, tuple[bytes, bool]], list[str]]:
     files: dict[str, tuple[bytes, bool]] = {}
     left_out: list[str] = []
     total = 0
@@ -133,7 +139,7 @@ def _read(folder: Path, names: list[str]) -> tuple[dict[str, tuple[bytes, bool]]
         if _SECRET.fullmatch(name.rpartition("/")[2]):
             left_out.append(name)
             continue
-        found = _content(folder, name)
+        found = _content(folder, name, most_bytes)
         if found is None:
             continue
         if _PRIVATE.search(found[0][:65536]):
@@ -141,19 +147,19 @@ def _read(folder: Path, names: list[str]) -> tuple[dict[str, tuple[bytes, bool]]
             continue
         files[name] = found
         total += len(found[0])
-        if len(files) > MOST_FILES or total > MOST_BYTES:
+        if len(files) > most_files or total > most_bytes:
             raise Invalid(
                 "MUNI-A118",
                 "the source tree is too large",
                 tree=str(folder),
-                most_files=MOST_FILES,
-                most_bytes=MOST_BYTES,
+                most_files=most_files,
+                most_bytes=most_bytes,
                 do="name a smaller folder with --tree, or leave data out with .gitignore; data belong in muni data add",
             )
     return files, left_out
 
 
-def _content(folder: Path, name: str) -> tuple[bytes, bool] | None:
+def _content(folder: Path, name: str, most_bytes: int) -> tuple[bytes, bool] | None:
     """Content and executable bit; None for what is gone or no file of its own (a submodule)."""
     path = folder / name
     try:
@@ -172,8 +178,8 @@ def _content(folder: Path, name: str) -> tuple[bytes, bool] | None:
         )
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
-        if os.fstat(file.fileno()).st_size > MOST_BYTES:
-            raise Invalid("MUNI-A118", "the source tree is too large", path=name, most_bytes=MOST_BYTES)
+        if os.fstat(file.fileno()).st_size > most_bytes:
+            raise Invalid("MUNI-A118", "the source tree is too large", path=name, most_bytes=most_bytes)
         return file.read(), bool(mode & stat.S_IXUSR)
 
 
@@ -219,7 +225,7 @@ def _origin(folder: Path) -> CodeOrigin:
 
 
 def _git(folder: Path, *arguments: str) -> bytes | None:
-    """What git says, without running anything that the work tree configures; None when it fails or is not there."""
+    """What git says, with the work tree's hooks and monitors switched off; None when it fails or is not there."""
     program = shutil.which("git")
     if program is None:
         return None
