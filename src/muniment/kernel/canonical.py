@@ -1,7 +1,7 @@
 """Canonical JSON: one value, one sequence of bytes, so that a digest of it means something.
 
 Only strings, booleans, null, integers within 2**53, finite floats, lists and mappings with string keys are taken. For
-values without floats and with ASCII keys the bytes equal RFC 8785 (JCS). Records that are hashed into the ledger hold no
+values without floats and with ASCII keys the bytes equal RFC 8785 (JCS). Records hashed into the ledger hold no
 floats.
 """
 
