@@ -191,6 +191,8 @@ _HOLDERS: Final = (
     )
     .order_by(ACCOUNTS.c.name)
 )
+_HAS_PROJECT: Final = select(PROJECTS.c.name).where(PROJECTS.c.name == bindparam("name"))
+
 _TOKEN: Final = (
     select(TOKENS, *[column.label(f"account_{column.name}") for column in ACCOUNTS.c])
     .join(ACCOUNTS, ACCOUNTS.c.name == TOKENS.c.owner)
@@ -501,7 +503,7 @@ class SqlProjects:
 
     def has_project(self, name: str) -> bool:
         """Whether a project of this name exists."""
-        return self._db.execute(select(PROJECTS.c.name).where(PROJECTS.c.name == name)).first() is not None
+        return self._db.execute(_HAS_PROJECT, {"name": name}).first() is not None
 
     def all(self) -> tuple[Project, ...]:
         """Every project, newest first."""
