@@ -1,4 +1,4 @@
-"""The tutorial is true: its shell blocks run as they stand, and print what it says they print."""
+"""Tutorial and how-to pages are true: their shell blocks run as they stand, and print what the pages say they print."""
 
 from __future__ import annotations
 
@@ -12,18 +12,27 @@ import pytest
 
 from muniment.bootstrap import cache_folder
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "tutorials" / "first-model.md"
-BLOCK = re.compile(r"^```(sh|text|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGES = (
+    "tutorials/first-model.md",
+    "how-to/prove-unused.md",
+    "how-to/understand-a-refusal.md",
+    "how-to/run-your-own-script.md",
+    "how-to/verify-the-ledger.md",
+)
+"""In this order, in one installation: the how-to pages take up what the tutorial made."""
+
+BLOCK = re.compile(r"^```(sh|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 MARK = "--- end of block ---"
 
 
-def _blocks() -> list[tuple[str, list[str]]]:
-    """Each shell block of the page with the lines that it is said to print."""
+def _blocks(page: str) -> list[tuple[str, list[str]]]:
+    """Each shell block of a page with the lines that it is said to print."""
     found: list[tuple[str, list[str]]] = []
-    for kind, body in BLOCK.findall(PAGE.read_text(encoding="utf-8")):
+    for kind, body in BLOCK.findall((DOCS / page).read_text(encoding="utf-8")):
         if kind == "sh":
             found.append((body, []))
-        elif kind == "text":
+        else:
             found[-1][1].extend(line.rstrip() for line in body.splitlines() if line.strip())
     return found
 
@@ -35,10 +44,10 @@ def _printed(line: str, output: str) -> bool:
 
 
 @pytest.mark.slow
-def test_the_tutorial_runs_as_it_stands(tmp_path: Path) -> None:
+def test_the_pages_run_as_they_stand(tmp_path: Path) -> None:
     """One shell runs all blocks in order in an empty folder; each ends well and prints the lines shown below it."""
-    blocks = _blocks()
-    assert len(blocks) >= 5, "the page holds shell blocks"
+    blocks = [block for page in PAGES for block in _blocks(page)]
+    assert len(blocks) >= 12, "the pages hold shell blocks"
     script = "set -eu\n" + "".join(f"{body}\necho '{MARK}'\n" for body, _ in blocks)
     environment = {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -49,12 +58,10 @@ def test_the_tutorial_runs_as_it_stands(tmp_path: Path) -> None:
         "MUNIMENT_CACHE": str(cache_folder()),
     }
     done = subprocess.run(
-        ["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False
+        ["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600, check=False
     )
     outputs = done.stdout.split(MARK)
-    assert done.returncode == 0, (
-        f"block {len(outputs)} failed:\n{blocks[len(outputs) - 1][0]}\n{done.stdout[-2000:]}{done.stderr[-3000:]}"
-    )
     for (body, lines), output in zip(blocks, outputs, strict=False):
         missing = [line for line in lines if not _printed(line, output)]
-        assert missing == [], f"after\n{body}\ncame\n{output}"
+        assert missing == [], f"after\n{body}\ncame\n{output}\n{done.stderr[-2000:]}"
+    assert done.returncode == 0, f"block {len(outputs)} failed: {done.stdout[-1000:]}{done.stderr[-2000:]}"
