@@ -26,18 +26,18 @@ def closed(path):
     parts = path.split("/")
     for depth in range(2, len(parts) + 1):
         folder = "/".join(parts[:depth])
-        if not os.stat(folder).st_mode & 1:
+        if not os.path.exists(folder) or not os.stat(folder).st_mode & 1:
             return folder
 if any(closed(path) for path in paths):
     check(libc.unshare(0x20000))
     check(libc.mount(b"none", b"/", None, 0x44000, None))
-    for path in paths:
+    held = [(path, os.open(path, os.O_PATH)) for path in paths if closed(path)]
+    for path, fd in held:
         cover = closed(path)
-        if cover:
-            fd = os.open(path, os.O_PATH)
+        if cover and os.path.exists(cover):
             check(libc.mount(b"tmpfs", cover.encode(), b"tmpfs", 0, b"mode=755"))
-            os.makedirs(path, 0o755, exist_ok=True)
-            check(libc.mount(f"/proc/self/fd/{fd}".encode(), path.encode(), None, 0x1000, None))
+        os.makedirs(path, 0o755, exist_ok=True)
+        check(libc.mount(f"/proc/self/fd/{fd}".encode(), path.encode(), None, 0x1000, None))
 os.setgroups([])
 os.setresgid(uid, uid, uid)
 os.setresuid(uid, uid, uid)
@@ -49,7 +49,7 @@ os.execve(argv[0], argv, {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "LC_A
 def as_ordinary_user(script: Path, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
     """Run a Python script with this interpreter and its packages, but without any right of root."""
     argv = [sys.executable, str(script), *arguments]
-    paths = [os.path.realpath(sys.base_prefix), str(script.resolve().parent)]
+    paths = [os.path.realpath(sys.base_prefix), os.path.realpath(sys.prefix), str(Path(__file__).resolve().parents[1])]
     order = json.dumps([paths, UID, argv])
     return subprocess.run(
         [sys.executable, "-I", "-c", _DROP, order], capture_output=True, text=True, timeout=timeout, check=False

@@ -5,6 +5,7 @@ As a script, ``python sandboxing.py FOLDER``, it makes the survey under whatever
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
 import io
 import json
@@ -42,16 +43,11 @@ def missing(reason: str) -> NoReturn:
 
 @cache
 def workplace() -> Path:
-    """A folder for bases and canary reports that every user may pass; removed by ``clear_workplace``."""
+    """A folder for bases and canary reports that every user may pass; removed when the tests end."""
     folder = Path(tempfile.mkdtemp(prefix="muniment-tests-", dir="/var/tmp"))
     folder.chmod(0o755)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
-
-
-def clear_workplace() -> None:
-    """Remove the folder."""
-    shutil.rmtree(workplace(), ignore_errors=True)
-    workplace.cache_clear()
 
 
 @cache

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 import sandboxing
 from muniment.adapters.sandbox import Bubblewrap, Landlock
 from muniment.adapters.sandbox.canaries import Runner
 from muniment.errors import Unavailable
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _workplace() -> Iterator[None]:
-    yield
-    sandboxing.clear_workplace()
 
 
 @pytest.fixture(scope="session")
