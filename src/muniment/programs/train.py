@@ -23,6 +23,7 @@ from muniment.programs.contract import Job, run
 from muniment.programs.engines import engine
 from muniment.programs.features import Encoding, Target, fit_encoding
 from muniment.programs.models import Model, library_versions, load, scores_digest
+from muniment.programs.parameters import read_parameters
 from muniment.programs.snapshots import manifest_beside, read_snapshot
 
 PROBE_ROWS: Final = 1_000
@@ -32,7 +33,7 @@ _IDENTIFIERS: Final = ("id", "uuid", "guid", "key", "index", "rowid", "row_id")
 
 def train(job: Job) -> None:
     """Choose features, fit, save, open again and report."""
-    algorithm = TRAINING[0].read(job.given().get("algorithm", ""))
+    algorithm = read_parameters({"algorithm": job.given().get("algorithm")}, TRAINING[:1])["algorithm"]
     given = job.parameters(training_parameters(algorithm))
     parameters = {parameter.name: given[parameter.name] for parameter in ALGORITHMS[algorithm]}
     folder = job.channel("train")
