@@ -55,7 +55,7 @@ class Face:
         """Give the answer: the document in JSON mode, the picture otherwise."""
         if self.json:
             msgspec = import_module("msgspec")
-            click.echo(json.dumps(msgspec.to_builtins(document), indent=2))
+            click.echo(json.dumps(msgspec.to_builtins(document, enc_hook=str), indent=2))
         else:
             picture(self.screen)
 

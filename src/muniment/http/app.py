@@ -77,7 +77,7 @@ def _route(gate: Gate, verb: Verb) -> Route:
             return _refusal(refused)
         except ClientDisconnect:
             return Response(status_code=499)
-        return _download(reply) if isinstance(reply, Download) else _json(msgspec.json.encode(reply))
+        return _download(reply) if isinstance(reply, Download) else _json(msgspec.json.encode(reply, enc_hook=_text))
 
     path = template(verb.action, in_project=verb.on.in_project)
     return Route(path, answer, methods=["GET" if reads(verb.action) else "POST"], name=verb.action)
@@ -187,6 +187,13 @@ def _json(content: bytes, status: int = 200, **headers: str) -> Response:
 def _download(reply: Download) -> Response:
     headers = {**_HEADERS, "Content-Disposition": f'attachment; filename="{reply.name}"'}
     return StreamingResponse(reply.chunks, media_type=reply.media_type, headers=headers)
+
+
+def _text(value: object) -> str:
+    """Domain texts, such as digests, as the texts that they are."""
+    if isinstance(value, str):
+        return str(value)
+    raise TypeError(f"a reply holds a {type(value).__name__}")
 
 
 def _refusal(refused: MunimentError, status: int | None = None) -> Response:
