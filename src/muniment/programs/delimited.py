@@ -388,7 +388,7 @@ class DelimitedReader:
                 self._survey(block, only=column.name)
 
     def _padded_columns(self, block: Block) -> list[_ColumnState]:
-        """The columns with a field that begins like ``007``, ``0x7`` or ``+7``, behind blanks, quotes or a minus too."""
+        """The columns with a field that begins like ``007``, ``0x7`` or ``+7``, behind blanks, quotes, a minus too."""
         array = np.frombuffer(b"\n" + block.data + b"\n\n\n", np.uint8)
         separator = ord(self._dialect.delimiter)
         present = {mark for mark in (_BLANK, _TAB, _QUOTE, *b"xX") if mark in block.data}

@@ -1,9 +1,9 @@
 """Runs a user's script unchanged: its source tree is unpacked in the sandbox, its working directory is that tree.
 
-The tree comes as a tar whose digest is part of the plan. Only regular files and folders below the tree are taken; the tar
-is read here, inside, and nowhere else. The script is started as ``python script.py ARGUMENTS`` would start it.
-Hyperparameters are found where the public contract puts them: ``hyperparameters.json``, ``SM_HP_*`` and, for scripts that
-parse their command line, as ``--name value`` in front of the given arguments. Standard library only.
+The tree comes as a tar whose digest is part of the plan. Only regular files and folders below the tree are taken; the
+tar is read here, inside, and nowhere else. The script is started as ``python script.py ARGUMENTS`` would start it.
+Hyperparameters are found where the public contract puts them: ``hyperparameters.json``, ``SM_HP_*`` and, for scripts
+that parse their command line, as ``--name value`` in front of the given arguments. Standard library only.
 """
 
 from __future__ import annotations

@@ -2,9 +2,8 @@
 
 A line is ``{"name": ..., "value": ..., "step": ..., "at": ...}``; ``value`` is a finite number, or one of the texts
 ``NaN``, ``Infinity`` and ``-Infinity``; ``step`` is an integer or null; ``at`` is seconds since 1970 by the job's
-clock, a claim of the job and nothing more. The descriptor is named by ``MUNIMENT_METRICS_FD``; without that variable,
-descriptor 3 is used when it is a pipe. Where neither is open, metrics go nowhere and the script runs on: the same
-script works outside the platform. Standard library only.
+clock, a claim of the job and nothing more. The descriptor is named by ``MUNIMENT_METRICS_FD``. Without that variable
+metrics go nowhere and the script runs on: the same script works outside the platform. Standard library only.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import stat
 import time
 from collections.abc import Mapping
 
@@ -60,23 +58,14 @@ def _named(number: float) -> str:
     return "NaN" if math.isnan(number) else ("Infinity" if number > 0 else "-Infinity")
 
 
-def _descriptor() -> int | None:
-    declared = os.environ.get("MUNIMENT_METRICS_FD", "")
-    descriptor = int(declared) if declared.isdigit() else 3
-    try:
-        mode = os.fstat(descriptor).st_mode
-    except OSError:
-        return None
-    return descriptor if declared or stat.S_ISFIFO(mode) else None
-
-
 def _send(data: bytes) -> None:
-    descriptor = _descriptor()
-    if descriptor is None:
+    # Only a descriptor that was declared: any other number may be somebody else's pipe.
+    declared = os.environ.get("MUNIMENT_METRICS_FD", "")
+    if not declared.isdigit():
         return
     try:
         while data:
-            data = data[os.write(descriptor, data) :]
-    except BrokenPipeError:
+            data = data[os.write(int(declared), data) :]
+    except OSError:
         # Nobody reads any more: metrics are a service to the watcher, never a reason to stop the work.
         return
