@@ -1,7 +1,9 @@
 """What the gate adds: a verb that inserts one row (recognise, authorise, write, record) against one durable insert.
 
 Both sides commit to SQLite with ``synchronous=FULL`` on the same disk, one after the other, in turns; medians of wall
-time. The second measurement is taken with 1,000 policies in force, published by ten for each of 100 projects.
+time. The second measurement is taken with 1,000 policies in force, published by ten for each of 100 projects. Each is
+repeated with a slower disk, imitated by a pause of 3.3 ms before the commit of either side: on a disk that makes 5,000
+writes a second durable, the ratio says how long Python computes, on one of 300 what the gate costs there.
 """
 
 from __future__ import annotations
@@ -37,6 +39,18 @@ PROJECTS: Final = 100
 POLICIES_EACH: Final = 10
 
 NOTES = Table("bench_note", METADATA, Column("id", Integer, primary_key=True), Column("text", Text, nullable=False))
+
+
+class SlowDisk:
+    """Pauses before each commit as long as it is told to."""
+
+    def __init__(self) -> None:
+        self.pause_s = 0.0
+
+    def point(self, name: str) -> None:
+        """Wait where the disk would."""
+        if self.pause_s and name == "store.commit":
+            time.sleep(self.pause_s)
 
 
 class Notes:
@@ -89,7 +103,8 @@ def _measure(folder: Path) -> list[Row]:
     home = folder / "home"
     made = initialise(home, key_file=folder / "keys" / "bench.keys", project="bench")
     platform = open_platform(home)
-    store = SqlStore(sqlite_url(home / "state.db"), {**REPOSITORIES, Notes: Notes})
+    disk = SlowDisk()
+    store = SqlStore(sqlite_url(home / "state.db"), {**REPOSITORIES, Notes: Notes}, disk)
     NOTES.create(store.engine)
     clock, table = SystemClock(), VerbTable([*VERBS, add_note])
     gate = Gate(
@@ -112,18 +127,22 @@ def _measure(folder: Path) -> list[Row]:
         gate.invoke("bench:AddNote", note, scientist)
 
     def one_insert() -> None:
+        disk.point("store.commit")
         plain.execute("insert into note (text) values (?)", (text,))
 
     rows = []
-    for what, bar in (("one verb through the gate, policies as shipped", 1.5), ("the same with 1,000 policies", 2.0)):
+    for what, bar in (("one verb through the gate", 1.5), ("the same with 1,000 policies", 2.0)):
         if rows:
             _publish(platform.gate, administrator)
-        alternately(through_the_gate, one_insert)
-        ours, peer = alternately(through_the_gate, one_insert)
-        ratio = ours / peer
-        insert_ = f"{peer * 1e3:.2f} ms durable SQLite insert"
-        cost = f"adds {(ours - peer) * 1e3:.2f} ms; {1 / peer:,.0f} durable inserts/s on this disk"
-        rows.append(Row(what, f"{ours * 1e3:.2f} ms", insert_, ratio, f"<= {bar}x", ratio <= bar, cost))
+        for disk.pause_s in (0.0, 0.0033):
+            alternately(through_the_gate, one_insert)
+            ours, peer = alternately(through_the_gate, one_insert)
+            ratio = ours / peer
+            pause = f", + {disk.pause_s * 1e3:.1f} ms a commit" if disk.pause_s else ""
+            cost = f"adds {(ours - peer) * 1e3:.2f} ms"
+            cost += "; a slower disk, imitated on both sides" if pause else f"; {1 / peer:,.0f} durable inserts/s here"
+            insert_ = f"{peer * 1e3:.2f} ms durable SQLite insert"
+            rows.append(Row(what + pause, f"{ours * 1e3:.2f} ms", insert_, ratio, f"<= {bar}x", ratio <= bar, cost))
     platform.close()
     store.close()
     plain.close()
