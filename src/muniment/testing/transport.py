@@ -38,7 +38,7 @@ class ScriptedTransport:
     def _next(self, action: str, request: msgspec.Struct) -> Any:
         self.asked.append((action, request))
         if action not in self._script:
-            raise NotFound("MUNI-A213", f"the script has no answer to {action}", action=action)
+            raise NotFound("MUNI-A214", f"the script has no answer to {action}", action=action)
         answer = self._script[action]
         if isinstance(answer, list):
             answer = answer.pop(0) if len(answer) > 1 else answer[0]
