@@ -1,4 +1,4 @@
-"""The one place where the platform is put together: settings become adapters, adapters become services, services a gate."""
+"""The one place where the platform is put together: settings become adapters, those services, and these a gate."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ from muniment.catalog.ports import Checkpoints
 from muniment.catalog.service import VERBS as CATALOG
 from muniment.data.interpreting import INTERPRETERS as DATA_INTERPRETERS
 from muniment.data.service import VERBS as DATA
-from muniment.errors import Conflict, Invalid, NotFound, Unavailable
+from muniment.errors import Conflict, Invalid, NotFound
 from muniment.execution import completing, environments, reading, submitting
-from muniment.execution.completing import Interpreters, Outcomes
+from muniment.execution.completing import Outcomes
 from muniment.execution.environments import Workshop
+from muniment.execution.judging import Interpreters
 from muniment.execution.ports import Engine
 from muniment.execution.submitting import Programs
 from muniment.execution.worker import HEARTBEAT_S, Worker
@@ -37,6 +38,7 @@ from muniment.gate.door import Credential, Gate
 from muniment.gate.table import VerbTable
 from muniment.identity.model import Project
 from muniment.identity.ports import ProjectOpened, Projects
+from muniment.identity.service import VERBS as IDENTITY
 from muniment.identity.service import (
     LastUses,
     PasswordHasher,
@@ -44,7 +46,6 @@ from muniment.identity.service import (
     TokenAuthenticator,
     open_bootstrap,
 )
-from muniment.identity.service import VERBS as IDENTITY
 from muniment.inventory.interpreting import INTERPRETERS as MODEL_INTERPRETERS
 from muniment.inventory.service import VERBS as INVENTORY
 from muniment.kernel.digest import Digest
@@ -114,7 +115,7 @@ class Settings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=
     """Whether the key file opens with a passphrase, taken from MUNIMENT_PASSPHRASE_FILE."""
 
     require: str = "enforced"
-    """``enforced``: no job starts without walls. ``none``: where no walls can be raised jobs run without, graded declared."""
+    """``enforced``: no job starts without walls. ``none``: without walls jobs run too, and are graded declared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +182,7 @@ class Platform:
         }
         authorizer.install(self.store)
         authenticate = TokenAuthenticator(clock, uses)
-        self.gate = Gate(
-            VERBS, self.store, self.ledger, self.vault, authenticate, authorizer, services, clock, entropy
-        )
+        self.gate = Gate(VERBS, self.store, self.ledger, self.vault, authenticate, authorizer, services, clock, entropy)
         self.worker = Worker(
             self.gate, self.store, self.vault, self.engine, self.workshop, programs, outcomes, clock, entropy, faults
         )
@@ -210,8 +209,11 @@ class Platform:
 
         Args:
             run: the run, ``run:<id>`` or its id.
-            tick: called often meanwhile, in the calling thread; an exception from it ends the waiting, and the run goes back to
-                the queue when its lease runs out.
+            tick: called often meanwhile, in the calling thread; an exception from it ends the waiting, and the run goes
+                back to the queue.
+
+        Raises:
+            Unavailable: the work cannot be done here; the run waits for a worker that can.
         """
         stop, done, wanted = threading.Event(), threading.Event(), run.removeprefix("run:")
         failures: list[Exception] = []
@@ -367,9 +369,7 @@ def initialise(
     return Initialised(home, keys, tokens, project)
 
 
-def _first_people(
-    platform: Platform, administrators: tuple[str, str], *, team: bool, project: str
-) -> dict[str, str]:
+def _first_people(platform: Platform, administrators: tuple[str, str], *, team: bool, project: str) -> dict[str, str]:
     clock, entropy = SystemClock(), SystemEntropy()
     with platform.store.write() as session:
         session.use(Projects).add(Project(PLATFORM, clock.now(), "bootstrap"))

@@ -129,7 +129,7 @@ class Names(Protocol):
 
 
 class Metrics(Protocol):
-    """Measurements made while something runs; append-only."""
+    """Measurements made while something runs; append-only while it does."""
 
     def append_many(self, project: str, activity: str, metrics: Sequence[Metric], after: int | None = None) -> int:
         """Keep measurements in their order and return how many the activity has now.
@@ -143,6 +143,9 @@ class Metrics(Protocol):
         Raises:
             Conflict: fewer are stored than the caller believes.
         """
+
+    def forget(self, activity: str) -> None:
+        """Drop what an activity measured that begins again from the start; never one that stands in the record."""
 
     def latest(self, project: str, activities: Iterable[str]) -> dict[str, dict[str, Metric]]:
         """The last value of each metric by activity and name."""

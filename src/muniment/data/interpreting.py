@@ -8,7 +8,7 @@ from typing import Any, Final
 from msgspec import Struct, ValidationError, convert
 
 from muniment.errors import Invalid
-from muniment.execution.completing import Interpreter, read_document, report_product
+from muniment.execution.judging import Interpreter, read_document, report_product
 from muniment.execution.model import MANIFEST, Outcome, Part, Product, ResolvedJob, Run
 from muniment.kernel.digest import Digest
 

@@ -16,6 +16,9 @@ PLAN_FORMAT: Final = "muniment.plan/1"
 MANIFEST: Final = "manifest.json"
 """Name of the manifest among the files of a snapshot."""
 
+_NOTHING_PRINTED: Final = Digest.of(b"")
+_NOTHING_MEASURED: Final = digest_of({})
+
 
 class RunStatus(StrEnum):
     """Where a run stands."""
@@ -70,7 +73,7 @@ class JobSpec:
     """Name for what the run will generate."""
 
     facts: Mapping[str, Any] = field(default_factory=dict)
-    """What the asker says about the result: classification, purposes, origin of the code. Declared, and kept as such."""
+    """What the asker says about the result: classification, purposes, origin of the code. Declared, kept as such."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,12 +187,28 @@ class Output:
     """The whole file, when it is a small JSON document; metadata, which the control plane may read."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traces:
+    """What a run left while it ran: enough to notice later that some of it was changed or cut."""
+
+    log_bytes: int = 0
+    log: Digest = _NOTHING_PRINTED
+    """Digest of everything it printed, as far as it was kept."""
+
+    metrics: int = 0
+    """How many values it reported."""
+
+    last_metrics: Digest = _NOTHING_MEASURED
+    """Digest of the last value of each metric by name, ``{"auc": "0.77"}``, each as Python writes it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How a run ended in the sandbox."""
 
     exit: Exit
-    outputs: tuple[Output, ...]
+    outputs: tuple[Output, ...] = ()
+    traces: Traces = Traces()
 
     def output(self, path: str) -> Output | None:
         """The output at this path, if there is one."""

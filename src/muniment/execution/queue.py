@@ -47,7 +47,8 @@ class RunQueue(Protocol):
     def lease(self, owner: str, now: str, until: str, most_attempts: int) -> Run | None:
         """Take the oldest waiting run: it becomes running, owned, with one attempt more.
 
-        A run whose lease ran out after ``most_attempts`` attempts comes back with status LOST instead.
+        One whose lease ran out is not begun again when somebody asked to cancel it, or after ``most_attempts``: it
+        ends, and comes back CANCELLED or LOST.
         """
 
     def renew(self, run: str, owner: str, until: str) -> bool | None:
@@ -64,7 +65,7 @@ class RunLogs(Protocol):
     """What runs printed, as sealed chunks."""
 
     def append(self, run: str, attempt: int, chunk: LogChunk) -> None:
-        """Add the next chunk."""
+        """Add the next chunk; adding it again changes nothing."""
 
     def chunks(self, run: str, attempt: int, offset: int) -> tuple[LogChunk, ...]:
         """Chunks that hold bytes at or behind the offset, in order."""

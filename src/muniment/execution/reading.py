@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from codecs import getincrementaldecoder
 from collections.abc import Iterable
 from typing import Any, Final
 
 from muniment.catalog.ports import Metrics
 from muniment.errors import Conflict, Invalid, NotFound
+from muniment.execution.judging import parse_object
 from muniment.execution.model import Run, RunStatus
 from muniment.execution.queue import RunLogs, RunQueue
 from muniment.kernel.digest import Digest
@@ -20,6 +22,8 @@ from muniment.wire import execution as wire
 
 _LOG_PART: Final = 1 << 20
 _MOST_RUNS: Final = 1000
+_MOST_OFFSET: Final = 2**31 - 1
+_REPORT: Final = 8 << 20
 
 
 def locate_run(session: Session, project: str | None, reference: str) -> Resource:
@@ -137,15 +141,16 @@ def show_run(call: Call, request: wire.ShowRun) -> wire.RunDetail:
 def get_log(call: Call, request: wire.GetLog) -> wire.LogPart:
     """Read what a run printed, from an offset on."""
     run = find_run(call.session, call.project, request.run)
-    offset = max(0, request.offset)
+    offset = max(0, min(request.offset, _MOST_OFFSET))
     vault, text = call.use(Vault), bytearray()
-    for chunk in call.use(RunLogs).chunks(run.id, run.attempt, offset):
-        piece = vault.read_bytes(call.project, chunk.digest)
-        text += piece[max(0, offset - chunk.offset) :]
+    chunks = call.use(RunLogs).chunks(run.id, run.attempt, offset)
+    for chunk in chunks:
+        text += vault.read_bytes(call.project, chunk.digest)[max(0, offset - chunk.offset) :]
         if len(text) >= _LOG_PART:
             break
-    shown = bytes(text).decode("utf-8", errors="replace")
-    return wire.LogPart(text=visible(shown), next_offset=offset + len(text), status=run.status.value)
+    whole = run.status.ended and (not chunks or offset + len(text) >= chunks[-1].offset + chunks[-1].size)
+    shown, used = decode(bytes(text), last=whole)
+    return wire.LogPart(text=visible(shown), next_offset=offset + used, status=run.status.value)
 
 
 @verb(
@@ -182,19 +187,7 @@ def compare_runs(call: Call, request: wire.CompareRuns) -> wire.Comparison:
     runs = [find_run(call.session, call.project, reference) for reference in request.runs]
     metrics = latest_metrics(call, [run.id for run in runs])
     rows = [
-        *_rows(
-            "run",
-            [
-                {
-                    "kind": run.kind,
-                    "label": run.label,
-                    "status": run.status.value,
-                    "by": run.requested_by,
-                    "experiment": run.experiment,
-                }
-                for run in runs
-            ],
-        ),  # fmt: skip
+        *_rows("run", [_identity(run) for run in runs]),
         *_rows("parameter", [{k: _flat(v) for k, v in run.job["params"].items()} for run in runs]),
         *_rows("input", [dict(run.asked) for run in runs]),
         *_rows("environment", [{k: run.job[k] for k in ("code", "source", "env", "base", "seed")} for run in runs]),
@@ -233,9 +226,16 @@ def latest_metrics(call: Call, runs: Iterable[str]) -> dict[str, dict[str, float
 def report_of(call: Call, run: Run) -> dict[str, Any] | None:
     """The report that a run's program wrote, when it wrote one that is small enough to show."""
     for output in run.result.get("outputs", []):
-        if output["path"] == "output/data/report.json" and run.status is RunStatus.OK and output["size"] <= 8 << 20:
-            return dict(json.loads(call.use(Vault).read_bytes(call.project, Digest(output["digest"]))))
+        if output["path"] == "output/data/report.json" and run.status is RunStatus.OK and output["size"] <= _REPORT:
+            return parse_object(call.use(Vault).read_bytes(call.project, Digest(output["digest"])))
     return None
+
+
+def decode(content: bytes, *, last: bool) -> tuple[str, int]:
+    """The text of these bytes and how many of them it is; an incomplete last character waits for the next part."""
+    decoder = getincrementaldecoder("utf-8")("replace")
+    text = decoder.decode(content, final=last)
+    return text, len(content) - len(decoder.getstate()[0])
 
 
 def visible(text: str) -> str:
@@ -254,6 +254,16 @@ def _rows(section: str, columns: list[dict[str, Any]]) -> list[wire.ComparisonRo
         )
         for name in names
     ]
+
+
+def _identity(run: Run) -> dict[str, Any]:
+    return {
+        "kind": run.kind,
+        "label": run.label,
+        "status": run.status.value,
+        "by": run.requested_by,
+        "experiment": run.experiment,
+    }
 
 
 def _flat(value: Any) -> Any:

@@ -1,31 +1,30 @@
 """The worker: leases a run, lets the engine run it, and reports what it saw.
 
-A worker that dies takes its job with it; the lease runs out, and the next worker starts the run again from its plan. What was
-sealed but not recorded is swept by ``muni fsck``. Completing is one transaction, so a run is never recorded twice.
+A worker that dies takes its job with it; the lease runs out, and the next worker starts the run again from its plan.
+What was sealed but not recorded is dropped by the worker, or found by ``muni fsck`` when the worker died. Completing is
+one transaction, so a run is never recorded twice. Whatever goes wrong with a run ends that run, never the worker.
 """
 
 from __future__ import annotations
 
 import logging
-import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
-from typing import BinaryIO, Final
+from typing import Final
 
-import msgspec
-
-from muniment.catalog.model import Metric
-from muniment.catalog.ports import Entities, Metrics
-from muniment.errors import Conflict, Denied, IntegrityError, NotFound, Unavailable
-from muniment.execution.completing import Completed, CompleteRun, Leased, LeaseRun, Outcomes
+from muniment.catalog.ports import Entities
+from muniment.errors import Conflict, IntegrityError, MunimentError, NotFound, Unavailable
+from muniment.execution.completing import ATTEMPTS, Completed, CompleteRun, Leased, LeaseRun, Outcomes
 from muniment.execution.environments import Environments, Workshop
 from muniment.execution.launching import launch
 from muniment.execution.model import MANIFEST, Outcome, Output, Part, ResolvedJob, Run, RunStatus
-from muniment.execution.ports import Enforcement, Engine, Exit, ExitStatus, Launch, Usage
-from muniment.execution.queue import LogChunk, RunLogs, RunQueue
+from muniment.execution.ports import Engine, Exit, ExitStatus, Launch, Usage
+from muniment.execution.queue import RunQueue
 from muniment.execution.submitting import Programs, files_of
+from muniment.execution.traces import TraceSink
 from muniment.gate.door import Gate
 from muniment.kernel.canonical import digest_of
 from muniment.kernel.digest import Digest
@@ -38,21 +37,10 @@ _log = logging.getLogger("muniment.worker")
 
 LEASE: Final = timedelta(seconds=20)
 HEARTBEAT_S: Final = 0.5
-_FLUSH_BYTES: Final = 64 * 1024
-_DOCUMENT_BYTES: Final = 8 << 20
-_HEAD_BYTES: Final = 64 * 1024
-_MOST_METRICS: Final = 1_000_000
-_PRINTED: Final = re.compile(
-    rb"^\s*([A-Za-z_][A-Za-z0-9_.:/-]{0,99})\s*=\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*$"
-)
+PAUSE: Final = timedelta(seconds=5)
+"""Before a run is tried again that met an engine that did not answer."""
 
-
-class _Line(msgspec.Struct):
-    """A metric as a job writes it."""
-
-    name: str
-    value: float | str
-    step: int | None = None
+_BEATS_PER_RENEWAL: Final = 4
 
 
 class Worker:
@@ -73,22 +61,25 @@ class Worker:
     ) -> None:
         self._gate, self._store, self._vault = gate, store, vault
         self._engine, self._workshop, self._programs, self._outcomes = engine, workshop, programs, outcomes
-        self._clock, self._faults = clock, faults
-        self.name = f"worker-{new_id(clock, entropy)}"
+        self._clock, self._entropy, self._faults = clock, entropy, faults
 
     def run_one(self, stop: threading.Event | None = None) -> bool:
         """Do one waiting run to its end; False when none is waiting.
 
         Args:
-            stop: when set, the running job is abandoned to the next worker: its lease runs out.
+            stop: when set, the running job is stopped, and the run handed back for the next worker to begin again.
+
+        Raises:
+            Unavailable: no engine can run here, or the store does not answer; the run waits.
         """
         with self._store.read() as session:
             if not session.use(RunQueue).waiting(format_time(self._clock.now())):
                 return False
+        engine = self._engine()
+        owner = f"worker-{new_id(self._clock, self._entropy)}"
         try:
-            leased: Leased = self._gate.invoke_internal(
-                "execution:LeaseRun", LeaseRun(owner=self.name, until=self._until()), self.name
-            )
+            request = LeaseRun(owner=owner, until=self._until())
+            leased: Leased = self._gate.invoke_internal("execution:LeaseRun", request, owner)
         except Conflict:
             return False
         if leased.run is None or leased.project is None:
@@ -97,7 +88,7 @@ class Worker:
             run = session.use(RunQueue).get(leased.project, leased.run)
         assert run is not None
         self._faults.point("worker.leased")
-        self._work(run, stop or threading.Event())
+        self._work(run, engine, stop or threading.Event())
         return True
 
     def serve(self, stop: threading.Event, pause_s: float = 0.2) -> None:
@@ -108,40 +99,42 @@ class Worker:
             except Unavailable as trouble:
                 _log.warning("the worker waits: %s", trouble)
                 busy = False
+            except Exception:
+                _log.exception("a run ended the wrong way")
+                busy = False
             if not busy:
                 stop.wait(pause_s)
 
-    def _work(self, run: Run, stop: threading.Event) -> None:
-        with _Lease(self, run, stop) as lease:
+    def _work(self, run: Run, engine: Engine, stop: threading.Event) -> None:
+        sink = TraceSink(self._store, self._vault, self._clock, run, self._until)
+        with _Lease(self, run, sink, stop) as lease:
             try:
-                outcome = self._perform(run, lease)
-            except (IntegrityError, NotFound, Denied) as broken:
-                outcome = Outcome(_never_ran(self._engine().probe(), f"{broken.code}: {broken.message}"), ())
-            if lease.lost or stop.is_set():
-                return
-            self._faults.point("worker.performed")
-            self._outcomes.put(run.id, outcome)
-            try:
-                request = CompleteRun(project=run.project, run=run.id, owner=self.name, outcome=str(_digest(outcome)))
-                ended: Completed = self._gate.invoke_internal("execution:CompleteRun", request, self.name)
-                _log.info("run %s ended: %s", run.id, ended.status)
+                outcome = self._perform(run, engine, sink, lease.cancel)
             except Conflict:
-                _log.warning("run %s was taken over", run.id)
-            finally:
-                self._outcomes.drop(run.id)
+                lease.lost = True
+            except Exception as broken:
+                if isinstance(broken, Unavailable) and run.attempt < ATTEMPTS:
+                    _log.warning("run %s waits: %s", run.id, broken)
+                    self._hand_back(run, PAUSE)
+                    lease.lost = True
+                else:
+                    outcome = self._broken(engine, broken, sink)
+            if stop.is_set():
+                self._hand_back(run)
+            elif not lease.lost:
+                self._faults.point("worker.performed")
+                self._report(run, outcome, lease, stop)
+        self._discard(sink.outputs)
 
-    def _perform(self, run: Run, lease: _Lease) -> Outcome:
+    def _perform(self, run: Run, engine: Engine, sink: TraceSink, cancel: threading.Event) -> Outcome:
+        end = engine.run(self._prepare(run), sink, cancel)
+        sink.close()
+        return Outcome(end, tuple(sink.outputs), sink.traces)
+
+    def _prepare(self, run: Run) -> Launch:
         job = ResolvedJob.parse(run.job)
-        prepared = self._prepare(run, job)
-        sink = _Sink(self._store, self._vault, self._clock, run)
-        lease.beat_with(sink.flush)
-        try:
-            end = self._engine().run(prepared, sink, lease.cancel)
-        finally:
-            sink.flush(last=True)
-        return Outcome(end, tuple(sink.outputs))
-
-    def _prepare(self, run: Run, job: ResolvedJob) -> Launch:
+        if job.digest != run.plan:
+            raise IntegrityError("MUNI-X503", "the plan of this run was changed after it was made", run=run.id)
         with self._store.read() as session:
             environment = session.use(Environments).of_digest(job.env)
             entities = session.use(Entities).find(run.project, job.inputs.values())
@@ -175,24 +168,81 @@ class Worker:
             lambda part: lambda: self._vault.open(run.project, part.digest),  # type: ignore[arg-type,return-value]
         )
 
+    def _report(self, run: Run, outcome: Outcome, lease: _Lease, stop: threading.Event) -> None:
+        """Have the end of a run recorded, however long the store takes to answer, as long as the lease is held."""
+        owner = run.owner or ""
+        while not lease.lost:
+            self._outcomes.put(owner, outcome)
+            document = {
+                "status": outcome.exit.status.value,
+                "outputs": [{"path": one.path, "digest": str(one.sealed.digest)} for one in outcome.outputs],
+            }
+            request = CompleteRun(project=run.project, run=run.id, owner=owner, outcome=str(digest_of(document)))
+            try:
+                ended: Completed = self._gate.invoke_internal("execution:CompleteRun", request, owner)
+                _log.info("run %s ended: %s", run.id, ended.status)
+                break
+            except Conflict:
+                _log.warning("run %s was taken over", run.id)
+                break
+            except Unavailable as trouble:
+                _log.warning("the end of run %s cannot be recorded yet: %s", run.id, trouble)
+                if stop.wait(HEARTBEAT_S):
+                    break
+            except MunimentError as unrecordable:
+                if not outcome.outputs and outcome.exit.status is not ExitStatus.OK:
+                    raise
+                reason = f"its end could not be recorded: {unrecordable.code}: {unrecordable.message}"
+                end = replace(outcome.exit, status=ExitStatus.FAILED, reason=reason[:300])
+                outcome = Outcome(end, (), outcome.traces)
+            finally:
+                self._outcomes.drop(owner)
+
+    def _broken(self, engine: Engine, broken: Exception, sink: TraceSink) -> Outcome:
+        """The outcome of a run that the platform, or a refusal of it, ended."""
+        if isinstance(broken, MunimentError):
+            reason = f"{broken.code}: {broken.message}"
+        else:
+            _log.error("a run ended unexpectedly", exc_info=broken)
+            reason = f"the platform failed unexpectedly: {type(broken).__name__}"
+        status = ExitStatus.FAILED if sink.released else ExitStatus.REFUSED
+        usage = Usage(wall_s=0.0, cpu_s=0.0, max_rss_kb=0, memory_peak_kb=None, staging_s=0.0, output_bytes=0)
+        return Outcome(Exit(status, None, None, reason[:300], (), usage, False, engine.probe()))
+
+    def _discard(self, outputs: Iterable[Output]) -> None:
+        """Drop the outputs that no record names: those of a bad end or a lost lease, and those nobody asked for."""
+        for output in outputs:
+            with suppress(MunimentError):  # what stays is found by fsck
+                self._vault.discard(output.sealed)
+
+    def _hand_back(self, run: Run, pause: timedelta = timedelta()) -> None:
+        """Let the next worker take the run, after a pause."""
+        with suppress(Unavailable), self._store.write() as session:
+            session.use(RunQueue).renew(run.id, run.owner or "", format_time(self._clock.now() + pause))
+
     def _until(self) -> str:
         return format_time(self._clock.now() + LEASE)
 
     def renew(self, run: Run) -> bool | None:
         """Keep the lease of a run alive; answers whether somebody asked to cancel, None when it is lost."""
         with self._store.write() as session:
-            return session.use(RunQueue).renew(run.id, self.name, self._until())
+            return session.use(RunQueue).renew(run.id, run.owner or "", self._until())
+
+    def wanted(self, run: Run) -> bool | None:
+        """Whether somebody asked to cancel; None when the lease is lost."""
+        with self._store.read() as session:
+            now = session.use(RunQueue).get(run.project, run.id)
+        return now.cancel_requested if now is not None and now.owner == run.owner else None
 
 
 class _Lease:
     """Keeps a lease alive from a thread of its own, and turns a wish to cancel, or a lost lease, into a stop."""
 
-    def __init__(self, worker: Worker, run: Run, stop: threading.Event) -> None:
-        self._worker, self._run, self._stop = worker, run, stop
+    def __init__(self, worker: Worker, run: Run, sink: TraceSink, stop: threading.Event) -> None:
+        self._worker, self._run, self._sink, self._stop = worker, run, sink, stop
         self.cancel, self.lost = threading.Event(), False
         self._done = threading.Event()
-        self._flush: Callable[[], None] = lambda: None
-        self._thread = threading.Thread(target=self._beat, name=f"lease-{run.id}", daemon=True)
+        self._thread = threading.Thread(target=self._keep, name=f"lease-{run.id}", daemon=True)
 
     def __enter__(self) -> _Lease:
         self._thread.start()
@@ -202,131 +252,33 @@ class _Lease:
         self._done.set()
         self._thread.join()
 
-    def beat_with(self, flush: Callable[[], None]) -> None:
-        """Also do this at each beat."""
-        self._flush = flush
-
-    def _beat(self) -> None:
+    def _keep(self) -> None:
         beats = 0
         while not self._done.wait(HEARTBEAT_S):
             beats += 1
-            if self._stop.is_set():
-                self.cancel.set()
-            with suppress(Unavailable):
-                self._flush()
-                wanted = self._worker.renew(self._run) if beats % 4 == 0 else self._wanted()
-                if wanted is None:
-                    self.lost = True
-                if wanted is None or wanted:
-                    self.cancel.set()
+            try:
+                self._beat(renewing=beats % _BEATS_PER_RENEWAL == 0)
+            except Unavailable as trouble:
+                _log.warning("the lease of run %s cannot be renewed yet: %s", self._run.id, trouble)
+            except Conflict:
+                self._give_up()
+            except Exception:
+                _log.exception("the lease of run %s is given up", self._run.id)
+                self._give_up()
 
-    def _wanted(self) -> bool | None:
-        with self._worker._store.read() as session:
-            run = session.use(RunQueue).get(self._run.project, self._run.id)
-        return run.cancel_requested if run is not None and run.owner == self._worker.name else None
+    def _beat(self, *, renewing: bool) -> None:
+        if self._stop.is_set():
+            self.cancel.set()
+        self._sink.flush()
+        wish = self._worker.renew(self._run) if renewing else self._worker.wanted(self._run)
+        if wish is None:
+            self._give_up()
+        elif wish:
+            self.cancel.set()
 
-
-class _Sink:
-    """Takes a job's traces: logs are sealed piece by piece, metrics stored in batches, outputs sealed as they come."""
-
-    def __init__(self, store: Store, vault: Vault, clock: Clock, run: Run) -> None:
-        self._store, self._vault, self._clock, self._run = store, vault, clock, run
-        self._lock = threading.RLock()
-        self._log, self._offset = bytearray(), 0
-        self._metrics: list[Metric] = []
-        self._seen = 0
-        self._line = b""
-        self.outputs: list[Output] = []
-
-    def started(self) -> None:
-        """The job was released."""
-
-    def log(self, chunk: bytes) -> None:
-        """Keep what the job prints; ``name=value`` on a line of its own is a metric too."""
-        with self._lock:
-            self._log += chunk
-            if self._run.kind == "run":
-                *lines, self._line = (self._line + chunk).split(b"\n")
-                self._line = self._line[-4096:]
-                for line in lines:
-                    if found := _PRINTED.match(line):
-                        self._keep(found[1].decode(), float(found[2]), 0)
-            full = len(self._log) >= _FLUSH_BYTES
-        if full:
-            self.flush()
-
-    def metric(self, line: bytes) -> None:
-        """Keep a metric; a line that is none is dropped."""
-        try:
-            one = msgspec.json.decode(line, type=_Line)
-            value = float(one.value)
-        except (msgspec.DecodeError, ValueError):
-            return
-        with self._lock:
-            self._keep(one.name[:200], value, one.step or 0)
-
-    def output(self, path: str, source: BinaryIO, size: int) -> None:
-        """Seal an accepted output; its head, and small documents, are metadata that the platform reads."""
-        tap = _Tap(source, size if path.endswith((".json", "failure")) and size <= _DOCUMENT_BYTES else _HEAD_BYTES)
-        sealed = self._vault.seal(self._run.project, tap)
-        whole = bytes(tap.kept) if len(tap.kept) == sealed.size else None
-        self.outputs.append(Output(path, sealed, bytes(tap.kept[:_HEAD_BYTES]), tap.tail, whole))
-
-    def flush(self, *, last: bool = False) -> None:
-        """Make durable what came since the last flush."""
-        with self._lock:
-            if last and self._run.kind == "run" and (found := _PRINTED.match(self._line)):
-                self._keep(found[1].decode(), float(found[2]), 0)
-            piece, self._log = bytes(self._log), bytearray()
-            metrics, self._metrics = self._metrics, []
-            if not piece and not metrics:
-                return
-            sealed = self._vault.seal_bytes(self._run.project, piece) if piece else None
-            with self._store.write() as session:
-                if sealed is not None:
-                    self._vault.register(session, self._run.project, sealed)
-                    chunk = LogChunk(self._offset, len(piece), sealed.digest)
-                    session.use(RunLogs).append(self._run.id, self._run.attempt, chunk)
-                if metrics:
-                    session.use(Metrics).append_many(self._run.project, self._run.id, metrics)
-            self._offset += len(piece)
-
-    def _keep(self, name: str, value: float, step: int) -> None:
-        self._seen += 1
-        if self._seen <= _MOST_METRICS:
-            self._metrics.append(Metric(name, value, self._clock.now(), step))
-
-
-class _Tap:
-    """Passes a stream on and keeps its beginning and its end."""
-
-    def __init__(self, source: BinaryIO, keep: int) -> None:
-        self._source, self._keep = source, keep
-        self.kept = bytearray()
-        self.tail = b""
-
-    def read(self, size: int = -1) -> bytes:
-        """Read on."""
-        piece = self._source.read(size)
-        if len(self.kept) < self._keep:
-            self.kept += piece[: self._keep - len(self.kept)]
-        if piece:
-            self.tail = (self.tail + piece)[-_HEAD_BYTES:]
-        return piece
-
-
-def _digest(outcome: Outcome) -> Digest:
-    return digest_of(
-        {
-            "status": outcome.exit.status.value,
-            "outputs": [{"path": one.path, "digest": str(one.sealed.digest)} for one in outcome.outputs],
-        }
-    )
-
-
-def _never_ran(enforcement: Enforcement, reason: str) -> Exit:
-    usage = Usage(wall_s=0.0, cpu_s=0.0, max_rss_kb=0, memory_peak_kb=None, staging_s=0.0, output_bytes=0)
-    return Exit(ExitStatus.REFUSED, None, None, reason[:300], (), usage, False, enforcement)
+    def _give_up(self) -> None:
+        self.lost = True
+        self.cancel.set()
 
 
 def ended(store: Store, run: str) -> RunStatus | None:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, Final
 
 from muniment.errors import Invalid
-from muniment.execution.completing import Interpreter, files_product, read_document, report_product
+from muniment.execution.judging import Interpreter, files_product, read_document, report_product
 from muniment.execution.model import Outcome, Product, ResolvedJob, Run
 
-_DESCRIBED: Final = ("algorithm", "target", "classes", "canonical_digest", "library")
+_DESCRIBED: Final = ("algorithm", "target", "classes", "canonical_digest")
 
 
 def train(run: Run, job: ResolvedJob, outcome: Outcome) -> tuple[Product, ...]:
     """One model, named, and the report of its training."""
     description = read_document(outcome, "model/model.json")
+    features = description.get("features")
     facts: dict[str, Any] = {key: description[key] for key in _DESCRIBED if key in description}
-    facts["features"] = len(description.get("features", []))
+    facts["features"] = len(features) if isinstance(features, list) else 0
     model = files_product(outcome.outputs, "model", kind="model", role="model", name=run.name, facts=facts)
     if model is None:
         raise Invalid("MUNI-M101", "the training left no model", run=run.id)
@@ -25,17 +25,12 @@ def train(run: Run, job: ResolvedJob, outcome: Outcome) -> tuple[Product, ...]:
 
 
 def script(run: Run, job: ResolvedJob, outcome: Outcome) -> tuple[Product, ...]:
-    """A model when the script left one, and everything else it wrote as one artifact."""
-    left = outcome.output("model/model.json")
-    described: dict[str, Any] = {"algorithm": f"script {job.entry}"}
-    if left is not None and left.document is not None:
-        try:
-            document = json.loads(left.document)
-        except ValueError:
-            document = None
-        if isinstance(document, dict):
-            described |= {key: document[key] for key in _DESCRIBED if key in document}
-    model = files_product(outcome.outputs, "model", kind="model", role="model", name=run.name, facts=described)
+    """A model when the script left one, and everything else it wrote as one artifact.
+
+    Nothing that the script says of its model is taken over: facts of a model are what the platform stands behind.
+    """
+    facts = {"algorithm": f"script {job.entry}"}
+    model = files_product(outcome.outputs, "model", kind="model", role="model", name=run.name, facts=facts)
     others = files_product(outcome.outputs, "output/data", kind="artifact", role="output", name=None, facts={})
     return tuple(product for product in (model, others) if product is not None)
 

@@ -517,6 +517,11 @@ class SqlMetrics:
         _insert_or_replace(self._db, LATEST, latest)
         return stored + len(rows)
 
+    def forget(self, activity: str) -> None:
+        """Drop what an activity measured that begins again from the start."""
+        for table in (METRIC, LATEST):
+            self._db.execute(table.delete().where(table.c.activity == activity))
+
     def latest(self, project: str, activities: Iterable[str]) -> dict[str, dict[str, Metric]]:
         """The last value of each metric by activity and name."""
         query = select(LATEST).where(LATEST.c.project == project, _any_of(LATEST.c.activity)).order_by(LATEST.c.name)

@@ -159,8 +159,9 @@ class SqlRunQueue:
         row = self._connection.execute(query).mappings().first()
         if row is None:
             return None
-        if row["attempt"] >= most_attempts:
-            change: dict[str, Any] = {"status": RunStatus.LOST.value, "ended_at": now, "owner": None}
+        if row["cancel_requested"] or row["attempt"] >= most_attempts:
+            status = RunStatus.CANCELLED if row["cancel_requested"] else RunStatus.LOST
+            change: dict[str, Any] = {"status": status.value, "ended_at": now, "owner": None}
         else:
             change = {
                 "status": RunStatus.RUNNING.value,
@@ -203,7 +204,7 @@ class SqlRunQueue:
         return RunStatus(self._connection.execute(select(RUNS.c.status).where(mine)).scalar_one())
 
     def _abandoned(self, now: str) -> Any:
-        return and_(RUNS.c.status == RunStatus.RUNNING.value, RUNS.c.leased_until < now)
+        return and_(RUNS.c.status == RunStatus.RUNNING.value, RUNS.c.leased_until <= now)
 
 
 class SqlRunLogs:
@@ -213,7 +214,10 @@ class SqlRunLogs:
         self._connection = connection
 
     def append(self, run: str, attempt: int, chunk: LogChunk) -> None:
-        """Add the next chunk."""
+        """Add the next chunk; adding it again changes nothing."""
+        here = and_(LOGS.c.run == run, LOGS.c.attempt == attempt, LOGS.c.offset == chunk.offset)
+        if self._connection.execute(select(LOGS.c.digest).where(here)).scalar() == str(chunk.digest):
+            return
         self._connection.execute(
             LOGS.insert(),
             {"run": run, "attempt": attempt, "offset": chunk.offset, "size": chunk.size, "digest": str(chunk.digest)},

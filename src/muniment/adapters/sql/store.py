@@ -20,7 +20,10 @@ Repositories = Mapping[type[Any], Callable[[Connection], Any]]
 
 _PATIENCE_S: Final = 30.0
 
-_SERIALIZATION_FAILURES: Final = frozenset({"40001", "40P01"})
+_LOST_RACES: Final = frozenset({"40001", "40P01", "23505"})
+"""States of PostgreSQL after which a transaction may be tried again from its start: serialization failure, deadlock,
+and the unique violation that two overlapping serializable transactions can meet although both looked first (PostgreSQL
+manual, section 13.5)."""
 
 
 class SqlSession:
@@ -78,7 +81,7 @@ class SqlStore:
                     connection.rollback()
         except (DBAPIError, self._driver_error) as broken:
             original = getattr(broken, "orig", broken)
-            if getattr(original, "sqlstate", None) in _SERIALIZATION_FAILURES:
+            if getattr(original, "sqlstate", None) in _LOST_RACES:
                 raise Unavailable("MUNI-S502", "another change came first; try again", retry=True) from broken
             if getattr(broken, "connection_invalidated", False) or type(broken).__name__ == "OperationalError":
                 raise Unavailable(
