@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner, Result
 
 from muniment.cli import muni
@@ -333,3 +334,23 @@ def test_completion_scripts_are_printed(shell: str) -> None:
     result = invoke({}, "completion", shell)
     assert result.exit_code == 0, result.output
     assert "_MUNI_COMPLETE" in result.stdout
+
+
+def test_completion_knows_the_references() -> None:
+    """A data set, a run and anything else complete to what the platform knows, and to nothing when it is silent."""
+
+    def completed(script: dict[str, Any], *words: str) -> list[str]:
+        face = Face(connect=lambda *_, **__: Client(ScriptedTransport(script), project="main"))
+        completing = ShellComplete(muni, {"obj": face}, "muni", "_MUNI_COMPLETE")
+        return [item.value for item in completing.get_completions(list(words[:-1]), words[-1])]
+
+    one = catalog.EntitySummary(
+        reference="data:credit/train@3", digest="sha256:" + "0" * 64, kind="data", grade="proven", author="User:ana",
+        recorded_at="2026-11-23T09:00:00Z",
+    )  # fmt: skip
+    entities = {"catalog:ListEntities": catalog.Entities(entities=[one])}
+    assert completed(entities, "data", "show", "cr") == ["credit/train@3"]
+    assert completed(entities, "data", "show", "x") == []
+    assert completed(entities, "lineage", "data:") == ["data:credit/train@3"]
+    assert completed({}, "data", "show", "cr") == []
+    assert completed({}, "data", "sh") == ["show"]

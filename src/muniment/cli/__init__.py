@@ -21,7 +21,7 @@ COMMANDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "init": ("init:init", "Create a platform in the home folder."),
         "demo": ("demo:demo", "Play the whole story on a credit file."),
         "up": ("up:up", "Serve the HTTP API and work the queue of jobs."),
-        "doctor": ("doctor:doctor", "Check what this machine can enforce, and the platform's health."),
+        "doctor": ("doctor:doctor", "Check this machine's walls and the platform's health."),
         "login": ("login:login", "Sign in and keep a token as a profile."),
         "whoami": ("login:whoami", "Show who the platform takes you for."),
     },
@@ -56,6 +56,10 @@ COMMANDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
 """The commands by section: where each lives, and its first line of help, so that ``--help`` imports none of them."""
 
 
+_NAME: Final = max(len(name) for section in COMMANDS.values() for name in section)
+"""Width of a name, so that the sections stand in one column."""
+
+
 class Muni(Group):
     """The root: finds commands by name, and turns every way out into an exit code and one document."""
 
@@ -76,7 +80,7 @@ class Muni(Group):
         """The commands by section, without importing them."""
         for title, section in COMMANDS.items():
             with formatter.section(title):
-                formatter.write_dl([(name, line) for name, (_, line) in section.items()], col_max=14)
+                formatter.write_dl([(f"{name:{_NAME}}", line) for name, (_, line) in section.items()])
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any

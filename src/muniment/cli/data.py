@@ -8,7 +8,9 @@ import click
 import msgspec
 
 from muniment.cli.face import Face, Group, pairs, with_face
+from muniment.cli.knowing import DATA
 from muniment.cli.screen import Screen
+from muniment.cli.watching import sending
 from muniment.sdk.datasets import Dataset, parts_of, readable
 from muniment.sdk.shown import count, size
 from muniment.wire import data as wire
@@ -83,7 +85,7 @@ def add(
         purposes=list(purposes),
         limits=JobLimits(memory_mb=memory_mb, wall_s=wall_s),
     )
-    with path.open("rb") as body:
+    with sending(face.notes, path) as body:
         run = face.client.jobs.add(request, body)
     if detach:
         face.started(run)
@@ -111,7 +113,7 @@ def list_(face: Face, limit: int) -> None:
 
 
 @data.command()
-@click.argument("dataset")
+@click.argument("dataset", type=DATA)
 @with_face
 def show(face: Face, dataset: str) -> None:
     """Show one snapshot: its schema, findings, proofs and grade."""
@@ -120,7 +122,7 @@ def show(face: Face, dataset: str) -> None:
 
 
 @data.command(epilog="Example: muni data split credit --part train=0.6 --part test=0.2 --part holdout=0.2 --seed 7")
-@click.argument("dataset")
+@click.argument("dataset", type=DATA)
 @click.option(
     "--part", "parts", multiple=True, metavar="NAME=SHARE", callback=pairs, help="A part and its share of the rows."
 )
@@ -173,7 +175,7 @@ def split(
 
 
 @data.command()
-@click.argument("dataset")
+@click.argument("dataset", type=DATA)
 @DETACH
 @with_face
 def profile(face: Face, dataset: str, detach: bool) -> None:

@@ -6,14 +6,15 @@ import click
 
 from muniment.cli.data import DETACH
 from muniment.cli.face import Command, Face, with_face
+from muniment.cli.knowing import DATA, MODEL
 from muniment.cli.runs import run_answer
 
 
 @click.command(
     cls=Command, epilog="Example: muni evaluate creditcarddefault-xgboost --data credit/test --threshold 0.3"
 )
-@click.argument("model")
-@click.option("--data", required=True, metavar="REF", help="The snapshot to measure it on.")
+@click.argument("model", type=MODEL)
+@click.option("--data", required=True, type=DATA, metavar="REF", help="The snapshot to measure it on.")
 @click.option(
     "--threshold",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),

@@ -33,10 +33,12 @@ class Face:
 
     @functools.cached_property
     def client(self) -> Client:
-        """The platform, opened on first use and closed when the command ends."""
+        """The platform, opened on first use; closed when the command ends, where there is one."""
         connect = self._connect or import_module("muniment.connecting").connect
         client: Client = connect(self.url, self.profile, self.project, home=self.home)
-        click.get_current_context().find_root().call_on_close(client.close)
+        context = click.get_current_context(silent=True)
+        if context is not None:
+            context.find_root().call_on_close(client.close)
         return client
 
     @functools.cached_property

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from muniment.cli.face import Command, Face, with_face
+from muniment.cli.knowing import ANYTHING
 from muniment.cli.screen import Screen
 from muniment.errors import Unavailable
 from muniment.sdk.lineage import Lineage
@@ -14,7 +15,7 @@ from muniment.sdk.shown import short
 
 
 @click.command(cls=Command, epilog="Example: muni lineage model:creditcarddefault-xgboost --format svg -o origin.svg")
-@click.argument("reference")
+@click.argument("reference", type=ANYTHING)
 @click.option("--upstream", "direction", flag_value="upstream", default=True, help="Where it comes from (the default).")
 @click.option("--downstream", "direction", flag_value="downstream", help="What was made of it.")
 @click.option("--depth", type=click.IntRange(min=1), help="How many runs away to go at most.")

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from muniment.cli.face import Face, Group, with_face
+from muniment.cli.knowing import MODEL
 from muniment.cli.screen import Screen
 from muniment.errors import Conflict
 from muniment.sdk.shown import brief, headline, measure, size
@@ -49,7 +50,7 @@ def list_(face: Face, limit: int) -> None:
 
 
 @model.command()
-@click.argument("model")
+@click.argument("model", type=MODEL)
 @with_face
 def show(face: Face, model: str) -> None:
     """Show everything recorded about a model: files, evaluations, origin, grade."""
@@ -81,7 +82,7 @@ def show(face: Face, model: str) -> None:
 
 
 @model.command()
-@click.argument("model")
+@click.argument("model", type=MODEL)
 @click.option("-o", "--output", type=click.Path(), required=True, metavar="FILE", help="Where the tar is written.")
 @with_face
 def fetch(face: Face, model: str, output: str) -> None:

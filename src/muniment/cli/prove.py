@@ -7,6 +7,7 @@ import msgspec
 
 from muniment.cli.data import DETACH
 from muniment.cli.face import Command, Face, with_face
+from muniment.cli.knowing import ANYTHING, MODEL
 from muniment.cli.screen import Screen
 from muniment.sdk.lineage import steps
 
@@ -14,8 +15,8 @@ from muniment.sdk.lineage import steps
 @click.command(
     "prove-unused", cls=Command, epilog="Example: muni prove-unused credit/holdout --in creditcarddefault-xgboost"
 )
-@click.argument("reference")
-@click.option("--in", "model", required=True, metavar="MODEL", help="The model that may have used it.")
+@click.argument("reference", type=ANYTHING)
+@click.option("--in", "model", required=True, type=MODEL, metavar="MODEL", help="The model that may have used it.")
 @with_face
 def prove_unused(face: Face, reference: str, model: str) -> None:
     """Answer whether REFERENCE was used, directly or not, to make a model; with scope, checkpoint and grade.
@@ -54,7 +55,7 @@ def prove_unused(face: Face, reference: str, model: str) -> None:
 
 
 @click.command(cls=Command, epilog="Example: muni reproduce creditcarddefault-xgboost --profile validator")
-@click.argument("model")
+@click.argument("model", type=MODEL)
 @DETACH
 @with_face
 def reproduce(face: Face, model: str, detach: bool) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Final
 import click
 
 from muniment.cli.face import Face, Group, with_face
+from muniment.cli.knowing import RUN
 from muniment.cli.screen import Screen
 from muniment.sdk.runs import Run
 from muniment.sdk.shown import brief, duration, elapsed, headline, measure, size, visible
@@ -54,7 +55,7 @@ def list_(face: Face, experiment: str | None, kind: str | None, status: str | No
 
 
 @runs.command()
-@click.argument("run")
+@click.argument("run", type=RUN)
 @with_face
 def show(face: Face, run: str) -> None:
     """Show everything recorded about a run: inputs, products, metrics, what was enforced."""
@@ -62,7 +63,7 @@ def show(face: Face, run: str) -> None:
 
 
 @runs.command()
-@click.argument("run")
+@click.argument("run", type=RUN)
 @click.option("--follow", "-f", is_flag=True, help="Go on until the run has ended.")
 @with_face
 def logs(face: Face, run: str, follow: bool) -> None:
@@ -77,7 +78,7 @@ def logs(face: Face, run: str, follow: bool) -> None:
 
 
 @runs.command()
-@click.argument("run")
+@click.argument("run", type=RUN)
 @with_face
 def watch(face: Face, run: str) -> None:
     """Wait for a run again, as if one had never looked away."""
@@ -85,7 +86,7 @@ def watch(face: Face, run: str) -> None:
 
 
 @runs.command()
-@click.argument("run")
+@click.argument("run", type=RUN)
 @with_face
 def cancel(face: Face, run: str) -> None:
     """Ask for a waiting or running job to be stopped."""
@@ -96,7 +97,7 @@ def cancel(face: Face, run: str) -> None:
 
 
 @runs.command()
-@click.argument("run", nargs=-1, required=True)
+@click.argument("run", nargs=-1, required=True, type=RUN)
 @click.option("--all", "everything", is_flag=True, help="Show rows that do not differ too.")
 @with_face
 def compare(face: Face, run: tuple[str, ...], everything: bool) -> None:

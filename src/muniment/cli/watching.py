@@ -5,7 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
 
+import rich.progress
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.spinner import Spinner
@@ -16,7 +19,10 @@ from muniment.sdk.progress import Watch
 from muniment.sdk.runs import Run
 from muniment.sdk.shown import duration, elapsed, headline, measure, visible
 
-__all__ = ["counting", "watching"]
+__all__ = ["counting", "sending", "watching"]
+
+_LARGE = 8 << 20
+"""Bytes from which a person wants to see how much has gone."""
 
 _METRICS = 5
 """So many metrics fit on a line next to the rest."""
@@ -49,6 +55,19 @@ def counting(screen: Screen, what: str) -> Iterator[Callable[[int, int], None]]:
     with Progress(*columns, console=screen.console, transient=True) as bar:
         task = bar.add_task(what)
         yield lambda done, of: bar.update(task, completed=done, total=of)
+
+
+@contextmanager
+def sending(screen: Screen, path: Path) -> Iterator[BinaryIO]:
+    """A file to send; on a terminal a bar shows how much of a large one has gone."""
+    if path.stat().st_size < _LARGE or not screen.console.is_terminal or screen.console.is_dumb_terminal:
+        with path.open("rb") as body:
+            yield body
+        return
+    with rich.progress.open(
+        path, "rb", description=visible(path.name), console=screen.console, transient=True
+    ) as shown:
+        yield shown
 
 
 class _Moving:
