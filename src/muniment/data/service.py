@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import Any, Final
 
 from muniment.catalog.model import Direction, Entity, EntityKind, Relation
@@ -24,6 +26,9 @@ from muniment.wire import data as wire
 from muniment.wire.execution import Started
 
 _FORMATS: Final = ("auto", "csv", "tsv", "jsonl", "parquet", "arrow")
+_PART: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_RESERVED: Final = ("snapshot", "model")
+_MOST_PARTS: Final = 20
 _CLASSIFICATIONS: Final = ("public", "internal", "confidential", "restricted")
 
 
@@ -41,6 +46,10 @@ def add_dataset(call: Call, request: wire.AddDataset) -> Started:
     name = check_name(request.name, "data set")
     _one_of("format", request.format, _FORMATS)
     _one_of("classification", request.classification, _CLASSIFICATIONS)
+    if request.delimiter is not None and (len(request.delimiter.encode()) != 1 or request.delimiter in '"\r\n'):
+        raise Invalid(
+            "MUNI-D118", "a delimiter is one ASCII character, no quote and no line end", given=request.delimiter[:40]
+        )
     params: dict[str, Any] = {"name": name, "format": request.format}
     if request.target is not None:
         params["target"] = request.target
@@ -77,21 +86,14 @@ def add_dataset(call: Call, request: wire.AddDataset) -> Started:
 def split_dataset(call: Call, request: wire.SplitDataset) -> Started:
     """Split a snapshot into disjoint parts that together are complete."""
     data = resolve(call.session, call.project, request.dataset, EntityKind.DATA)
-    for part, share in request.parts.items():
-        check_name(part, "part of a split")
-        if not 0 < share < 1:
-            raise Invalid("MUNI-D141", "each part takes a share between 0 and 1", part=part, share=str(share))
-    if len(request.parts) < 2 or abs(sum(request.parts.values()) - 1) > 1e-9:
-        raise Invalid(
-            "MUNI-D142",
-            "the shares of at least two parts add up to 1",
-            parts={part: str(share) for part, share in request.parts.items()},
-        )
+    _check_parts(request.parts)
     stratify = request.stratify if request.stratify is not None else data.facts.get("target")
     columns = {column["name"] for column in data.facts.get("schema", [])}
     for what, column in (("stratify", stratify), ("group", request.group)):
         if column is not None and column not in columns:
             raise Invalid("MUNI-D143", f"there is no column {column!r} to {what} by", column=column, role=what)
+    if request.stratify is not None and request.group is not None:
+        raise Invalid("MUNI-D139", "a split keeps shares of classes or groups together, not both", do="leave one out")
     params: dict[str, Any] = {"fractions": request.parts, "seed": request.seed}
     if stratify is not None and request.group is None:
         params["stratify"] = stratify
@@ -231,12 +233,27 @@ def _profile(call: Call, digest: Digest) -> dict[str, Any] | None:
     return None
 
 
+def _check_parts(parts: Mapping[str, float]) -> None:
+    """Refuse shares that the split itself would refuse."""
+    for part, share in parts.items():
+        if not _PART.fullmatch(part) or part in _RESERVED:
+            raise Invalid("MUNI-D140", f"{part[:40]!r} is not a name for a part", given=part[:80], rule=_PART.pattern)
+        if not 0 < share < 1:
+            raise Invalid("MUNI-D141", "each part takes a share between 0 and 1", part=part, share=str(share))
+    if not 2 <= len(parts) <= _MOST_PARTS or sum(Fraction(str(share)) for share in parts.values()) != 1:
+        raise Invalid(
+            "MUNI-D142",
+            f"the shares of 2 to {_MOST_PARTS} parts add up to exactly 1",
+            parts={part: str(share) for part, share in list(parts.items())[:_MOST_PARTS]},
+        )
+
+
 def _base_name(call: Call, data: Entity) -> str:
     """The name that the parts of a split are put under: that of the snapshot without its version."""
     reference = label(call.session, call.project, data.digest)
     if reference.startswith("sha256:"):
         raise Invalid("MUNI-D144", "name the snapshot before it is split", digest=str(data.digest))
-    return reference.partition(":")[2].partition("@")[0].replace("/", ".")
+    return reference.partition(":")[2].partition("@")[0].replace("/", ".")[:120]
 
 
 def _number(entity: Entity, fact: str) -> int:

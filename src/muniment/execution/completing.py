@@ -145,6 +145,7 @@ def complete_run(call: Call, request: CompleteRun) -> Completed:
         generated=[str(product.digest) for product in judged.products],
         record=str(record),
         **({"verdict": result["verdict"]["verdict"]} if "verdict" in result else {}),
+        **({} if judged.error is None else {"error": judged.error["code"]}),
     )
     return Completed(status=judged.status.value)
 

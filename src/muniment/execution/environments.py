@@ -115,13 +115,17 @@ class Workshop(Protocol):
 
 
 def check_lock(lock: str, wheels: tuple[Wheel, ...]) -> None:
-    """Accept a lock only when each line pins a version with hashes and each wheel is among the hashes.
+    """Accept a lock only when each line pins a version with hashes, and wheels and lines belong together.
+
+    A requirement under a condition (``; python_version < "3.11"``) may have no wheel.
 
     Raises:
-        Invalid: a requirement without a pin or a hash, a URL, or a wheel that the lock does not know.
+        Invalid: a requirement without a pin or a hash, a URL, a wheel that the lock does not know, or a requirement
+        without a wheel.
     """
     logical = lock.replace("\\\n", " ")
     hashes: set[str] = set()
+    pins: list[tuple[str, set[str]]] = []
     for number, line in enumerate(logical.splitlines(), 1):
         text = line.split(" #")[0].strip()
         if not text or text.startswith("#"):
@@ -136,6 +140,7 @@ def check_lock(lock: str, wheels: tuple[Wheel, ...]) -> None:
                 do="uv pip compile --generate-hashes --no-emit-index-url requirements.in",
             )
         hashes.update(found)
+        pins.append((text, set(found)))
     strangers = [wheel.filename for wheel in wheels if wheel.digest.hex not in hashes]
     if strangers or not wheels:
         raise Invalid(
@@ -143,6 +148,12 @@ def check_lock(lock: str, wheels: tuple[Wheel, ...]) -> None:
             "every wheel of an environment must be named by its lock",
             not_in_lock=strangers[:10],
             wheels=len(wheels),
+        )
+    kept = {wheel.digest.hex for wheel in wheels}
+    absent = [text.split()[0][:80] for text, found in pins if not found & kept and ";" not in text]
+    if absent or len({wheel.filename for wheel in wheels}) < len(wheels):
+        raise Invalid(
+            "MUNI-X128", "an environment has one wheel for each requirement of its lock", without_wheel=absent[:10]
         )
 
 

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+from muniment.errors import Invalid
 from muniment.execution.model import Part, ResolvedJob
 from muniment.execution.ports import CODE, INPUT, MODEL, OUTPUT, Inline, Input, Launch, Limits
 from muniment.kernel.canonical import canonical
@@ -81,7 +82,11 @@ def launch(
 
 
 def variables(job: ResolvedJob, channels: tuple[str, ...]) -> dict[str, str]:
-    """The whole environment of a job: the pins, and the public ``SM_*`` contract."""
+    """The whole environment of a job: the pins, and the public ``SM_*`` contract.
+
+    Raises:
+        Invalid: two channels or parameters differ only in what a variable's name cannot say (``a-b``, ``a_b``).
+    """
     environment = {
         **PINS,
         "PYTHONPATH": ARCHIVE,
@@ -101,10 +106,13 @@ def variables(job: ResolvedJob, channels: tuple[str, ...]) -> dict[str, str]:
     }
     if job.entry is not None:
         environment["MUNIMENT_ENTRY"] = job.entry
-    for channel in channels:
-        environment[f"SM_CHANNEL_{_shout(channel)}"] = f"{INPUT}/data/{channel}"
+    given = [(f"SM_CHANNEL_{_shout(channel)}", f"{INPUT}/data/{channel}") for channel in channels]
     for name, value in job.params.items():
-        environment[f"SM_HP_{_shout(name)}"] = value if isinstance(value, str) else json.dumps(value)
+        given.append((f"SM_HP_{_shout(name)}", value if isinstance(value, str) else json.dumps(value)))
+    for variable, text in given:
+        if variable in environment:
+            raise Invalid("MUNI-X129", "two inputs or parameters have one variable", variable=variable)
+        environment[variable] = text
     return environment
 
 

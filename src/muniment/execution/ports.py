@@ -52,6 +52,7 @@ __all__ = [
     "Sink",
     "Strength",
     "Usage",
+    "check_variables",
 ]
 
 ROOT: Final = "/opt/ml"
@@ -79,6 +80,8 @@ _MAX_INPUTS: Final = 512
 _MAX_FILES: Final = 4096
 _MAX_INLINE_BYTES: Final = 64 << 20
 _MAX_ENVIRONMENT_BYTES: Final = 256 << 10
+_MAX_VARIABLE_BYTES: Final = 128 << 10
+"""What Linux takes as one string (MAX_ARG_STRLEN, execve(2))."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,12 +175,7 @@ class Launch:
         """Check what every engine relies on; raises Invalid."""
         if not self.argv or not self.argv[0].startswith("/") or any("\0" in part for part in self.argv):
             raise Invalid("MUNI-X113", "a job needs a program by its absolute path inside", argv=list(self.argv)[:3])
-        for key, value in self.environment.items():
-            if not _VARIABLE.fullmatch(key) or "\0" in value:
-                raise Invalid("MUNI-X114", "not an environment variable", variable=key[:80])
-        size = sum(len(key) + len(value.encode()) for key, value in self.environment.items())
-        if size > _MAX_ENVIRONMENT_BYTES:
-            raise Invalid("MUNI-X115", "environment variables are too large", bytes=size, most=_MAX_ENVIRONMENT_BYTES)
+        check_variables(self.environment)
         if len(self.inputs) > _MAX_INPUTS or len(self.files) > _MAX_FILES:
             raise Invalid(
                 "MUNI-X116",
@@ -363,6 +361,29 @@ class Engine(Protocol):
         Raises:
             Unavailable: the engine cannot run here.
         """
+
+
+def check_variables(environment: Mapping[str, str]) -> None:
+    """Refuse what no process can be given as its environment.
+
+    Raises:
+        Invalid: a name or a value that is none, one that is longer than Linux takes, or too many.
+    """
+    total = 0
+    for key, value in environment.items():
+        if not _VARIABLE.fullmatch(key) or "\0" in value:
+            raise Invalid("MUNI-X114", "not an environment variable", variable=key[:80])
+        size = len(key) + len(value.encode()) + 2
+        total += size
+        if size > _MAX_VARIABLE_BYTES or total > _MAX_ENVIRONMENT_BYTES:
+            raise Invalid(
+                "MUNI-X115",
+                "environment variables are too large",
+                variable=key,
+                most_each=_MAX_VARIABLE_BYTES,
+                most=_MAX_ENVIRONMENT_BYTES,
+                do="give large parameters as an input",
+            )
 
 
 def _check_path(path: str) -> None:

@@ -9,27 +9,34 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 
 from muniment.catalog.model import Direction, Entity, EntityKind, Relation
-from muniment.catalog.naming import label, resolve
+from muniment.catalog.naming import check_entity_name, label, resolve
 from muniment.catalog.ports import Entities, Lineage
 from muniment.catalog.recording import Recorder
 from muniment.catalog.resources import MODEL
-from muniment.errors import Invalid, NotFound
+from muniment.errors import IntegrityError, Invalid, NotFound
 from muniment.execution.environments import Environments, Workshop, find_environment
+from muniment.execution.launching import variables
 from muniment.execution.model import JobSpec, ResolvedJob, Run
-from muniment.execution.ports import Limits
+from muniment.execution.ports import Limits, check_variables
 from muniment.execution.queue import RunQueue
 from muniment.kernel.canonical import canonical
 from muniment.kernel.digest import Digest
 from muniment.kernel.identifiers import format_time
 from muniment.kernel.resources import PROJECT
 from muniment.kernel.verb import Call, Content, verb
+from muniment.programs.algorithms import ALGORITHMS, training_parameters
+from muniment.programs.parameters import read_parameters
 from muniment.vault.service import Vault
 from muniment.wire import execution as wire
 
-ALGORITHMS: Final = ("logistic_regression", "xgboost", "lightgbm")
 _CHANNEL: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _EXPERIMENT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
-_PARAMS_BYTES: Final = 256 * 1024
+_PARAMETER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
+_PARAMS_BYTES: Final = 64 * 1024
+_ARGUMENTS_BYTES: Final = 64 * 1024
+_LABEL: Final = 200
+_FIELDS: Final = ("algorithm", "target", "drop", "seed")
+"""Parameters of a training that have fields of their own in the request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +82,8 @@ def submit(call: Call, spec: JobSpec, uploads: Mapping[str, Content] | None = No
         )
         inputs[channel], asked[channel] = content.digest, str(content.digest)
     if len(canonical(dict(spec.params))) > _PARAMS_BYTES:
-        raise Invalid("MUNI-X105", "the parameters of a job are at most 256 KiB", limit_bytes=_PARAMS_BYTES)
+        raise Invalid("MUNI-X105", "the parameters of a job are at most 64 KiB", limit_bytes=_PARAMS_BYTES)
     programs = call.use(Programs)
-    _keep(call, programs)
     job = ResolvedJob(
         kind=spec.kind,
         program=spec.program,
@@ -92,6 +98,8 @@ def submit(call: Call, spec: JobSpec, uploads: Mapping[str, Content] | None = No
         seed=spec.seed,
         limits={one.name: getattr(spec.limits, one.name) for one in fields(Limits)},
     )
+    check_variables(variables(job, tuple(sorted(inputs))))
+    _keep(call, programs)
     return enqueue(call, job, spec, asked)
 
 
@@ -99,11 +107,13 @@ def enqueue(call: Call, job: ResolvedJob, spec: JobSpec, asked: Mapping[str, str
     """Put a resolved job into the queue."""
     if spec.experiment is not None:
         _check(_EXPERIMENT, spec.experiment, "experiment")
+    if spec.name is not None:
+        check_entity_name(EntityKind.DATA, spec.name)
     run = Run(
         id=call.new_id(),
         project=call.project,
         kind=spec.kind,
-        label=spec.label,
+        label=spec.label[:_LABEL],
         experiment=spec.experiment,
         name=spec.name,
         requested_by=str(call.principal),
@@ -130,14 +140,7 @@ def enqueue(call: Call, job: ResolvedJob, spec: JobSpec, asked: Mapping[str, str
 )
 def train_model(call: Call, request: wire.TrainModel) -> wire.Started:
     """Train a built-in algorithm hermetically on one snapshot."""
-    if request.algorithm not in ALGORITHMS:
-        raise Invalid(
-            "MUNI-X106",
-            f"{request.algorithm[:40]!r} is not a built-in algorithm",
-            given=request.algorithm[:80],
-            algorithms=list(ALGORITHMS),
-            do="for anything else: muni run your_script.py",
-        )
+    params = _training_parameters(request)
     data = resolve(call.session, call.project, request.data, EntityKind.DATA)
     target = request.target or data.facts.get("target")
     if not isinstance(target, str):
@@ -146,14 +149,7 @@ def train_model(call: Call, request: wire.TrainModel) -> wire.Started:
     strangers = sorted({target, *request.drop} - set(columns))
     if strangers:
         raise Invalid("MUNI-X108", "the snapshot has no such column", columns=strangers, data=request.data)
-    params = {
-        **request.params,
-        "algorithm": request.algorithm,
-        "target": target,
-        "drop": request.drop,
-        "seed": request.seed,
-    }
-    name = request.name or f"{request.experiment}-{request.algorithm}".lower().replace("_", "-")
+    params |= {"algorithm": request.algorithm, "target": target, "drop": request.drop, "seed": request.seed}
     spec = JobSpec(
         kind="train",
         program="muniment.programs.train",
@@ -164,7 +160,7 @@ def train_model(call: Call, request: wire.TrainModel) -> wire.Started:
         seed=request.seed,
         limits=limits_from(request.limits),
         experiment=request.experiment,
-        name=name,
+        name=request.name or _default_name(request.experiment, request.algorithm.replace("_", "-")),
     )
     return submit(call, spec)
 
@@ -185,6 +181,13 @@ def run_script(call: Call, request: wire.RunScript) -> wire.Started:
         raise Invalid(
             "MUNI-X109", "the script is a .py file inside the tree that came along", entry=request.entry[:200]
         )
+    for name in request.params:
+        _check(_PARAMETER, name, "parameter")
+    said = sum(len(argument.encode()) + 1 for argument in request.arguments)
+    if said > _ARGUMENTS_BYTES or any("\0" in argument for argument in request.arguments):
+        raise Invalid(
+            "MUNI-X125", "the arguments of a script are at most 64 KiB, without NUL", limit_bytes=_ARGUMENTS_BYTES
+        )
     spec = JobSpec(
         kind="run",
         program="muniment.programs.script",
@@ -198,7 +201,7 @@ def run_script(call: Call, request: wire.RunScript) -> wire.Started:
         seed=request.seed,
         limits=limits_from(request.limits),
         experiment=request.experiment,
-        name=request.name or f"{request.experiment}-{entry.stem}".lower().replace("_", "-"),
+        name=request.name or _default_name(request.experiment, entry.stem),
         facts={"source_bytes": call.body.size, "origin": _origin(request.origin)},
     )
     return submit(call, spec)
@@ -244,6 +247,8 @@ def reproduce_model(call: Call, request: wire.ReproduceModel) -> wire.Started:
     model = resolve(call.session, call.project, request.model, EntityKind.MODEL)
     original = making_of(call, model)
     job = ResolvedJob.parse(original.job)
+    if job.digest != original.plan:
+        raise IntegrityError("MUNI-X503", "the plan of this run was changed after it was made", run=original.id)
     if call.use(Workshop).base().digest != job.base:
         raise Invalid(
             "MUNI-X122",
@@ -285,6 +290,34 @@ def making_of(call: Call, model: Entity) -> Run:
         model=str(model.digest),
         grade=model.grade,
     )
+
+
+def _training_parameters(request: wire.TrainModel) -> dict[str, Any]:
+    """The given parameters in their own types, by the table that the program itself reads.
+
+    Raises:
+        Invalid: an unknown algorithm or parameter, a value of another type or out of range.
+    """
+    if request.algorithm not in ALGORITHMS:
+        raise Invalid(
+            "MUNI-X106",
+            f"{request.algorithm[:40]!r} is not a built-in algorithm",
+            given=request.algorithm[:80],
+            algorithms=list(ALGORITHMS),
+            do="for anything else: muni run your_script.py",
+        )
+    if twice := sorted(set(_FIELDS) & request.params.keys()):
+        raise Invalid("MUNI-X126", f"{twice[0]} is no parameter but a field of the request", fields=twice)
+    if missing := sorted(name for name, value in request.params.items() if value is None):
+        raise Invalid("MUNI-X127", f"the parameter {missing[0][:40]!r} has no value", parameters=missing[:10])
+    known = training_parameters(request.algorithm)
+    values = read_parameters({**request.params, "algorithm": request.algorithm, "seed": request.seed}, known)
+    return {name: values[name] for name in request.params}
+
+
+def _default_name(experiment: str, what: str) -> str:
+    """What a model is called when nobody names it."""
+    return re.sub(r"[^a-z0-9.-]+", "-", f"{experiment}-{what}".lower()).strip("-.")[:100].rstrip("-.")
 
 
 def limits_from(asked: wire.JobLimits) -> Limits:
