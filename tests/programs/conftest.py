@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -11,6 +14,7 @@ from typing import Any
 
 import pytest
 
+SOURCE = Path(__file__).resolve().parents[2] / "src"
 JOB_ENVIRONMENT = all(find_spec(name) is not None for name in ("numpy", "pyarrow", "xgboost", "lightgbm", "skops"))
 collect_ignore_glob = [] if JOB_ENVIRONMENT else ["*"]
 if JOB_ENVIRONMENT:
@@ -48,6 +52,24 @@ def snapshot(table: Any, target: str | None = None) -> dict[str, bytes]:
         writer.write(table)
         write_manifest(Path(folder) / "manifest.json", writer.close(target))
         return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+
+def start(root: Path, *command: str, **environment: str) -> tuple[int, list[dict[str, Any]], str]:
+    """Run Python as the sandbox would; exit status, metrics and standard error."""
+    read, write = os.pipe()
+    variables = {
+        "MUNIMENT_ML_ROOT": str(root),
+        "PYTHONPATH": str(SOURCE),
+        "MUNIMENT_METRICS_FD": str(write),
+    } | environment
+    with subprocess.Popen(
+        [sys.executable, "-s", "-P", *command], env=variables, pass_fds=[write], stderr=subprocess.PIPE, text=True
+    ) as process:
+        os.close(write)
+        with os.fdopen(read) as pipe:
+            metrics = [json.loads(line) for line in pipe]
+        _, errors = process.communicate()
+    return process.returncode, metrics, errors
 
 
 @pytest.fixture

@@ -12,32 +12,12 @@ from typing import Any
 
 import pytest
 
-from conftest import Bench
+from conftest import SOURCE, Bench, start
 from muniment.errors import Invalid
 from muniment.programs.algorithms import ALGORITHMS, TRAINING, training_parameters
 from muniment.programs.contract import unexpected, visible
 from muniment.programs.parameters import Kind, Parameter, read_parameters
 from muniment.programs.tracking import report
-
-SOURCE = Path(__file__).resolve().parents[2] / "src"
-
-
-def start(root: Path, *command: str, **environment: str) -> tuple[int, list[dict[str, Any]], str]:
-    """Run Python as the sandbox would; exit status, metrics and standard error."""
-    read, write = os.pipe()
-    variables = {
-        "MUNIMENT_ML_ROOT": str(root),
-        "PYTHONPATH": str(SOURCE),
-        "MUNIMENT_METRICS_FD": str(write),
-    } | environment
-    with subprocess.Popen(
-        [sys.executable, "-s", "-P", *command], env=variables, pass_fds=[write], stderr=subprocess.PIPE, text=True
-    ) as process:
-        os.close(write)
-        with os.fdopen(read) as pipe:
-            metrics = [json.loads(line) for line in pipe]
-        _, errors = process.communicate()
-    return process.returncode, metrics, errors
 
 
 def test_a_program_runs_as_a_module(bench: Callable[[str], Bench]) -> None:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import math
+import random
 import resource
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hostile import Case, Verdict, cases
+from hostile import Case, Verdict, cases, ipc, parquet
 
 from conftest import Bench
 from muniment.errors import Invalid
+from muniment.programs.arrow_files import read_arrow
 from muniment.programs.contract import Job
 from muniment.programs.ingest import ingest
+from muniment.programs.sources import Limits, Source
 
 Benches = Callable[[str], Bench]
 
@@ -69,3 +74,37 @@ def test_the_next_file_is_fine_and_memory_stays_bounded(bench: Benches) -> None:
     ingest(Job(desk.root))
     assert desk.result("manifest.json")["rows"] == 2
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 2**20
+
+
+@pytest.mark.parametrize("files", [{}, {"a": b"a,b\n1,2\n", "b": b"a,b\n1,2\n"}])
+def test_exactly_one_file_is_read(files: dict[str, bytes], bench: Benches) -> None:
+    """No file, or more than one, is refused before anything is parsed."""
+    desk = bench("job")
+    desk.channel("file", files)
+    with pytest.raises(Invalid) as refused:
+        ingest(Job(desk.root))
+    assert refused.value.code == ("MUNI-D113" if files else "MUNI-D134")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["parquet", "arrow file", "arrow stream"])
+def test_damaged_columnar_files_are_read_or_refused(kind: str, tmp_path: Path) -> None:
+    """Three hundred files with bytes changed or cut off: each is read or refused with a code; nothing else happens."""
+    table = pa.table({"a": list(range(500)), "b": [f"x{n % 7}" for n in range(500)], "c": [n / 3 for n in range(500)]})
+    whole = parquet(table) if kind == "parquet" else ipc(table, stream=kind == "arrow stream")
+    refusals = 0
+    for seed in range(300):
+        chance, damaged = random.Random(seed), bytearray(whole)
+        for _ in range(chance.choice([1, 1, 3, 20])):
+            damaged[chance.randrange(0 if chance.random() < 0.5 else len(whole) - 900, len(whole))] = chance.randrange(
+                256
+            )
+        path = tmp_path / "source"
+        path.write_bytes(damaged[: chance.randrange(8, len(whole))] if chance.random() < 0.1 else damaged)
+        try:
+            source = Source(path, Limits())
+            if (found := source.format()) in ("parquet", "arrow"):
+                read_arrow(source, found, lambda schema: lambda table: None)
+        except Invalid as refused:
+            refusals += refused.code.startswith("MUNI-D1")
+    assert refusals > 50

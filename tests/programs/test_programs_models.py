@@ -18,7 +18,7 @@ import pytest
 import skops.io
 from sklearn.preprocessing import FunctionTransformer
 
-from conftest import Bench, snapshot
+from conftest import SOURCE, Bench, snapshot, start
 from muniment.analytics.split import keys
 from muniment.errors import IntegrityError, Invalid
 from muniment.programs.compare import compare
@@ -28,7 +28,6 @@ from muniment.programs.models import load
 from muniment.programs.predict import predict
 from muniment.programs.train import train
 
-SOURCE = Path(__file__).resolve().parents[2] / "src"
 Benches = Callable[[str], Bench]
 SMALL: dict[str, dict[str, Any]] = {
     "logistic_regression": {},
@@ -343,3 +342,18 @@ def test_predictions_of_other_rows_cannot_be_compared(bench: Benches) -> None:
     with pytest.raises(Invalid) as refused:
         compare(Job(job.root))
     assert refused.value.code == "MUNI-D191"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("algorithm", ["xgboost", "lightgbm"])
+def test_each_round_is_reported_live(algorithm: str, bench: Benches) -> None:
+    """Every boosting round sends its measures of the training part and, when there is one, the validation part."""
+    desk = bench("job")
+    desk.channel("train", snapshot(table(), "y"))
+    desk.channel("validation", snapshot(table(200, shift=4)))
+    desk.given(algorithm=algorithm, **SMALL[algorithm])
+    status, metrics, _ = start(desk.root, "-m", "muniment.programs.train")
+    assert status == 0
+    steps = {name: [m["step"] for m in metrics if m["name"] == name] for name in ("train.auc", "validation.logloss")}
+    assert steps == {"train.auc": list(range(15)), "validation.logloss": list(range(15))}
+    assert metrics[-1]["step"] is None

@@ -15,6 +15,7 @@ import pytest
 
 from conftest import Bench, snapshot
 from muniment.analytics.content import content_digest
+from muniment.analytics.profile import EXACT_DISTINCT_ROWS, profile_table
 from muniment.analytics.synthetic import credit_defaults
 from muniment.errors import Invalid
 from muniment.programs.contract import Job
@@ -259,3 +260,11 @@ def test_damaged_snapshots_do_not_read(bench: Benches) -> None:
             profile(Job(desk.root))
         assert refused.value.code in ("MUNI-D531", "MUNI-D532")  # type: ignore[attr-defined]
         (desk.root / "input/data/data/manifest.json").unlink(missing_ok=True)
+
+
+@pytest.mark.slow
+def test_counts_beyond_the_bound_say_so() -> None:
+    """Distinct values are exact up to the bound; beyond it the profile says of how many rows the count is."""
+    rows = EXACT_DISTINCT_ROWS + 1
+    (column,) = profile_table(pa.table({"a": pa.array(range(rows), pa.int32())}), None, 10)
+    assert column["distinct"] == {"count": EXACT_DISTINCT_ROWS, "exact": False, "of_first_rows": EXACT_DISTINCT_ROWS}
