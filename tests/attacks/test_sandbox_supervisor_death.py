@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -117,6 +118,28 @@ def test_nothing_outlives_a_killed_supervisor(engine: str, stage: str, request: 
     while (_alive(below) or sandboxing.left(mark)) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert _alive(below) == []
+    assert sandboxing.left(mark) == []
+    assert [one.name for one in Path("/dev/shm").glob(f"muniment-job-{supervisor.pid}-*")] == []
+
+
+def test_a_job_dies_with_its_guard(walls: Runner) -> None:
+    """Kill -9 of the guard alone ends the job too, and the exit says that the guard died."""
+    mark, sink = secrets.token_hex(16), sandboxing.Recorder()
+
+    def kill_the_guard() -> None:
+        assert sink.spoke.wait(20)
+        guard = next(p for p in _descendants(os.getpid()) if b"launcher" in Path(f"/proc/{p}/cmdline").read_bytes())
+        os.kill(guard, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_the_guard)
+    killer.start()
+    code = "import os, time\nos.fork()\nos.write(1, b'up')\nwhile True: time.sleep(1)"
+    end, _ = sandboxing.run(walls, sandboxing.job(code, mark), sink=sink)
+    killer.join()
+    assert (end.status, "guard" in end.reason) == ("failed", True)
+    deadline = time.monotonic() + 2
+    while sandboxing.left(mark) and time.monotonic() < deadline:
+        time.sleep(0.01)
     assert sandboxing.left(mark) == []
 
 

@@ -14,7 +14,8 @@ from typing import Final
 
 from muniment.adapters.sandbox.base import INTERPRETER, SealedBase, digest_tree, seal_base
 from muniment.adapters.sandbox.bwrap import Bubblewrap, Walls
-from muniment.adapters.sandbox.folder import Landlock, NoWalls
+from muniment.adapters.sandbox.cgroups import sweep_groups
+from muniment.adapters.sandbox.folder import Landlock, NoWalls, sweep_folders
 from muniment.errors import MunimentError, Unavailable
 from muniment.execution.ports import WALLS, Enforcement, Engine, Strength
 
@@ -105,6 +106,8 @@ def choose_engine(require: Require, cache: Path) -> Engine:
     Raises:
         Unavailable: no engine enforces what is required; the facts name each cause and its fix.
     """
+    sweep_groups()
+    sweep_folders()
     found = []
     for engine, diagnosis in _tried(cache):
         if engine is not None and diagnosis.works:

@@ -47,6 +47,7 @@ from muniment.execution.ports import ROOT, Enforcement, Exit, ExitStatus, Launch
 __all__ = ["Bubblewrap", "Walls"]
 
 _UID_INSIDE: Final = "1000"
+_SPARE_DESCRIPTORS: Final = 512
 _ETC: Final = (
     ("/etc/passwd", b"job:x:1000:1000:job:/opt/ml/output:/usr/sbin/nologin\n"),
     ("/etc/group", b"job:x:1000:\n"),
@@ -116,6 +117,7 @@ class _Sandbox:
         self._gate_reader, self._gate = os.pipe()
         # Code first, then inputs, as in the engine's arguments: it reads the pipes in that order.
         self._inputs = sorted(launch.inputs, key=lambda one: not one.path.startswith(f"{ROOT}/code/"))
+        _make_room(2 * len(self._inputs))
         self._pipes = {one.path: os.pipe() for one in self._inputs}
         self._mine = [self._status, self._gate, *(writer for _, writer in self._pipes.values())]
         self._theirs = [self._status_writer, self._gate_reader, *(reader for reader, _ in self._pipes.values())]
@@ -258,6 +260,16 @@ class _Sandbox:
             if missing.errno in {errno.ENOENT, errno.EACCES}:
                 return False
             raise watch.refusal(f"the sandbox vanished while it was set up ({missing})") from missing
+
+
+def _make_room(descriptors: int) -> None:
+    """Many inputs need many pipes for a moment; the usual soft limit of 1024 is for programs that use select(2)."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < _SPARE_DESCRIPTORS + descriptors:
+        wanted = 2 * (_SPARE_DESCRIPTORS + descriptors)
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard)
+        )
 
 
 def _find() -> str:

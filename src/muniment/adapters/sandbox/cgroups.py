@@ -12,6 +12,8 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import signal
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,7 @@ from typing import Final
 __all__ = ["JobGroups", "make_groups", "sweep_groups"]
 
 _PREFIX: Final = "muniment-"
+_PATIENCE: Final = 2000
 _OOM: Final = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
 
 
@@ -43,6 +46,17 @@ class JobGroups:
         except OSError:
             return 0
         return int(match[1]) if match else 0
+
+    def kill(self) -> None:
+        """Kill whatever is still in the groups: nothing, unless the guard died before its job."""
+        for _ in range(_PATIENCE):
+            members = {pid for folder in self.folders for pid in _read(Path(folder) / "cgroup.procs").split()}
+            if not members:
+                return
+            for pid in members:
+                with suppress(OSError):
+                    os.kill(int(pid), signal.SIGKILL)
+            time.sleep(0.001)
 
     def remove(self) -> None:
         """Remove empty groups; a group that still holds processes stays for the guard to remove."""

@@ -97,6 +97,7 @@ def conduct(
             stopped = decision
             watch.kill()
         ended = watch.finish()
+        groups.kill()
         finished = time.monotonic()
         if released is not None and not ended.error:
             results = collect(place.results(), limits, sink.output)

@@ -43,10 +43,11 @@ from muniment.adapters.sandbox.supervise import Order, Supervision, close_all, r
 from muniment.errors import Unavailable
 from muniment.execution.ports import INPUT, ROOT, Enforcement, Exit, Launch, Sink
 
-__all__ = ["Landlock", "NoWalls", "landlock_abi", "run_without_walls"]
+__all__ = ["Landlock", "NoWalls", "landlock_abi", "run_without_walls", "sweep_folders"]
 
 _CREATE_RULESET: Final = 444
 _OLDEST_ABI: Final = 1
+_PREFIX: Final = "muniment-job-"
 _PLACES: Final = (Path("/dev/shm"), Path("/run"), Path("/tmp"))  # noqa: S108  memory first: plaintext must not meet a disk
 _PYTHONS: Final = frozenset({INTERPRETER, "/usr/bin/python3", "/env/bin/python", "/env/bin/python3"})
 _DEVICES_READ: Final = ("/dev/urandom", "/dev/random", "/dev/zero")
@@ -115,6 +116,15 @@ def run_without_walls(
     return conduct(lambda given: _Folder(launch, given, None), enforcement, launch, sink, cancel, seat)
 
 
+def sweep_folders() -> None:
+    """Remove the folders of supervisors that died together with their guards."""
+    for place in _PLACES:
+        for left in place.glob(f"{_PREFIX}*-*"):
+            owner = left.name.removeprefix(_PREFIX).split("-")[0]
+            if owner.isdigit() and not Path(f"/proc/{owner}").exists() and left.stat().st_uid == os.geteuid():
+                shutil.rmtree(left, ignore_errors=True)
+
+
 def landlock_abi() -> int:
     """The version of Landlock that the kernel offers; 0 without it."""
     libc = ctypes.CDLL(None, use_errno=True)
@@ -130,7 +140,7 @@ class _Folder:
         gate_reader, self._gate = os.pipe()
         self._mine, self._theirs = [self._ready, self._gate], [ready_writer, gate_reader]
         place = next(one for one in _PLACES if os.access(one, os.W_OK | os.X_OK))
-        self._top = place / f"muniment-{secrets.token_hex(16)}"
+        self._top = place / f"{_PREFIX}{os.getpid()}-{secrets.token_hex(16)}"
         self._ml = self._top / "ml"
         self._results = -1
         self._top.mkdir(mode=0o700)
@@ -183,6 +193,7 @@ class _Folder:
             blobs=blobs,
             descriptors=(ready, gate),
             gate=(ready, gate),
+            staged=str(self._top),
             landlock=rules,
         )
 

@@ -6,8 +6,9 @@ up.
 
 Protocol, all on inherited descriptors:
 
-* stdin: an 8-byte length, that many bytes of JSON (the order), the blobs it announces; then it stays open. Its end
-  means: kill everything. It comes when the supervisor closes it, and also when the supervisor died, however it died.
+* stdin: an 8-byte length, that many bytes of JSON (the order), the blobs it announces; then it stays open. ``k`` means:
+  kill everything. ``d`` means: all is collected, go. Its end without ``d`` means that the supervisor died, however it
+  died: kill everything and remove the plaintext that it staged.
 * ``report`` of the order: one JSON document when nothing of the job is left: exit status and usage, or why it never
   began.
 * stdout and stderr: the log of the job; the guard itself never writes there.
@@ -19,7 +20,7 @@ above it has to be opened to the job's user.
 Plain functions of the operating system throughout, and few imports: start-up time here is paid by every job.
 """
 
-# ruff: noqa: PTH102, PTH112, PTH106, PTH123, PTH208
+# ruff: noqa: PTH101, PTH102, PTH112, PTH114, PTH106, PTH123, PTH208
 
 from __future__ import annotations
 
@@ -90,6 +91,16 @@ def main() -> None:
             **memory,
         },
     )
+    while (word := os.read(control, 1)) == b"k":
+        pass
+    if not word and order["staged"]:
+        import shutil  # noqa: PLC0415  only after a death; start-up time is paid by every job
+
+        for folder, folders, _ in os.walk(order["staged"]):  # inputs are read-only, and a job may lock its own
+            for name in folders:
+                if not os.path.islink(f"{folder}/{name}"):
+                    os.chmod(f"{folder}/{name}", 0o700)
+        shutil.rmtree(order["staged"], ignore_errors=True)
 
 
 def _spawn(order: Order, moved: dict[int, int], blobs: list[int]) -> int:  # noqa: PLR0912, PLR0915  one sequence
@@ -168,7 +179,7 @@ def _watch(child: int, control: int) -> int | None:
         events = dict(waiting.poll())
         if pidfd in events:
             return os.waitpid(child, 0)[1]
-        if control in events:
+        if control in events and os.read(control, 1) != b"d":
             return None
 
 
@@ -273,6 +284,8 @@ def _finish(report: int, document: dict[str, Any]) -> None:
         os.write(report, json.dumps(document).encode())
     except OSError:
         return  # nobody is left to read it
+    finally:
+        os.close(report)
 
 
 def _prctl(option: int, value: int) -> None:

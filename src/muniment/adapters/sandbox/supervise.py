@@ -6,15 +6,18 @@ so a server may run jobs from any of its threads.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import selectors
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -60,6 +63,8 @@ class Order:
     gate: tuple[int, int] | None = None
     """A newline to the first says that all walls stand; a byte from the second starts the program, its end stops it.
     For engines that cannot be held themselves."""
+    staged: str | None = None
+    """A folder of plaintext that the guard removes if the supervisor dies."""
     landlock: Mapping[str, Any] | None = None
     """Folders by right, and which blob is the filter; None starts the program without either."""
 
@@ -146,7 +151,7 @@ class Supervision:
     """One guard and the pipes to it; a context manager that leaves nothing running."""
 
     def __init__(self, order: Order, launch: Launch, sink: Sink, cancel: threading.Event) -> None:
-        self._cancel, self._groups = cancel, order.groups
+        self._cancel, self._groups, self._staged = cancel, order.groups, order.staged
         self.traces = Traces(launch.limits, sink)
         self._report = bytearray()
         self._selector = selectors.DefaultSelector()
@@ -157,8 +162,13 @@ class Supervision:
     def __enter__(self) -> Supervision:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.kill()
+    def __exit__(self, exit_type: object, *_: object) -> None:
+        if exit_type is not None:
+            self.kill()
+            with suppress(Exception):
+                self.finish()
+        self._tell(b"d")
+        os.close(self._control)
         try:
             self._process.wait(_LAST_WORDS_S)
         except subprocess.TimeoutExpired:
@@ -171,9 +181,7 @@ class Supervision:
 
     def kill(self) -> None:
         """Tell the guard to kill everything."""
-        if self._control >= 0:
-            os.close(self._control)
-            self._control = -1
+        self._tell(b"k")
 
     def read_line(self, fd: int, deadline: float) -> bytes:
         """The first line of a descriptor, which stays open: a writer must not meet a closed pipe later.
@@ -199,6 +207,8 @@ class Supervision:
             Stopped: it did not verify, or the engine ended, or the time is up, or somebody cancelled.
         """
         os.set_blocking(fd, False)
+        with suppress(OSError):  # fewer turns; a user may have used up his share of pipe memory
+            fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _CHUNK)
         try:
             for chunk in verified(given):
                 self._write(fd, chunk, deadline)
@@ -239,12 +249,14 @@ class Supervision:
 
     def finish(self) -> Ended:
         """Wait until nothing of the job is left, drain what it still said, and take the guard's report."""
+        if not self._report and self._process.poll() is not None:
+            self._groups.kill()
+            _kill_marked(self._staged)
         deadline = time.monotonic() + _LAST_WORDS_S
         while self._readers and time.monotonic() < deadline:
             self._pump()
         for fd in list(self._readers):
             self._unwatch(fd)
-        self.kill()
         document = self._document()
         peak = document.get("memory_peak")
         return Ended(
@@ -288,6 +300,7 @@ class Supervision:
             "hold": hold,
             "report": report_w,
             "gate": order.gate,
+            "staged": order.staged,
             "landlock": None if order.landlock is None else dict(order.landlock),
         }
         try:
@@ -318,6 +331,10 @@ class Supervision:
         except BrokenPipeError:
             pass  # the guard died; its silence is noticed by whoever reads from it
         return process
+
+    def _tell(self, word: bytes) -> None:
+        with suppress(BrokenPipeError):  # the guard is gone, and with it everything
+            os.write(self._control, word)
 
     def _watch(self, fd: int, take: Callable[[bytes], None]) -> None:
         self._readers[fd] = take
@@ -404,6 +421,14 @@ def rlimits(
     if groups.memory is None:
         found["RLIMIT_DATA"] = (limits.memory_mb << 20, limits.memory_mb << 20)
     return found
+
+
+def _kill_marked(staged: str | None) -> None:
+    """Kill what a killed guard left behind where no namespace binds it: each process carries the folder's name."""
+    for folder in Path("/proc").iterdir() if staged is not None else ():
+        with suppress(OSError):
+            if folder.name.isdigit() and str(staged).encode() in (folder / "environ").read_bytes():
+                os.kill(int(folder.name), signal.SIGKILL)
 
 
 def _processes_of_this_user() -> int:
