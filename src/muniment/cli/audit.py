@@ -104,10 +104,8 @@ def export(face: Face, output: str) -> None:
         {"file": str(target), "size": written}, lambda screen: screen.done(f"{target} ({size(written)}) is exported")
     )
     if not face.json:
-        face.notes.line("check it anywhere, offline, with the verify.py inside:", style="dim")
-        face.notes.line(
-            f"  tar -xf {target} --to-stdout verify.py > verify.py && python3 verify.py {target}", style="dim"
-        )
+        face.notes.line("check it anywhere, offline, with the program inside:", style="dim")
+        face.notes.line(f"  tar -xf {target} && python3 {_TOP}/verify.py {_TOP}", style="dim")
 
 
 @audit.command()
@@ -152,6 +150,9 @@ def checkpoint(face: Face) -> None:
     mark = face.client.audit.checkpoint()
     face.answer(mark, lambda screen: screen.raw(mark.note))
 
+
+_TOP = "ledger-export"
+"""The one folder in an export."""
 
 _SHOWN = ("principal", "resource", "project", "outcome")
 

@@ -110,4 +110,5 @@ def picture(screen: Screen, found: wire.Environment) -> None:
         },
     )
     screen.line()
-    screen.table(["wheel", "digest"], [[wheel.filename, wheel.digest] for wheel in found.wheels])
+    rows = [[*wheel.filename.split("-")[:2], wheel.digest] for wheel in found.wheels]
+    screen.table(["wheel", "version", "digest"], rows)

@@ -42,14 +42,12 @@ def list_(face: Face, experiment: str | None, kind: str | None, status: str | No
                 r.label,
                 r.experiment,
                 elapsed(r.started_at, r.ended_at),
-                ", ".join([p for p in r.products if not p.startswith("sha256:")][:2])
-                or "  ".join(f"{name} {measure(value)}" for name, value in headline(r.metrics, _SHOWN).items())
-                or (r.error or {}).get("message", ""),
+                _result(r),
             ]
             for r in found
         ]
         columns = ["run", "status", "kind", "what", "experiment", "took", "result"]
-        screen.table(columns, rows, empty="no run yet", spare=["experiment", "took", "kind", "what"])
+        screen.table(columns, rows, empty="no run yet", spare=["experiment", "took", "what"])
 
     face.answer(wire.Runs(runs=list(found)), draw)
 
@@ -116,6 +114,15 @@ def compare(face: Face, run: tuple[str, ...], everything: bool) -> None:
         screen.table(columns, rows, empty="the runs do not differ")
 
     face.answer(found, draw)
+
+
+def _result(run: wire.RunSummary) -> str:
+    """What came of a run in a few words: its error, its named products, or its metrics."""
+    if run.error:
+        return str(run.error.get("message", ""))
+    named = [product for product in run.products if not product.startswith("sha256:")]
+    measured = [f"{name} {measure(value)}" for name, value in headline(run.metrics, _SHOWN).items()]
+    return ", ".join(named) or "  ".join(measured)
 
 
 def run_answer(face: Face, run: Run) -> None:
