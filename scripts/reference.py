@@ -154,10 +154,10 @@ def cli_page() -> str:
             for name in command.list_commands(context):
                 inner = command.get_command(context, name)
                 if inner is not None and not inner.hidden:
-                    walk(inner, click.Context(inner, info_name=name, parent=context, max_content_width=100))
+                    walk(inner, click.Context(inner, info_name=name, parent=context, terminal_width=100))
 
     root: Any = getattr(cli, "muni", None) or cli.main
-    walk(root, click.Context(root, info_name="muni", max_content_width=100))
+    walk(root, click.Context(root, info_name="muni", terminal_width=100))
     return "\n".join(lines)
 
 
