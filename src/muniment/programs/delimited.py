@@ -33,6 +33,7 @@ import pyarrow.csv
 from muniment.errors import Invalid
 from muniment.programs.contract import visible
 from muniment.programs.findings import Finding, check_names
+from muniment.programs.padding import padded_fields
 from muniment.programs.records import Block, Blocks, beginning, fields
 from muniment.programs.sources import Source, too_many_rows
 from muniment.programs.values import (
@@ -53,8 +54,6 @@ __all__ = ["DelimitedReader", "Dialect"]
 
 _BLOCK: Final = 1 << 20
 _FIRST_LOOK: Final = 256 << 10
-_SLICE: Final = 64 << 10
-_LF, _QUOTE, _ZERO, _MINUS, _PLUS, _BLANK, _TAB = 10, 34, 48, 45, 43, 32, 9
 _EXACT_FLOAT: Final = 2**53
 
 
@@ -304,7 +303,7 @@ class DelimitedReader:
             if column.plan is Plan.EXPONENT:
                 converted = self._exponents(column, array, block)
             elif column.plan is Plan.DECLARED and column.declared is not Declared.STRING:
-                converted = self._as_declared(column, array, block)
+                converted = _as_declared(column, array, block)
             else:
                 converted = array
             arrays.append(converted)
@@ -382,53 +381,11 @@ class DelimitedReader:
 
     def _check_padding(self, block: Block) -> None:
         """Arrow reads 007, 0x7 and +7 as 7: find the columns where a field begins so, and look at their values."""
-        suspects = self._padded_columns(block)
-        for column in suspects:
+        suspects, blanks = padded_fields(block, ord(self._dialect.delimiter), len(self._columns))
+        self._blanks_beside |= blanks
+        for column in (self._columns[position] for position in suspects):
             if column.plan in (Plan.INTEGER, Plan.FLOAT, Plan.EXPONENT):
                 self._survey(block, only=column.name)
-
-    def _padded_columns(self, block: Block) -> list[_ColumnState]:
-        """The columns with a field that begins like ``007``, ``0x7`` or ``+7``, behind blanks, quotes, a minus too."""
-        array = np.frombuffer(b"\n" + block.data + b"\n\n\n", np.uint8)
-        separator = ord(self._dialect.delimiter)
-        present = {mark for mark in (_BLANK, _TAB, _QUOTE, *b"xX") if mark in block.data}
-        behind = [mark for mark in (_BLANK, _TAB, _QUOTE) if mark in present and mark != separator]
-        hexadecimal = not present.isdisjoint(b"xX")
-        found: list[int] = []
-        # Slices that stay in the processor's cache: the same bytes are compared many times.
-        for low in range(0, len(block.data), _SLICE):
-            view = array[low : low + _SLICE + 3]
-            size = len(view) - 3
-            edge = (view[:size] == separator) | (view[:size] == _LF)
-            first, second, third = view[1 : size + 1], view[2 : size + 2], view[3 : size + 3]
-            padded = edge & (first == _ZERO) & _continues(second, hexadecimal)
-            padded |= edge & (first == _MINUS) & (second == _ZERO) & _continues(third, hexadecimal)
-            padded |= edge & (first == _PLUS)
-            if padded.any():
-                found.extend(np.flatnonzero(padded) + low)
-            for mark in behind:
-                marked = edge & (first == mark)
-                if marked.any():
-                    found.extend(self._padded_behind(array, np.flatnonzero(marked) + low, behind))
-        return self._columns_at(block, array, np.array(found, np.int64)) if found else []
-
-    def _padded_behind(self, array: np.ndarray, starts: np.ndarray, behind: list[int]) -> np.ndarray:
-        """Those of the fields that begin with a padded number behind blanks, quotes and a minus sign."""
-        at = starts + 1
-        self._blanks_beside |= bool(np.isin(array[at], [_BLANK, _TAB]).any())
-        while (moving := np.isin(array[at], [*behind, _MINUS])).any():
-            at = at + moving
-        padded = (array[at] == _ZERO) & _continues(array[at + 1], True)
-        found: np.ndarray = starts[padded | (array[at] == _PLUS)]
-        return found
-
-    def _columns_at(self, block: Block, array: np.ndarray, starts: np.ndarray) -> list[_ColumnState]:
-        """The columns of the fields that start at these positions."""
-        borders = np.flatnonzero((array[1:-3] == ord(self._dialect.delimiter)) | (array[1:-3] == _LF))
-        if len(block.quotes):
-            borders = borders[np.searchsorted(block.quotes, borders) % 2 == 0]
-        columns = np.unique(np.searchsorted(borders, starts) % len(self._columns))
-        return [self._columns[int(i)] for i in columns]
 
     def _exponents(self, column: _ColumnState, array: pa.Array, block: Block) -> pa.Array | None:
         """Integers of which some are in exponent form, exactly; None when the column has to widen."""
@@ -449,26 +406,28 @@ class DelimitedReader:
         exponents = pa.array(integers, pa.int64()).take(encoded.indices)
         return exponents if plain is None else pc.coalesce(plain, exponents)
 
-    def _as_declared(self, column: _ColumnState, array: pa.Array, block: Block) -> pa.Array:
-        assert column.declared is not None
-        convert = CONVERT[column.declared]
-        encoded = array.dictionary_encode()
-        values: list[Any] = []
-        for text in encoded.dictionary.to_pylist():
-            try:
-                values.append(convert(text.strip(" \t")))
-            except (ValueError, ArithmeticError):
-                line = block.line_of(pc.index(array, text).as_py())
-                raise Invalid(
-                    "MUNI-D156",
-                    f"line {line}: a value of {column.name!r} is no {column.declared}",
-                    line=line,
-                    column=column.name,
-                    value=visible(text),
-                    expected=str(column.declared),
-                    do=FORMS[column.declared],
-                ) from None
-        return pa.array(values, column.type).take(encoded.indices)
+
+def _as_declared(column: _ColumnState, array: pa.Array, block: Block) -> pa.Array:
+    """The values of a column in the type that was declared for it; raises Invalid for the first that is none."""
+    assert column.declared is not None
+    convert = CONVERT[column.declared]
+    encoded = array.dictionary_encode()
+    values: list[Any] = []
+    for text in encoded.dictionary.to_pylist():
+        try:
+            values.append(convert(text.strip(" \t")))
+        except (ValueError, ArithmeticError):
+            line = block.line_of(pc.index(array, text).as_py())
+            raise Invalid(
+                "MUNI-D156",
+                f"line {line}: a value of {column.name!r} is no {column.declared}",
+                line=line,
+                column=column.name,
+                value=visible(text),
+                expected=str(column.declared),
+                do=FORMS[column.declared],
+            ) from None
+    return pa.array(values, column.type).take(encoded.indices)
 
 
 def _check_separator(head: bytes, declared: str) -> None:
@@ -487,12 +446,6 @@ def _check_separator(head: bytes, declared: str) -> None:
                 line=1,
                 do=f"declare the separator: delimiter={mark!r}",
             )
-
-
-def _continues(following: np.ndarray, hexadecimal: bool) -> np.ndarray:
-    """Where a zero is followed by a digit or an x; what lies below the digits wraps around and fails the comparison."""
-    found: np.ndarray = (following - np.uint8(_ZERO)) <= 9
-    return found | ((following | np.uint8(32)) == 120) if hexadecimal else found
 
 
 def _ordinary(array: pa.Array) -> bool:
