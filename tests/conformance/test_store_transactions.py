@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
+from muniment.adapters.sql import catalog, execution, identity, ledger, policy, vault
 from muniment.adapters.sql.repositories import REPOSITORIES
 from muniment.adapters.sql.store import SqlStore
 from muniment.errors import Unavailable
@@ -96,3 +97,9 @@ def test_same_repository_within_a_transaction(store: SqlStore) -> None:
     """Asking twice for a port in one transaction gives one object."""
     with store.read() as session:
         assert all(session.use(port) is session.use(port) for port in REPOSITORIES)
+
+
+def test_no_two_rooms_claim_one_port() -> None:
+    """Every port has one implementation: merging the rooms loses none."""
+    rooms = (catalog, execution, identity, ledger, policy, vault)
+    assert len(REPOSITORIES) == sum(len(room.REPOSITORIES) for room in rooms)
