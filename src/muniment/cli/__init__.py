@@ -109,7 +109,9 @@ class Muni(Group):
         except errors.MunimentError as error:
             code = _failed(error, as_json)
         except (KeyboardInterrupt, click.Abort):
-            code = _failed(errors.MunimentError("MUNI-A505", "interrupted"), as_json) and 130
+            code = 130
+            if as_json:
+                _print(errors.MunimentError("MUNI-A505", "interrupted").document())
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             code = 1

@@ -28,7 +28,7 @@ def data() -> None:
     """
 
 
-@data.command(epilog="Example: muni data add credit UCI_Credit_Card.csv.gz --target default.payment.next.month")
+@data.command(epilog="Example: muni data add credit UCI_Credit_Card.csv.gz --target default_payment_next_month")
 @click.argument("name")
 @click.argument("file", type=click.Path())
 @click.option("--target", metavar="COLUMN", help="The column that models shall predict.")
@@ -40,7 +40,9 @@ def data() -> None:
     show_default=True,
     help="What the file is; gzip and zstd are recognised by content.",
 )
-@click.option("--delimiter", metavar="CHARACTER", help="What separates fields in a CSV; found out by default.")
+@click.option("--delimiter", metavar="CHARACTER", help="What separates fields in a CSV; a comma by default.")
+@click.option("--header", metavar="NAME,...", help="Column names of a file that has no header line.")
+@click.option("--null", "nulls", multiple=True, metavar="TEXT", help="A spelling of a missing value; repeatable.")
 @click.option("--column", "columns", multiple=True, metavar="NAME=TYPE", callback=pairs, help="Type of a column.")
 @click.option(
     "--classification",
@@ -61,6 +63,8 @@ def add(
     target: str | None,
     form: str,
     delimiter: str | None,
+    header: str | None,
+    nulls: tuple[str, ...],
     columns: dict[str, str],
     classification: str,
     purposes: tuple[str, ...],
@@ -81,6 +85,8 @@ def add(
         format=form,
         delimiter=delimiter,
         columns=columns,
+        header=header.split(",") if header else [],
+        nulls=list(nulls),
         classification=classification,
         purposes=list(purposes),
         limits=JobLimits(memory_mb=memory_mb, wall_s=wall_s),

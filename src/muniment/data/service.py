@@ -57,6 +57,10 @@ def add_dataset(call: Call, request: wire.AddDataset) -> Started:
         params["delimiter"] = request.delimiter
     if request.columns:
         params["schema"] = request.columns
+    if request.header:
+        params["columns"] = request.header
+    if request.nulls:
+        params["nulls"] = request.nulls
     spec = JobSpec(
         kind="ingest",
         program="muniment.programs.ingest",

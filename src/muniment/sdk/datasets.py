@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -177,6 +177,8 @@ class Data:
         target: str | None = None,
         columns: Mapping[str, str] | None = None,
         delimiter: str | None = None,
+        header: Sequence[str] = (),
+        nulls: Sequence[str] = (),
         watch: Watch | None = None,
     ) -> Dataset:
         """Ingest a file (CSV or Parquet, also compressed) as the next version of a data set, and wait for it.
@@ -186,7 +188,9 @@ class Data:
             file: path of the file; only its last part is sent along.
             target: the column that models shall predict.
             columns: declared types by column name, where guessing is not good enough.
-            delimiter: what separates fields; None finds out.
+            delimiter: what separates fields; None means a comma.
+            header: names of the columns of a file that has no header line.
+            nulls: spellings of a missing value besides the empty field, such as ``?``.
             watch: see ``Run.wait``.
         """
         path = readable(file)
@@ -197,6 +201,8 @@ class Data:
             target=target,
             columns=dict(columns or {}),
             delimiter=delimiter,
+            header=list(header),
+            nulls=list(nulls),
         )
         with path.open("rb") as body:
             run = self._client.jobs.add(request, body)

@@ -90,7 +90,8 @@ class HttpTransport:
             answer.close()
 
     def _request(self, action: str, request: msgspec.Struct, body: BinaryIO | None) -> httpx.Request:
-        path = routes.path(action, getattr(request, "project", None))
+        project = routes.project_of(request)
+        path = routes.path(action, project)
         if body is not None:
             return self._client.build_request(
                 "POST",
@@ -102,7 +103,8 @@ class HttpTransport:
         if routes.reads(action):
             return self._client.build_request("GET", path, params=routes.parameters(request), headers=self._headers)
         document: dict[str, Any] = msgspec.to_builtins(request)
-        document.pop("project", None)
+        if project is not None:
+            del document["project"]
         headers = {**self._headers, "Content-Type": "application/json"}
         return self._client.build_request("POST", path, headers=headers, content=msgspec.json.encode(document))
 

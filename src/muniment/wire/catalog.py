@@ -222,3 +222,8 @@ class AbsenceReply(Struct, kw_only=True, frozen=True):
     disjointness: list[Disjointness] = field(default_factory=list)
     weakest: str | None = None
     """The weakest link, when it is not proven."""
+
+    digest: str = ""
+    """Digest of what was asked about: what the answer is about, whatever it is called later."""
+
+    model_digest: str = ""

@@ -23,6 +23,12 @@ class AddDataset(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     columns: dict[str, str] = field(default_factory=dict)
     """Declared types by column name."""
 
+    header: list[str] = field(default_factory=list)
+    """Names of the columns of a delimited file that has no header line."""
+
+    nulls: list[str] = field(default_factory=list)
+    """Spellings of a missing value besides the empty field."""
+
     classification: str = "confidential"
     purposes: list[str] = field(default_factory=list)
     limits: JobLimits = field(default_factory=JobLimits)

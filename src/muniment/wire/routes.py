@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import msgspec
 
-__all__ = ["from_parameters", "parameters", "path", "reads", "template"]
+__all__ = ["from_parameters", "parameters", "path", "project_of", "reads", "template"]
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -50,6 +50,15 @@ def path(action: str, project: str | None) -> str:
     return _under("" if project is None else quote(project, safe=""), action)
 
 
+def project_of(request: msgspec.Struct) -> str | None:
+    """The project that a request is about: its field ``project``, where every such request must have one.
+
+    A field that may be left out only narrows a request that concerns the whole installation.
+    """
+    named = [field for field in msgspec.structs.fields(request) if field.name == "project" and field.required]
+    return str(getattr(request, "project")) if named else None  # noqa: B009 - only some requests have the field
+
+
 def template(action: str, *, in_project: bool) -> str:
     """The path of a verb with ``{project}`` as its placeholder, as the server and OpenAPI write it."""
     return _under("{project}" if in_project else "", action)
@@ -64,15 +73,16 @@ def reads(action: str) -> bool:
 
 
 def parameters(request: msgspec.Struct) -> dict[str, str]:
-    """A request as flat query parameters, without the project: text as it is, everything else as JSON.
+    """A request as flat query parameters, without the project of its path: text as it is, everything else as JSON.
 
     Fields that hold their default are left out, so that a query says what was asked and no more.
     """
     plain: dict[str, Any] = {}
+    in_path = {"project"} if project_of(request) is not None else set()
     for field in msgspec.structs.fields(request):
         value = getattr(request, field.name)
         default = field.default_factory() if field.default_factory is not msgspec.NODEFAULT else field.default
-        if field.name != "project" and value != default:
+        if field.name not in in_path and value != default:
             plain[field.encode_name] = value
     return {
         name: value if isinstance(value, str) else msgspec.json.encode(value).decode() for name, value in plain.items()
