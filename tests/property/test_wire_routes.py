@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from muniment.wire import routes
 from muniment.wire.data import AddDataset, SplitDataset
 from muniment.wire.execution import CompareRuns, RunScript
+from muniment.wire.ledger import SearchEntries
 
 TEXT = st.text(max_size=30)
 JSON = st.recursive(
@@ -47,12 +48,13 @@ def test_reading_verbs_are_known_by_their_first_word() -> None:
     | st.builds(AddDataset, project=TEXT, name=TEXT, filename=TEXT, target=TEXT, purposes=st.lists(TEXT))
     | st.builds(SplitDataset, project=TEXT, dataset=TEXT, seed=st.integers(0, 2**31), stratify=st.none() | TEXT)
     | st.builds(CompareRuns, project=TEXT, runs=st.lists(TEXT, max_size=4))
+    | st.builds(SearchEntries, project=st.none() | TEXT, limit=st.integers(0, 2**31))
 )
 def test_a_query_says_what_the_request_said(request: msgspec.Struct) -> None:
     """Any request survives the trip through a URL's query unchanged."""
     url = "http://x/?" + urlencode(routes.parameters(request))
     query = dict(parse_qsl(urlsplit(url).query, keep_blank_values=True))
-    project: str = request.project  # type: ignore[attr-defined]
+    project = routes.project_of(request)
     assert routes.from_parameters(type(request), query, project) == request
 
 

@@ -6,7 +6,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
-from typing import BinaryIO, Final, cast
+from typing import Any, BinaryIO, Final, cast
 
 import anyio.from_thread
 import msgspec
@@ -91,6 +91,8 @@ async def _reading(request: Request, verb: Verb) -> Reading:
 
         def from_query(kind: type[msgspec.Struct]) -> msgspec.Struct:
             _once_each(name for name, _ in query.multi_items())
+            if "project" in query and project is not None:
+                raise Invalid("MUNI-H104", "the request is about the project in its path", project=project)
             return from_parameters(kind, dict(query), project)
 
         return from_query
@@ -110,9 +112,9 @@ async def _reading(request: Request, verb: Verb) -> Reading:
 
 def _from_document(kind: type[msgspec.Struct], content: bytes, project: str | None) -> msgspec.Struct:
     """The request that a JSON object is, in the project of its path."""
-    fields = msgspec.json.decode(content)
-    if not isinstance(fields, dict) or fields.get("project", project) != project:
-        raise Invalid("MUNI-H104", "the request is one JSON object about the project in its path", project=project)
+    fields = msgspec.json.decode(content, type=dict[str, Any])
+    if fields.get("project", project) != project:
+        raise Invalid("MUNI-H104", "the request is about the project in its path", project=project)
     json.loads(content, object_pairs_hook=lambda pairs: _once_each(name for name, _ in pairs))
     return msgspec.convert(fields if project is None else {**fields, "project": project}, kind)
 

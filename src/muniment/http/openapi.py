@@ -90,7 +90,7 @@ def _operation(verb: Verb, schemas: dict[Any, Any], components: dict[str, Any]) 
         properties = components[schemas[verb.request]["$ref"].rsplit("/", 1)[-1]]
         required = properties.get("required", [])
         for name, schema in properties.get("properties", {}).items():
-            if name != "project":
+            if name != "project" or not verb.on.in_project:
                 parameters.append({"name": name, "in": "query", "required": name in required, **_written(schema)})
     if verb.takes_body:
         body: dict[str, Any] = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
