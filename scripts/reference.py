@@ -166,7 +166,6 @@ def openapi_page() -> str:
     from muniment import __version__, bootstrap  # noqa: PLC0415
     from muniment.http.openapi import document  # noqa: PLC0415
 
-
     return json.dumps(document(bootstrap.VERBS, __version__), indent=1, ensure_ascii=False) + "\n"
 
 

@@ -34,9 +34,11 @@ def fetch_wheels(lock: Path, folder: Path) -> list[Path]:
     if set(kept) != wanted:
         with tempfile.TemporaryDirectory(dir=folder, prefix="fetch-") as fresh:
             done = subprocess.run(
-                [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"]
-                + ["--require-hashes", "--no-deps", "--only-binary", ":all:", "--dest", fresh]
-                + ["--find-links", str(folder), "--requirement", str(lock)],
+                [
+                    *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"),
+                    *("--require-hashes", "--no-deps", "--only-binary", ":all:", "--dest", fresh),
+                    *("--find-links", str(folder), "--requirement", str(lock)),
+                ],
                 capture_output=True,
                 text=True,
                 check=False,

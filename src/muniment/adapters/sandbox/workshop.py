@@ -1,7 +1,7 @@
-"""Makes the trees that jobs run on, on this machine: the base root, and environments rebuilt offline from sealed wheels.
+"""Makes the trees that jobs run on, on this machine: the base root, and environments rebuilt from sealed wheels.
 
-Trees lie in a cache that homes share, each under the digest of what it is made from: packages are public, and a tree can be
-made again at any time. A tree appears under its name complete or not at all.
+Trees lie in a cache that homes share, each under the digest of what it is made from: packages are public, and a tree
+can be made again at any time. A tree appears under its name complete or not at all.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _PACKAGES: Final = f"lib/python{_PYTHON}/site-packages"
 
 
 def cache_folder() -> Path:
-    """Where trees and wheels of public packages are kept: MUNIMENT_CACHE, or ``muniment`` in the user's cache folder."""
+    """Where trees and wheels of public packages are: MUNIMENT_CACHE, or ``muniment`` in the user's cache folder."""
     named = os.environ.get("MUNIMENT_CACHE")
     return Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "muniment"
 
@@ -143,8 +143,10 @@ def _settle(tree: Path, packages: Path) -> None:
     (tree / "bin" / "python").symlink_to(INTERPRETER)
     (tree / "pyvenv.cfg").write_text(f"home = /usr/bin\ninclude-system-site-packages = false\nversion = {_PYTHON}\n")
     subprocess.run(
-        [sys.executable, "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash"]
-        + ["-s", str(packages), "-p", f"/env/{_PACKAGES}", str(packages)],
+        [
+            *(sys.executable, "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash"),
+            *("-s", str(packages), "-p", f"/env/{_PACKAGES}", str(packages)),
+        ],
         check=False,
         capture_output=True,
     )
