@@ -106,7 +106,7 @@ def test_a_notebook_goes_through_the_story(served: Served, monkeypatch: pytest.M
     validator.close()
 
 
-def test_errors_are_the_same_from_afar(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_are_the_same_from_afar(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Refusals and mistakes arrive as the errors they are, with code, facts and ledger entry."""
     m = connect(served, "auditor", monkeypatch)
     with pytest.raises(Denied) as denied:
@@ -117,8 +117,9 @@ def test_errors_are_the_same_from_afar(served: Served, monkeypatch: pytest.Monke
         m.data.get("nowhere")
     m.close()
     scientist = connect(served, "scientist", monkeypatch)
+    (tmp_path / "empty.csv").write_bytes(b"")
     with pytest.raises(MunimentError) as failed:
-        scientist.train("xgboost", "data:credit/train", experiment="e", params={"no_such": 1}, watch=quiet)
+        scientist.data.add("empty", tmp_path / "empty.csv", watch=quiet)
     assert failed.value.facts["run"].startswith("run:")
     scientist.close()
 
