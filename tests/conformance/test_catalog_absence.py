@@ -285,3 +285,28 @@ def test_a_proof_that_a_script_wrote_clears_nothing(story: Story) -> None:
     story.ran("run", "data/credit", "data/mine data/yours proof/fake")
     story.ran("train", "data/mine", "model/x")
     assert story.ask("data/yours", "model/x").verdict is Verdict.UNUSED_OBJECT
+
+
+@pytest.mark.parametrize("squatted", ["file/csv", "data/credit", "data/holdout"])
+def test_what_was_first_called_code_is_searched_for_rows_all_the_same(store: SqlStore, squatted: str) -> None:
+    """Whoever hands in the bytes of a data file as a source tree, before it is ingested, hides nothing by it."""
+    with store.write() as session:
+        told = Story(session)
+        told.proven.entity(digest(squatted), EntityKind.CODE, author=ANA, facts={"what": "main.py"})
+        told.ran("ingest", "file/csv", "data/credit")
+        told.ran("split", "data/credit", "data/train data/holdout proof/disjoint")
+        told.ran("run", "file/csv", "model/raw")
+        told.ran("train", "data/train", "model/m")
+        assert told.ask("data/holdout", "model/raw").verdict is Verdict.USED
+        assert told.ask("data/holdout", "model/m").verdict is Verdict.UNUSED
+
+
+def test_a_proof_that_was_first_a_file_still_proves(store: SqlStore) -> None:
+    """Handing in the bytes of a split's proof as a data file does not take the proof away."""
+    with store.write() as session:
+        told = Story(session)
+        told.proven.entity(digest("proof/disjoint"), EntityKind.FILE, author=ANA, facts={"bytes": 3})
+        told.ran("split", "data/credit", "data/train data/holdout proof/disjoint")
+        told.ran("train", "data/train", "model/m")
+        proof = told.ask("data/holdout")
+        assert (proof.verdict, len(proof.citations)) == (Verdict.UNUSED, 1)

@@ -90,6 +90,9 @@ class Evidence:
     proofs: Mapping[Digest, Collection[Digest]] = field(default_factory=dict)
     """Those entities of ``splits`` that establish that parts are disjoint, each with the parts it speaks of."""
 
+    readers: Collection[str] = ()
+    """The activities that read the asked entity, wherever their results went."""
+
 
 @dataclass(frozen=True, slots=True)
 class AbsenceProof:

@@ -27,8 +27,7 @@ class Entities(Protocol):
     def record(self, entity: Entity, parts: Iterable[Digest] = ()) -> None:
         """Keep an entity and the digests of the pieces it is made of.
 
-        What is known of the same digest stays: kind, author and moment are those of the first record, facts only grow.
-        A record of a stronger grade wins where facts contradict each other.
+        What is known of the same digest grows by the rules of ``growing.grown``.
         """
 
     def find(self, project: str, digests: Iterable[Digest]) -> dict[Digest, Entity]:

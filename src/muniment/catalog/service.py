@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import Final, TypeVar
 
@@ -32,6 +32,9 @@ from muniment.kernel.verb import Call, Effect, verb
 from muniment.wire import catalog as wire
 
 Choice = TypeVar("Choice", bound=StrEnum)
+
+_BY_PEOPLE: Final = frozenset(ActivityKind) - {ActivityKind.INGEST, ActivityKind.SPLIT}
+"""What shows people something of what it read: a log, metrics, a report, files."""
 
 _MOST_LISTED: Final = 1000
 _MOST_SHOWN: Final = 2000
@@ -189,6 +192,8 @@ def prove_unused(call: Call, request: wire.ProveUnused) -> wire.AbsenceReply:
             for citation in proof.citations
         ],
         weakest=_weak(proof, labels),
+        digest=asked.digest,
+        model_digest=model.digest,
     )
 
 
@@ -200,10 +205,8 @@ def gather(session: Session, project: str, asked: Entity, model: Digest) -> Evid
     with_rows = [digest for digest, node in ancestry.entities.items() if node.kind in ROW_KINDS]
     splitting = (ActivityKind.SPLIT, ActivityKind.REPRODUCE)
     splits = lineage.of_activities(project, [a.id for a in ancestry.activities.values() if a.kind in splitting])
-    documents = [
-        digest for digest, node in splits.entities.items() if node.kind in (EntityKind.PROOF, EntityKind.REPORT)
-    ]
-    known = entities.find(project, documents)
+    known = entities.find(project, splits.entities)
+    below = lineage.closure(project, asked.digest, Direction.DOWNSTREAM, 1)
     return Evidence(
         asked=EntityNode(asked.digest, asked.kind, asked.grade, asked.content_digest),
         model=model,
@@ -212,6 +215,7 @@ def gather(session: Session, project: str, asked: Entity, model: Digest) -> Evid
         copies=entities.alike(project, {asked.digest, *with_rows}),
         splits=splits,
         proofs={digest: set(parts) for digest, entity in known.items() if (parts := _disjoint_parts(entity))},
+        readers=[node.id for node in below.activities.values() if node.kind in _BY_PEOPLE],
     )
 
 
@@ -247,10 +251,20 @@ def scope_of(evidence: Evidence, proof: AbsenceProof, project: str, labels: Mapp
     blind = ""
     if proof.unrecognisable:
         blind = f" {proof.unrecognisable} of the entities have no content digest and were compared by bytes and pieces."
-    return (
-        f"{searched} Not found.{rows}{blind} Not covered: single rows that came in a file of other origin, "
-        "or were written into code or parameters."
-    )
+    return f"{searched} Not found.{rows}{blind} Not covered: {'; '.join(_not_covered(evidence, proof, asked))}."
+
+
+def _not_covered(evidence: Evidence, proof: AbsenceProof, asked: str) -> Iterator[str]:
+    """The ways that no digest shows, on which rows or what was learnt from them may still have come."""
+    entities, edges = evidence.closure.entities.values(), evidence.closure.edges
+    foreign = sum(node.kind is EntityKind.FILE and node.digest not in proof.shared for node in entities)
+    written = len({edge.entity for edge in edges if edge.relation is Relation.USED and edge.role == "source"})
+    if evidence.asked.kind in ROW_KINDS:
+        yield f"rows in files of other origin, unless all content or a whole piece is equal (such files: {foreign})"
+        yield "rows of another part that have equal values"
+    yield f"what people wrote into code, parameters, names or environments (source trees of theirs: {written})"
+    yield f"what people learnt from {asked} elsewhere (runs that read it: {len(evidence.readers)})"
+    yield "changes of the lineage that somebody made in the database itself"
 
 
 def _summary(entity: Entity, names: list[str]) -> dict[str, str]:

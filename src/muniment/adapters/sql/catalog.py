@@ -45,6 +45,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError as Duplicate
 
 from muniment.adapters.sql.schema import DIGEST, ID, METADATA, MOMENT, NAME
+from muniment.catalog.growing import grown
 from muniment.catalog.model import (
     Activity,
     ActivityKind,
@@ -64,7 +65,7 @@ from muniment.catalog.ports import Activities, Entities, Lineage, Metrics, Names
 from muniment.errors import Conflict, NotFound, Unavailable
 from muniment.kernel.canonical import canonical
 from muniment.kernel.digest import Digest
-from muniment.kernel.grade import Grade, weakest
+from muniment.kernel.grade import Grade
 from muniment.kernel.identifiers import format_time, parse_time
 
 T = TypeVar("T")
@@ -204,17 +205,17 @@ class SqlEntities:
             _insert_new(self._db, PART, [{"entity": node, "digest": piece} for piece in pieces])
 
     def _grow(self, known: Entity, told: Entity) -> None:
-        stronger = weakest([known.grade, told.grade]) is not told.grade
-        facts = {**known.facts, **told.facts} if stronger else {**told.facts, **known.facts}
-        grade = told.grade if stronger else known.grade
-        if facts == dict(known.facts) and grade is known.grade:
+        after = grown(known, told)
+        if after == known:
             return
         here = and_(ENTITY.c.project == known.project, ENTITY.c.digest == known.digest)
-        self._db.execute(
-            ENTITY.update()
-            .where(here)
-            .values(facts=_json(facts), content_digest=facts.get("content_digest"), grade=grade)
-        )
+        row = {
+            "kind": after.kind,
+            "facts": _json(after.facts),
+            "content_digest": after.content_digest,
+            "grade": after.grade,
+        }
+        self._db.execute(ENTITY.update().where(here).values(row))
 
     def find(self, project: str, digests: Iterable[Digest]) -> dict[Digest, Entity]:
         """Those of these entities that the project knows."""
