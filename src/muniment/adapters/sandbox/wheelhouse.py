@@ -1,4 +1,4 @@
-"""Fetches the wheels that a lock names, each checked against its hashes; the only step of an environment that needs a network."""
+"""Fetches the wheels that a lock names, each checked against its hashes: the one step that needs a network."""
 
 from __future__ import annotations
 
