@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+import signal
 import socket
+import ssl
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -51,17 +53,11 @@ def serve(platform: Platform, listen: Listen, ready: Callable[[str], None]) -> N
         ready: called with the server's URL once it listens.
 
     Raises:
-        Invalid: a plain-HTTP server may listen on loopback only.
+        Invalid: a plain-HTTP server may listen on loopback only, or the certificate or its key cannot be read.
         Unavailable: the address cannot be had.
     """
     loopback = _is_loopback(listen.host)
-    if not loopback and not listen.tls:
-        raise Invalid(
-            "MUNI-H107",
-            "beyond this machine the API speaks TLS only",
-            host=listen.host,
-            do="give --certificate and --private-key, or listen on 127.0.0.1",
-        )
+    _check_tls(listen, loopback=loopback)
     taken = _bind(listen)
     port = taken.getsockname()[1]
     config = uvicorn.Config(
@@ -81,16 +77,53 @@ def serve(platform: Platform, listen: Listen, ready: Callable[[str], None]) -> N
     threads.append(threading.Thread(target=_note_uses, args=(platform, stop), name="uses"))
     for thread in threads:
         thread.start()
-    platform.ledger.start(listen.checkpoint_s)
     try:
-        ready(f"{'https' if listen.tls else 'http'}://{listen.host}:{port}")
-        uvicorn.Server(config).run(sockets=[taken])
+        platform.ledger.start(listen.checkpoint_s)
+        host = f"[{listen.host}]" if ":" in listen.host else listen.host
+        ready(f"{'https' if listen.tls else 'http'}://{host}:{port}")
+        with _signals_only_stop():
+            uvicorn.Server(config).run(sockets=[taken])
     finally:
         stop.set()
         platform.ledger.stop()
         for thread in threads:
             thread.join()
         taken.close()
+
+
+@contextmanager
+def _signals_only_stop() -> Iterator[None]:
+    """Uvicorn raises the signals that stopped it once more when it is done; by then they have done their work."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _check_tls(listen: Listen, *, loopback: bool) -> None:
+    given = [path for path in (listen.certificate, listen.private_key) if path is not None]
+    if len(given) == 1 or (not given and not loopback):
+        raise Invalid(
+            "MUNI-H107",
+            "beyond this machine the API speaks TLS only, which takes a certificate and its key",
+            host=listen.host,
+            do="give --certificate and --private-key, or listen on 127.0.0.1",
+        )
+    if given:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(given[0], given[1])
+        except OSError as broken:  # SSLError is one
+            raise Invalid(
+                "MUNI-H109",
+                "the certificate and its key cannot be used",
+                files=[str(path) for path in given],
+                reason=str(broken),
+            ) from broken
 
 
 def _note_uses(platform: Platform, stop: threading.Event) -> None:
