@@ -43,9 +43,9 @@ deep = 'output/' + '/'.join('d' * 12)
 os.makedirs(deep); open(deep + '/deep', 'w').write('x')
 tried(lambda: open('stray', 'w').write('x'))
 os.makedirs('output/locked/inner'); open('output/locked/inner/file', 'w').write('kept')
-os.chmod('output/locked/inner', 0)
-os.chmod('output/locked', 0)
-open('output/unreadable', 'w').write('kept'); os.chmod('output/unreadable', 0)
+tried(os.chmod, 'output/locked/inner', 0)
+tried(os.chmod, 'output/locked', 0)
+open('output/unreadable', 'w').write('kept'); tried(os.chmod, 'output/unreadable', 0)
 tried(os.chmod, 'output', 0); tried(os.chmod, '.', 0)
 """
 

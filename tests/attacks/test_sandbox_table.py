@@ -7,7 +7,10 @@ an engine is known not to cover is asserted as reached, so that a claim can neit
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
+import subprocess
 from functools import cache
 from pathlib import Path
 
@@ -70,6 +73,10 @@ ROWS = {
     "any_capability": 13,
     "push_terminal_input": 14,
     "push_terminal_input_high_bits": 14,
+    "change_mode": 15,
+    "change_mode_by_descriptor": 15,
+    "change_times": 15,
+    "change_attribute": 15,
     "write_readonly_inside": 15,
     "write_foreign_folder": 15,
     "write_proc_sys": 16,
@@ -103,6 +110,7 @@ HELD_BY_FILTER = {
         *("udp_out", "pathname_socket", "datagram_pair_to_host", "vsock", "netlink_audit", "netlink_uevent"),
         *("shared_memory", "message_by_id", "keyctl", "keyring", "io_uring", "userfault", "personality"),
         *("unshare_user", "clone_user", "clone3_user", "foreign_architecture", "perf_events", "bpf"),
+        *("change_mode", "change_mode_by_descriptor", "change_times", "change_attribute"),
         *("push_terminal_input", "push_terminal_input_high_bits"),
     },
 }
@@ -166,6 +174,27 @@ def test_hidden_arguments_are_the_wall_that_holds(supervisor: str) -> None:
     found = _attempts("bwrap", supervisor)
     assert found["bwrap without hidden arguments"]["host_paths_in_commands"].reached
     assert not found["bwrap"]["host_paths_in_commands"].reached
+
+
+@pytest.mark.parametrize("remount", [False, True], ids=["proc as it is", "proc read-only"])
+def test_an_engine_started_by_root_needs_proc_read_only(remount: bool) -> None:
+    """Row 16: started by user 0, bubblewrap alone leaves the kernel's switches open to a job without capabilities.
+
+    The control of two walls of ours: /proc is mounted read-only, and no job is started by user 0 at all.
+    """
+    program = shutil.which("bwrap")
+    if os.geteuid() != 0 or program is None:
+        sandboxing.missing("only root can show what bubblewrap started by root leaves open")
+    code = "import os\ntry:\n    os.close(os.open('/proc/sys/vm/drop_caches', os.O_WRONLY)); print('open')\n"
+    code += "except OSError as refused:\n    print(refused.errno)"
+    base = sandboxing.base()
+    command = [program, "--unshare-user", "--unshare-pid", "--uid", "1000", "--gid", "1000", "--cap-drop", "ALL"]
+    command += ["--ro-bind", str(base.root / "usr"), "/usr", "--symlink", "usr/lib64", "/lib64", "--proc", "/proc"]
+    command += ["--symlink", "usr/lib", "/lib", *(["--remount-ro", "/proc"] if remount else [])]
+    done = subprocess.run([*command, base.interpreter, "-c", code], capture_output=True, text=True, check=False)
+    if not remount and done.stdout != "open\n":
+        pytest.skip(f"not applicable: this kernel refuses anyway ({done.stdout}{done.stderr})")
+    assert done.stdout == (f"{errno.EROFS}\n" if remount else "open\n"), done.stderr
 
 
 @pytest.mark.parametrize("supervisor", ["root", "user"])

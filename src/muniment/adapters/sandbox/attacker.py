@@ -146,6 +146,35 @@ def write_foreign_folder(bait: Bait) -> tuple[bool, str]:
 
 
 @attack
+def change_mode(bait: Bait) -> tuple[bool, str]:
+    """Row 15: change the mode of a file of the same user, which Landlock alone does not cover."""
+    os.chmod(bait["file"], 0o644)
+    return True, "changed"
+
+
+@attack
+def change_mode_by_descriptor(bait: Bait) -> tuple[bool, str]:
+    """Row 15: the same by an open descriptor of something that may only be read."""
+    with open(os.__file__, "rb") as stream:
+        os.fchmod(stream.fileno(), os.fstat(stream.fileno()).st_mode & 0o777)
+    return True, "changed"
+
+
+@attack
+def change_times(bait: Bait) -> tuple[bool, str]:
+    """Row 15: change the times of a file of the same user."""
+    os.utime(bait["file"])
+    return True, "changed"
+
+
+@attack
+def change_attribute(bait: Bait) -> tuple[bool, str]:
+    """Row 15: set an attribute of a file of the same user."""
+    os.setxattr(bait["file"], "user.planted", b"x")
+    return True, "set"
+
+
+@attack
 def write_readonly_inside(bait: Bait) -> tuple[bool, str]:
     """Row 15: change inputs, code, base, environment, configuration, or leave something beside them."""
     places = [f"{ROOT}/input", f"{ROOT}/input/data", f"{ROOT}/input/config", f"{ROOT}/code", "/usr", "/usr/lib", "/env"]

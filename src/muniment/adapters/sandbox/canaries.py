@@ -61,6 +61,7 @@ _BY_WALL: Final[dict[str, tuple[str, ...]]] = {
     "files_write": (
         *("write_foreign_folder", "write_readonly_inside", "write_proc_sys", "mount_something", "remount_writable"),
         *("make_device", "any_capability", "unshare_user", "clone_user", "clone3_user"),
+        *("change_mode", "change_mode_by_descriptor", "change_times", "change_attribute"),
     ),
     "metadata": ("stat_foreign_file", "readlink_foreign", "getxattr_foreign", "host_paths_in_commands"),
     "network": ("tcp_loopback", "udp_out", "vsock", "netlink_audit", "netlink_uevent", "packet_socket"),
