@@ -186,3 +186,14 @@ def test_the_control_plane_can_read_what_it_needs() -> None:
         check=True, capture_output=True, text=True,
     )  # fmt: skip
     assert done.stdout.strip() == "['__main__', 'muniment']"
+
+
+def test_a_parameter_answers_to_the_names_of_its_library_but_only_to_one_at_a_time() -> None:
+    """``learning_rate`` is ``eta`` to XGBoost; both together are refused, even when they agree."""
+    table = training_parameters("xgboost")
+    assert read_parameters({"algorithm": "xgboost", "learning_rate": 0.1}, table)["eta"] == 0.1
+    with pytest.raises(Invalid) as refused:
+        read_parameters({"algorithm": "xgboost", "learning_rate": 0.1, "eta": 0.1}, table)
+    assert refused.value.code == "MUNI-D139"
+    names = [name for one in table for name in (one.name, *one.aliases)]
+    assert len(names) == len(set(names))

@@ -40,6 +40,8 @@ class Parameter:
     low: float | None = None
     high: float | None = None
     choices: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    """Other names by which the library that implements it knows the same parameter."""
 
     @property
     def range(self) -> str:
@@ -86,9 +88,11 @@ def read_parameters(given: Mapping[str, Any], declared: Iterable[Parameter]) -> 
     """Every declared parameter with its value or its default, by name.
 
     Raises:
-        Invalid: a name is unknown (the nearest one is named), a required one is missing, or a value does not fit.
+        Invalid: a name is unknown (the nearest one is named), a required one is missing, one is given under two names,
+            or a value does not fit.
     """
     table = {parameter.name: parameter for parameter in declared}
+    given = _by_own_name(given, table.values())
     for name in given:
         if name not in table:
             near = difflib.get_close_matches(name, table, n=1, cutoff=0.5)
@@ -115,6 +119,23 @@ def read_parameters(given: Mapping[str, Any], declared: Iterable[Parameter]) -> 
         else:
             values[name] = parameter.default
     return values
+
+
+def _by_own_name(given: Mapping[str, Any], declared: Iterable[Parameter]) -> dict[str, Any]:
+    own = {alias: parameter.name for parameter in declared for alias in parameter.aliases}
+    found: dict[str, Any] = {}
+    for name, value in given.items():
+        name_of = own.get(name, name)
+        if name_of in found:
+            raise Invalid(
+                "MUNI-D139",
+                f"{name[:40]!r} is another name of {name_of!r}, which is given too",
+                parameter=name_of,
+                given=name[:80],
+                do=f"give {name_of} once",
+            )
+        found[name_of] = value
+    return found
 
 
 _UNREADABLE: Final = object()
