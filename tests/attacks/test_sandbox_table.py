@@ -43,6 +43,8 @@ ROWS = {
     "crypto_socket": 5,
     "ptrace_process": 6,
     "signal_process": 6,
+    "limit_process": 6,
+    "slow_process": 6,
     "list_processes": 6,
     "steal_descriptor": 6,
     "parent_root": 7,
@@ -111,6 +113,7 @@ HELD_BY_FILTER = {
         *("shared_memory", "message_by_id", "keyctl", "keyring", "io_uring", "userfault", "personality"),
         *("unshare_user", "clone_user", "clone3_user", "foreign_architecture", "perf_events", "bpf"),
         *("change_mode", "change_mode_by_descriptor", "change_times", "change_attribute"),
+        *("limit_process", "slow_process"),
         *("push_terminal_input", "push_terminal_input_high_bits"),
     },
 }

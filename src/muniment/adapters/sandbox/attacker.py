@@ -20,6 +20,7 @@ import glob
 import json
 import mmap
 import os
+import resource
 import signal
 import socket
 import struct
@@ -394,6 +395,20 @@ def signal_process(bait: Bait) -> tuple[bool, str]:
     """Row 6: signal a process of the same user."""
     os.kill(bait["pid"], 0)
     return True, "signalled"
+
+
+@attack
+def limit_process(bait: Bait) -> tuple[bool, str]:
+    """Row 6: change the limits of a process of the same user."""
+    resource.prlimit(bait["pid"], resource.RLIMIT_CORE, (0, 0))
+    return True, "limited"
+
+
+@attack
+def slow_process(bait: Bait) -> tuple[bool, str]:
+    """Row 6: change the priority of a process of the same user."""
+    os.setpriority(os.PRIO_PROCESS, bait["pid"], 19)
+    return True, "slowed"
 
 
 @attack

@@ -67,7 +67,15 @@ _BY_WALL: Final[dict[str, tuple[str, ...]]] = {
     "network": ("tcp_loopback", "udp_out", "vsock", "netlink_audit", "netlink_uevent", "packet_socket"),
     "ipc": ("abstract_socket", "pathname_socket", "shared_memory", "message_by_id", "keyring", "inherited_descriptors"),
     "processes": (
-        *("ptrace_process", "signal_process", "list_processes", "read_process_memory", "steal_descriptor"),
+        *(
+            "ptrace_process",
+            "signal_process",
+            "limit_process",
+            "slow_process",
+            "list_processes",
+            "read_process_memory",
+            "steal_descriptor",
+        ),
         *("parent_secrets", "many_processes", "io_uring", "perf_events", "userfault", "bpf"),
     ),
     "disk": ("fill_output", "fill_tmp", "fill_shm", "fill_root"),

@@ -7,7 +7,8 @@ from such a run is only declared.
 Both lack a root of their own, so ``/opt/ml``, ``/env`` and ``/usr`` do not exist at those paths. The folder has the
 same layout, ``MUNIMENT_ML_ROOT`` says where, and every path in arguments and environment variables that stands alone
 or after ``=``, ``:``, ``,`` or a quote is rewritten. A script with ``/opt/ml`` written into it does not find its files.
-Behind Landlock a job cannot change modes or times, not even of its own files: ``shutil.copyfile`` works, ``copy`` fails.
+Behind Landlock a job cannot change modes or times, not even of its own files: ``shutil.copyfile`` works and ``copy``
+fails.
 
 Source: landlock(7), Linux Documentation/userspace-api/landlock.rst; the reference page on hermetic jobs, section 3.
 """

@@ -36,11 +36,18 @@ SYSCALLS: Final[dict[str, int]] = {
     "open_tree_attr": 467, "chmod": 90, "fchmod": 91, "chown": 92, "fchown": 93, "lchown": 94, "utime": 132,
     "setxattr": 188, "lsetxattr": 189, "fsetxattr": 190, "removexattr": 197, "lremovexattr": 198,
     "fremovexattr": 199, "utimes": 235, "fchownat": 260, "futimesat": 261, "fchmodat": 268, "utimensat": 280,
-    "fchmodat2": 452, "setxattrat": 463, "removexattrat": 466, "file_setattr": 469,
+    "fchmodat2": 452, "setpriority": 141, "sched_setparam": 142, "sched_setscheduler": 144, "sched_setaffinity": 203,
+    "ioprio_set": 251, "prlimit64": 302, "sched_setattr": 314, "process_madvise": 440, "process_mrelease": 448,
+    "setxattrat": 463, "removexattrat": 466, "file_setattr": 469,
 }  # fmt: skip
 """System-call numbers of x86_64 by name."""
 
-_SPECIAL: Final = frozenset({"socket", "socketpair", "clone", "clone3", "ioctl"})
+_OTHERS: Final = {
+    "prlimit64": 0, "sched_setparam": 0, "sched_setscheduler": 0, "sched_setaffinity": 0, "sched_setattr": 0,
+    "setpriority": 1, "ioprio_set": 1,
+}  # fmt: skip
+"""Calls that act on any process of the same user, and which of their arguments names it; 0 there means oneself."""
+_SPECIAL: Final = frozenset({"socket", "socketpair", "clone", "clone3", "ioctl", *_OTHERS})
 _LANDLOCK_ONLY: Final = frozenset(
     {
         *("connect", "bind", "listen", "shmget", "shmat", "shmctl", "shmdt", "semget", "semop", "semctl", "semtimedop"),
@@ -85,11 +92,12 @@ def landlock_filter() -> bytes:
     """The filter where no namespace stands: no sockets but connected pairs, no System V or POSIX message objects.
 
     Nor any change of mode, owner, time or attribute of a file, of the job's own either: the filter sees no paths.
+    Nor any change of another process's limits or scheduling.
 
     A datagram pair could address a socket of the host, so pairs are streams or sequenced packets. Sending stays
     allowed: without it asyncio hangs.
     """
-    return _assemble(_SPECIAL, _no_sockets())
+    return _assemble(_SPECIAL, _no_sockets_no_others())
 
 
 def _assemble(kept: frozenset[str], sockets: list[_Instruction]) -> bytes:
@@ -148,8 +156,15 @@ def _socket_families() -> list[_Instruction]:
     )
 
 
-def _no_sockets() -> list[_Instruction]:
+def _no_sockets_no_others() -> list[_Instruction]:
     return [
+        *(
+            instruction
+            for name, position in _OTHERS.items()
+            for instruction in _when(
+                SYSCALLS[name], [*_argument(position), (_JUMP_EQUAL, 1, 0, 0), _error(errno.EPERM), _allow()]
+            )
+        ),
         *_when(SYSCALLS["socket"], [_error(errno.EAFNOSUPPORT)]),
         *_when(
             SYSCALLS["socketpair"],
