@@ -69,7 +69,7 @@ class Vault:
 
         Raises:
             Conflict: the project has no key.
-            Invalid: there are more bytes than the limit.
+            Invalid: there are more bytes than the limit, or the source cannot be read.
             Unavailable: the disk is full or fails; nothing is left behind.
         """
         with self._store.read() as session:
@@ -266,13 +266,21 @@ class Vault:
 
 def _pump(source: Source, stream: SealingStream, limit: int | None) -> tuple[Digest, int]:
     content, size = hashlib.sha256(), 0
-    while piece := source.read(CHUNK):
+    while piece := _next(source):
         size += len(piece)
         if limit is not None and size > limit:
             raise Invalid("MUNI-V101", "there are more bytes than may be stored at once", limit=limit)
         content.update(piece)
         stream.write(piece)
     return Digest.from_bytes(content.digest()), size
+
+
+def _next(source: Source) -> bytes:
+    try:
+        return source.read(CHUNK)
+    except OSError as broken:
+        reason = broken.strerror or type(broken).__name__
+        raise Invalid("MUNI-V109", "what was sent could not be read to its end", reason=reason) from broken
 
 
 def _publish(draft: Draft, name: str) -> None:
