@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeVar
 
@@ -130,27 +131,38 @@ class Initialised:
     project: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a platform is made of; tests and measurements put in others."""
+
+    clock: Clock = field(default_factory=SystemClock)
+    entropy: Entropy = field(default_factory=SystemEntropy)
+    faults: Faults = field(default_factory=NoFaults)
+    repositories: Repositories = field(default_factory=lambda: REPOSITORIES)
+    workshop: Workshop | None = None
+    """None for the one that builds trees in the cache folder."""
+
+    engine: Engine | None = None
+    """None for the one that this machine can have."""
+
+
 class Platform:
     """An open installation."""
 
-    def __init__(
-        self,
-        home: Path,
-        settings: Settings,
-        *,
-        clock: Clock | None = None,
-        entropy: Entropy | None = None,
-        faults: Faults | None = None,
-        repositories: Repositories = REPOSITORIES,
-    ) -> None:
-        clock, entropy, faults = clock or SystemClock(), entropy or SystemEntropy(), faults or NoFaults()
-        self.home, self.settings = home, settings
-        self.store = SqlStore(settings.database or sqlite_url(home / "state.db"), repositories, faults)
+    def __init__(self, home: Path, settings: Settings, parts: Parts | None = None) -> None:
+        self.home, self.settings, parts = home, settings, parts or Parts()
+        database = settings.database or sqlite_url(home / "state.db")
+        self.store = SqlStore(database, parts.repositories, parts.faults)
         try:
-            check_schema(self.store.engine)
+            self._assemble(parts)
         except BaseException:
             self.store.close()
             raise
+
+    def _assemble(self, parts: Parts) -> None:
+        home, settings = self.home, self.settings
+        clock, entropy, faults = parts.clock, parts.entropy, parts.faults
+        check_schema(self.store.engine)
         keys = LocalKeys(
             Path(settings.key_file), home=home, passphrase=_passphrase(settings), entropy=entropy, faults=faults
         )
@@ -158,7 +170,7 @@ class Platform:
         self.ledger = Ledger(
             self.store, FileTiles(home / "ledger"), keys.signer("ledger"), settings.origin, clock, entropy, faults
         )
-        self.workshop = LocalWorkshop(cache_folder())
+        self.workshop = parts.workshop or LocalWorkshop(cache_folder())
         archive = program_archive()
         programs, outcomes, uses = Programs(archive, Digest.of(archive)), Outcomes(), LastUses()
         self._uses, self._clock = uses, clock
@@ -186,7 +198,7 @@ class Platform:
         self.worker = Worker(
             self.gate, self.store, self.vault, self.engine, self.workshop, programs, outcomes, clock, entropy, faults
         )
-        self._engine: Engine | None = None
+        self._engine = parts.engine
         self._engine_lock = threading.Lock()
 
     def engine(self) -> Engine:
@@ -293,14 +305,7 @@ class _OpenProject:
         self._vault.create_project_key(session, project)
 
 
-def open_platform(
-    home: Path,
-    *,
-    clock: Clock | None = None,
-    entropy: Entropy | None = None,
-    faults: Faults | None = None,
-    repositories: Repositories = REPOSITORIES,
-) -> Platform:
+def open_platform(home: Path, parts: Parts | None = None) -> Platform:
     """Open the installation in a home folder.
 
     Raises:
@@ -316,7 +321,7 @@ def open_platform(
         raise NotFound("MUNI-A201", f"there is no installation in {home}", home=str(home), do="muni init") from None
     except (msgspec.DecodeError, msgspec.ValidationError) as broken:
         raise Invalid("MUNI-A101", f"the settings in {path} are not readable: {broken}", path=str(path)) from broken
-    return Platform(home, settings, clock=clock, entropy=entropy, faults=faults, repositories=repositories)
+    return Platform(home, settings, parts)
 
 
 def initialise(
@@ -343,11 +348,18 @@ def initialise(
         require: ``enforced`` or ``none``, see Settings.
 
     Raises:
-        Conflict: there is an installation already.
+        Conflict: there is an installation already, or remains of one.
         Invalid: a name, the place of the keys or the passphrase is not usable.
     """
     if (home / SETTINGS).exists():
         raise Conflict("MUNI-A301", f"there is an installation in {home} already", home=str(home), do="muni doctor")
+    if remains := _remains(home):
+        raise Conflict(
+            "MUNI-A302",
+            f"{home} holds remains of an installation without its settings",
+            remains=[path.name for path in remains],
+            do="restore muniment.json from a backup, or choose another folder",
+        )
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     name = SystemEntropy().token(8).hex()
     keys = key_file or _configuration_folder() / f"{home.resolve().name or 'home'}-{name}.keys"
@@ -359,13 +371,19 @@ def initialise(
         require=require,
     )
     LocalKeys.create(keys, home=home, passphrase=_passphrase(settings))
-    migrate(database or sqlite_url(home / "state.db"))
-    _write_private(home / SETTINGS, msgspec.json.format(msgspec.json.encode(settings), indent=2))
-    platform = open_platform(home)
     try:
-        tokens = _first_people(platform, administrators, team=team, project=project)
-    finally:
-        platform.close()
+        migrate(database or sqlite_url(home / "state.db"))
+        platform = Platform(home, settings)
+        try:
+            tokens = _first_people(platform, administrators, team=team, project=project)
+        finally:
+            platform.close()
+    except BaseException:  # without the first tokens nobody could ever use it
+        keys.unlink(missing_ok=True)
+        for made in _remains(home):
+            shutil.rmtree(made) if made.is_dir() else made.unlink()
+        raise
+    _write_private(home / SETTINGS, msgspec.json.format(msgspec.json.encode(settings), indent=2))
     return Initialised(home, keys, tokens, project)
 
 
@@ -391,6 +409,12 @@ def _first_people(platform: Platform, administrators: tuple[str, str], *, team: 
         ask.invoke("identity:GrantRole", GrantRole(subject=person, role=role, scope=scope), object)
         tokens[person] = ask.invoke("identity:IssueTokenFor", IssueTokenFor(owner=person), IssuedToken).token
     return tokens
+
+
+def _remains(home: Path) -> list[Path]:
+    """What an installation keeps in its home beside its settings, as far as it is there."""
+    named = ("state.db", "state.db-wal", "state.db-shm", "ledger", "objects")
+    return [home / name for name in named if (home / name).exists()]
 
 
 def _configuration_folder() -> Path:

@@ -18,11 +18,8 @@ from typing import Any, BinaryIO, Final
 import msgspec
 
 from muniment.adapters.sandbox.prepare import shipped_lock, shipped_wheels
-from muniment.adapters.sql.repositories import REPOSITORIES
-from muniment.adapters.sql.store import Repositories
-from muniment.bootstrap import VERBS, Platform, Settings, initialise, open_platform
+from muniment.bootstrap import VERBS, Parts, Platform, Settings, initialise, open_platform
 from muniment.gate.door import Credential
-from muniment.kernel.ports import Clock, Entropy, Faults
 from muniment.wire.execution import DefineEnvironment, StoreWheel, WheelName
 from muniment.wire.identity import AddProject, AddUser, GrantRole, IssueTokenFor
 
@@ -61,16 +58,9 @@ class Site:
         path.write_bytes(msgspec.json.encode(msgspec.structs.replace(settings, key_file=str(key_file))))
         return Site(home=home, key_file=key_file, tokens=self.tokens)
 
-    def open(
-        self,
-        *,
-        clock: Clock | None = None,
-        entropy: Entropy | None = None,
-        faults: Faults | None = None,
-        repositories: Repositories = REPOSITORIES,
-    ) -> Platform:
-        """The platform of this installation."""
-        return open_platform(self.home, clock=clock, entropy=entropy, faults=faults, repositories=repositories)
+    def open(self, **parts: Any) -> Platform:
+        """The platform of this installation, with other ``Parts`` where they are named."""
+        return open_platform(self.home, Parts(**parts))
 
 
 class People:
