@@ -116,6 +116,7 @@ def add_group(call: Call, request: wire.AddGroup) -> wire.Group:
     if call.use(Groups).has(group.name):
         raise Conflict("MUNI-I302", f"there is already a group {group.name!r}", name=group.name)
     call.use(Groups).add(group)
+    call.note(group=group.name)
     return _group_view(call, group)
 
 
