@@ -669,7 +669,10 @@ def fill_shm(bait: Bait) -> tuple[bool, str]:
 def fill_root(bait: Bait) -> tuple[bool, str]:
     """Row 18: fill memory through folders that nobody bounded."""
     won = []
-    for place in ("/", "/dev", "/run", "/var/tmp", "/mnt", ROOT + "/input"):
+    bounded = os.path.realpath(os.environ.get("TMPDIR", "/tmp"))
+    for place in ("/", "/dev", "/run", "/var", "/var/tmp", "/mnt", ROOT + "/input"):
+        if os.path.realpath(place) == bounded:
+            continue
         with contextlib.suppress(OSError), open(os.path.join(place, f"x{os.getpid()}"), "wb") as stream:
             won.append(place)
             os.unlink(stream.name)

@@ -134,7 +134,7 @@ class _Sandbox:
         for key, value in sorted(job_environment(self._launch).items()):
             options += ["--setenv", key, value]
         options += ["--ro-bind", base, "/usr", "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64"]
-        options += ["--symlink", "usr/bin", "/bin"]
+        options += ["--symlink", "usr/bin", "/bin", "--symlink", "/tmp", "/var/tmp"]  # noqa: S108  libraries spill there
         for position, (path, _) in enumerate(_ETC):
             options += ["--perms", "0444", "--file", {"blob": position}, path]
         if env is not None:

@@ -52,6 +52,9 @@ __all__ = ["BAIT_LIMITS", "Attempt", "Baits", "Probe", "Runner", "attempts", "ba
 LIFE_S: Final = 3600
 """How long findings are believed."""
 
+_FORGET_S: Final = 86400
+"""When the note of another boot, version or code is removed."""
+
 BAIT_LIMITS: Final = Limits(
     memory_mb=256, cpu_s=20, wall_s=30, processes=32, output_mb=4, tmp_mb=4, shm_mb=4, log_kb=64, output_files=10
 )
@@ -200,6 +203,10 @@ class Probe:
         waiting = self._file().with_suffix(f".{os.getpid()}")
         waiting.write_bytes(canonical({"made": made, "report": report}))
         waiting.replace(self._file())
+        for old in self._cache.glob(f"canaries-{self._name}-*.json"):
+            with suppress(OSError):
+                if old.stat().st_mtime < made - _FORGET_S:
+                    old.unlink()
         return made, _concluded(self._name, self._version, report)
 
     def _memory_canary(self, offered: Baits, name: str) -> dict[str, str]:
