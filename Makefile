@@ -1,6 +1,6 @@
 # Everything a developer runs. Each target first makes .venv when the locks or pyproject.toml have changed.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test quick lint format docs bench locks clean
+.PHONY: help setup demo test quick lint format docs bench locks bundle clean
 
 BIN := .venv/bin
 JOBS := .venv-jobs/bin
@@ -45,6 +45,9 @@ bench: $(READY)  ## Measure against the bars, one table; ONLY="seal startup" tak
 
 locks: $(READY)  ## Resolve the dependencies again, with hashes
 	scripts/lock
+
+bundle: $(READY)  ## Everything for a machine without a network, in one file
+	scripts/bundle
 
 clean:  ## Remove what was built here (.venv too)
 	rm -rf .venv .venv-jobs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

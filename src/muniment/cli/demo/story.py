@@ -193,10 +193,14 @@ class Story:
         self._tell.chapter("What happens to a cheat", "scientist")
         secret = next((self.home / "objects").rglob("*/*"))
         with _listener() as (host, port, arrivals):
-            control = _reach(host, port)
-            self._expect(control and len(arrivals) == 1, "the server that the cheat will try does listen")
-            self._cheat("a script that tries the network", "network.py", {"host": host, "port": str(port)})
-            self._expect(len(arrivals) == 1, "nothing arrived at the server")
+            if _reach(host, port):
+                self._expect(len(arrivals) == 1, "the server that the cheat will try does listen")
+                self._cheat("a script that tries the network", "network.py", {"host": host, "port": str(port)})
+                self._expect(len(arrivals) == 1, "nothing arrived at the server")
+            else:
+                self._tell.note(
+                    "No cheat tries the network: this machine reaches not even itself, so it would prove nothing."
+                )
         self._expect(secret.is_file(), "the file that the cheat will try does exist")
         self._cheat(
             "a script that reads another project's files from the disk", "other_project.py", {"path": str(secret)}
@@ -355,8 +359,11 @@ def _listener() -> Iterator[tuple[str, int, list[str]]]:
 
 def _reach(host: str, port: int) -> bool:
     """Whether the server answers from outside the sandbox: the control of the experiment."""
-    with socket.create_connection((host, port), timeout=2) as connection:
-        return connection.recv(1) == b""
+    try:
+        with socket.create_connection((host, port), timeout=2) as connection:
+            return connection.recv(1) == b""
+    except OSError:
+        return False
 
 
 def _copy(home: Path, copy: Path) -> Path:
