@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,7 +50,7 @@ def train(job: Job) -> None:
         other = read_snapshot(job.channel("validation"))
         validation = (encoding.matrix(other), target.labels(other))
 
-    with threadpoolctl.threadpool_limits(given["threads"]):
+    with _threads(given["threads"]):
         scorer = engine(algorithm).fit(
             parameters,
             encoding,
@@ -169,10 +171,6 @@ def _findings(table: pa.Table, encoding: Encoding, matrix: np.ndarray, labels: n
 
 def environment(algorithm: str) -> dict[str, Any]:
     """What besides the inputs decides the bits: libraries, their builds, the processor."""
-    pools = [
-        {key: pool.get(key) for key in ("user_api", "internal_api", "version", "num_threads", "architecture")}
-        for pool in threadpoolctl.threadpool_info()
-    ]
     pinned = (
         "PYTHONHASHSEED",
         "OMP_NUM_THREADS",
@@ -189,15 +187,41 @@ def environment(algorithm: str) -> dict[str, Any]:
         "machine": platform.machine(),
         "processor": _processor(),
         "libraries": library_versions(algorithm),
-        "thread_pools": pools,
+        "thread_pools": _thread_pools(),
         "variables": {name: os.environ.get(name) for name in pinned},
     }
 
 
+@contextmanager
+def _threads(most: int) -> Iterator[None]:
+    """At most so many threads in the numerical libraries, also in those that ignore the environment.
+
+    Where ``/proc`` is closed the loaded libraries cannot be found, and the pins of the environment stand alone.
+    """
+    try:
+        limits = threadpoolctl.threadpool_limits(most)
+    except OSError:
+        limits = nullcontext()
+    with limits:
+        yield
+
+
+def _thread_pools() -> list[dict[str, Any]] | None:
+    """The thread pools of the loaded libraries; None where ``/proc`` is closed and they cannot be found."""
+    shown = ("user_api", "internal_api", "version", "num_threads", "architecture")
+    try:
+        return [{key: pool.get(key) for key in shown} for pool in threadpoolctl.threadpool_info()]
+    except OSError:
+        return None
+
+
 def _processor() -> dict[str, Any]:
     facts: dict[str, Any] = {"model": None, "flags": []}
-    path = Path("/proc/cpuinfo")
-    for line in path.read_text().splitlines() if path.exists() else ():
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return facts
+    for line in lines:
         key, _, value = line.partition(":")
         if key.strip() == "model name" and facts["model"] is None:
             facts["model"] = value.strip()
