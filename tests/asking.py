@@ -15,7 +15,6 @@ from muniment.bootstrap import Platform
 from muniment.catalog.model import EntityKind
 from muniment.catalog.recording import Recorder
 from muniment.errors import MunimentError
-from muniment.kernel.digest import Digest
 from muniment.kernel.verb import Verb
 from muniment.testing.platform import People
 from muniment.wire.execution import TrainModel
@@ -36,12 +35,14 @@ def sample(verb: Verb, project: str = "main", reference: str | None = None) -> m
 
 def furnish_catalog(people: People, project: str = "main") -> dict[str, str]:
     """Put a snapshot, a model and a queued run into a project; references by kind of resource."""
-    now = datetime(2026, 11, 23, tzinfo=UTC)
+    now, vault = datetime(2026, 11, 23, tzinfo=UTC), people.platform.vault
     with people.platform.store.write() as session:
         recorder = Recorder(session, project, now)
         for kind, name in ((EntityKind.DATA, "credit"), (EntityKind.MODEL, "scorer")):
-            digest = Digest.of(f"{project}/{name}".encode())
-            files = [{"path": "part", "digest": str(digest), "size": 1}]
+            sealed = vault.seal_bytes(project, f"{project}/{name}".encode())
+            vault.register(session, project, sealed)
+            digest = sealed.digest
+            files = [{"path": "part", "digest": str(digest), "size": sealed.size}]
             schema = [{"name": "age", "type": "int64", "nullable": False}]
             recorder.entity(digest, kind, author="User:scientist", facts={"files": files, "schema": schema})
             recorder.name(kind, name, digest, by="User:scientist")

@@ -126,6 +126,18 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     return found(tmp_path_factory.mktemp("site"))
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def each_site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
+    """A fresh installation, once on each engine."""
+    if request.param == "sqlite":
+        fresh: Site = request.getfixturevalue("site")
+        yield fresh.copy(tmp_path / "site")
+    else:
+        cluster: Cluster = request.getfixturevalue("postgres_cluster")
+        with cluster.database(template="template0") as url:
+            yield found(tmp_path / "site", database=url)
+
+
 @pytest.fixture
 def platform(site: Site, tmp_path: Path) -> Iterator[Platform]:
     """A fresh platform with a team."""
