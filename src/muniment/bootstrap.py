@@ -209,7 +209,7 @@ class Platform:
         """
         with self._engine_lock:
             if self._engine is None:
-                self._engine = choose_engine(Require(self.settings.require), cache_folder() / "canaries")
+                self._engine = choose_engine(Require(self.settings.require), cache_folder())
             return self._engine
 
     def transport(self, token: str | None, ip: str = "127.0.0.1") -> InProcess:
