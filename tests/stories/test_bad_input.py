@@ -17,14 +17,11 @@ from typing import Any
 
 import pytest
 
-from muniment.bootstrap import Platform
 from muniment.errors import MunimentError
-from muniment.sdk.client import Client
-from muniment.testing.platform import PROJECT, People, Site, furnish
-from muniment.wire.catalog import Entities, ListEntities
+from muniment.testing.platform import PROJECT, Site
 from muniment.wire.data import AddDataset, SplitDataset
-from muniment.wire.execution import JobLimits, RunDetail, RunScript, ShowRun, TrainModel
-from muniment.wire.ledger import LedgerEntries, SearchEntries
+from muniment.wire.execution import JobLimits, RunScript, TrainModel
+from working import World, working
 
 pytestmark = pytest.mark.slow
 
@@ -84,58 +81,11 @@ BAD = [
 GOOD = b"who,n,y\n" + b"".join(b"a%d,%d,%d\n" % (n, n * 7 % 13, n % 2) for n in range(200))
 
 
-@dataclass(frozen=True)
-class World:
-    """A platform whose jobs run, and who asks it."""
-
-    platform: Platform
-    people: People
-    client: Client
-
-    def add(self, content: bytes, *, name: str = "bad", filename: str = "bad.csv", **given: Any) -> RunDetail:
-        """Upload a file, work the queue, and show how the ingest ended."""
-        request = AddDataset(project=PROJECT, name=name, filename=filename, **given)
-        return self.done(self.people.ask("scientist", request, content).run)
-
-    def done(self, run: str) -> RunDetail:
-        """Work the queue, and show how a run ended."""
-        self.people.work()
-        shown: RunDetail = self.people.ask("scientist", ShowRun(project=PROJECT, run=run))
-        return shown
-
-    def known(self) -> set[str]:
-        """The digests of all data, models and reports of the project."""
-        found: Entities = self.people.ask("scientist", ListEntities(project=PROJECT, limit=1000))
-        return {one.digest for one in found.entities if one.kind in ("data", "model", "report", "artifact", "proof")}
-
-    def objects(self) -> set[Path]:
-        """The sealed files."""
-        return {path for path in (self.platform.home / "objects").rglob("*") if path.is_file()}
-
-    def entries(self, text: str) -> list[dict[str, Any]]:
-        """What the ledger says where this text occurs, newest first."""
-        found: LedgerEntries = self.people.ask("auditor", SearchEntries(text=text, limit=100))
-        return [entry.data for entry in found.entries]
-
-    def end_of(self, run: str) -> dict[str, Any]:
-        """What the ledger says of the end of a run."""
-        ended = [
-            entry for entry in self.entries(run.removeprefix("run:")) if entry["action"] == "execution:CompleteRun"
-        ]
-        assert len(ended) == 1
-        facts: dict[str, Any] = ended[0]["facts"]
-        return facts
-
-
 @pytest.fixture(scope="module")
 def world(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """A platform whose jobs run, with one good data set in it."""
-    own = site.copy(tmp_path_factory.mktemp("world"))
-    platform = own.open()
-    people = People(platform, own.tokens)
-    furnish(people)
-    yield World(platform, people, Client(platform.transport(own.tokens["scientist"]), project=PROJECT))
-    platform.close()
+    """A platform whose jobs run."""
+    with working(site, tmp_path_factory.mktemp("world")) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")

@@ -18,16 +18,16 @@ from typing import Final
 from muniment.catalog.ports import Entities
 from muniment.errors import Conflict, IntegrityError, MunimentError, NotFound, Unavailable
 from muniment.execution.completing import ATTEMPTS, Completed, CompleteRun, Leased, LeaseRun, Outcomes
+from muniment.execution.contents import parts_of
 from muniment.execution.environments import Environments, Workshop
 from muniment.execution.launching import launch
 from muniment.execution.model import MANIFEST, Outcome, Output, Part, ResolvedJob, Run, RunStatus
 from muniment.execution.ports import Engine, Exit, ExitStatus, Launch, Usage
 from muniment.execution.queue import RunQueue
-from muniment.execution.submitting import Programs, files_of
+from muniment.execution.submitting import Programs
 from muniment.execution.traces import TraceSink
 from muniment.gate.door import Gate
 from muniment.kernel.canonical import digest_of
-from muniment.kernel.digest import Digest
 from muniment.kernel.identifiers import format_time, new_id
 from muniment.kernel.ports import Clock, Entropy, Faults, Store
 from muniment.kernel.resources import PLATFORM
@@ -148,9 +148,9 @@ class Worker:
             )
         channels = {
             channel: [
-                Part(f["path"], Digest(f["digest"]), f["size"])
-                for f in files_of(entities[digest])
-                if job.source is None or f["path"] != MANIFEST  # readers of whole folders expect tables only
+                part
+                for part in parts_of(entities[digest], lambda manifest: self._vault.read_bytes(run.project, manifest))
+                if job.source is None or part.path != MANIFEST  # readers of whole folders expect tables only
             ]
             for channel, digest in job.inputs.items()
         }

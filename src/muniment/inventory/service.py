@@ -6,11 +6,12 @@ import tarfile
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from muniment.catalog.model import Direction, Entity, EntityKind, Graph, Relation
+from muniment.catalog.model import Direction, EntityKind, Graph, Relation
 from muniment.catalog.naming import label, resolve
 from muniment.catalog.ports import Entities, Lineage, Names
 from muniment.catalog.resources import MODEL
-from muniment.execution.model import Run, RunStatus
+from muniment.execution.contents import parts_of
+from muniment.execution.model import Part, Run, RunStatus
 from muniment.execution.queue import RunQueue
 from muniment.execution.reading import latest_metrics, report_of
 from muniment.execution.submitting import files_of
@@ -109,7 +110,9 @@ def fetch_model(call: Call, request: wire.FetchModel) -> Download:
     model = resolve(call.session, call.project, request.model, EntityKind.MODEL)
     call.note(model=str(model.digest))
     name = label(call.session, call.project, model.digest).replace(":", "-").replace("@", "-")
-    return Download(f"{name}.tar", "application/x-tar", _tar(call.use(Vault), call.project, model))
+    vault = call.use(Vault)
+    parts = parts_of(model, lambda manifest: vault.read_bytes(call.project, manifest))
+    return Download(f"{name}.tar", "application/x-tar", _tar(vault, call.project, parts))
 
 
 def _runs_around(call: Call, model: Digest) -> tuple[list[Run], list[Run]]:
@@ -127,14 +130,14 @@ def _runs(call: Call, graph: Graph, entity: Digest, relation: Relation) -> Seque
     return [run for one in ids if (run := queue.get(call.project, one)) is not None]
 
 
-def _tar(vault: Vault, project: str, model: Entity) -> Iterator[bytes]:
+def _tar(vault: Vault, project: str, parts: Sequence[Part]) -> Iterator[bytes]:
     """A deterministic tar, streamed: one file after the other, each verified at its end."""
-    for file in files_of(model):
-        header = tarfile.TarInfo(file["path"])
-        header.size, header.mode = file["size"], 0o644
+    for part in parts:
+        header = tarfile.TarInfo(part.path)
+        header.size, header.mode = part.size, 0o644
         yield header.tobuf(tarfile.PAX_FORMAT)
-        yield from vault.stream(project, Digest(file["digest"]))
-        yield b"\0" * (-file["size"] % _BLOCK)
+        yield from vault.stream(project, part.digest)
+        yield b"\0" * (-part.size % _BLOCK)
     yield b"\0" * (2 * _BLOCK)
 
 
