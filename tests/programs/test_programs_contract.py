@@ -194,6 +194,6 @@ def test_a_parameter_answers_to_the_names_of_its_library_but_only_to_one_at_a_ti
     assert read_parameters({"algorithm": "xgboost", "learning_rate": 0.1}, table)["eta"] == 0.1
     with pytest.raises(Invalid) as refused:
         read_parameters({"algorithm": "xgboost", "learning_rate": 0.1, "eta": 0.1}, table)
-    assert refused.value.code == "MUNI-D139"
+    assert refused.value.code == "MUNI-D121"
     names = [name for one in table for name in (one.name, *one.aliases)]
     assert len(names) == len(set(names))

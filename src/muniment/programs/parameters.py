@@ -128,7 +128,7 @@ def _by_own_name(given: Mapping[str, Any], declared: Iterable[Parameter]) -> dic
         name_of = own.get(name, name)
         if name_of in found:
             raise Invalid(
-                "MUNI-D139",
+                "MUNI-D121",
                 f"{name[:40]!r} is another name of {name_of!r}, which is given too",
                 parameter=name_of,
                 given=name[:80],
