@@ -16,7 +16,7 @@ _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 
 
 def program_archive() -> bytes:
-    """A deterministic zip of the modules that run inside, each as source and as bytecode that is never checked again."""
+    """A deterministic zip of the modules that run inside, as source and as bytecode that is never checked again."""
     package = Path(muniment.__file__).parent
     sources = [package / "__init__.py", package / "errors.py"]
     for room in _ROOMS:
@@ -34,7 +34,12 @@ def program_archive() -> bytes:
 def _bytecode(source: bytes, name: str) -> bytes:
     """A .pyc with an unchecked hash (PEP 552), so that no time stamp enters the archive."""
     code = compile(source, f"/opt/ml/code/muniment.zip/{name}", "exec", dont_inherit=True, optimize=0)
-    return importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") + importlib.util.source_hash(source) + marshal.dumps(code)
+    return (
+        importlib.util.MAGIC_NUMBER
+        + (1).to_bytes(4, "little")
+        + importlib.util.source_hash(source)
+        + marshal.dumps(code)
+    )
 
 
 def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Gets a machine ready for jobs before there is any installation: base root, wheels, and the tree of the shipped environment.
+"""Gets a machine ready for jobs before there is an installation: base root, wheels, tree of the shipped environment.
 
 Run by the set-up as ``python -m muniment.adapters.sandbox.prepare``; safe to run again.
 """
