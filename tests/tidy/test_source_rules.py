@@ -129,7 +129,7 @@ def test_no_import_hides_inside_a_function() -> None:
 
 
 def test_no_class_grows_into_a_manager() -> None:
-    """The largest class has at most 18 methods: beautiful code rots first where everything meets."""
+    """The largest class has at most 20 methods: beautiful code rots first where everything meets."""
     sizes = {
         f"{where(path, node)} {node.name}": sum(
             isinstance(i, (ast.FunctionDef, ast.AsyncFunctionDef)) for i in node.body
@@ -138,7 +138,7 @@ def test_no_class_grows_into_a_manager() -> None:
         for node in ast.walk(module)
         if isinstance(node, ast.ClassDef)
     }
-    assert {name: size for name, size in sizes.items() if size > 18} == {}
+    assert {name: size for name, size in sizes.items() if size > 20} == {}
 
 
 def test_no_module_has_a_name_without_meaning() -> None:
