@@ -1,4 +1,4 @@
-"""The platform dies at its first, second, third ... irreversible step of a request; reopened, state and ledger agree."""
+"""The platform dies at the first, second, third ... step of a request that counts; reopened, state and ledger agree."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Misfortune:
 
 
 def cuts(place: Site, act: Callable[[People], Any], **parts: Any) -> Iterator[tuple[Platform, str]]:
-    """Do something again and again, dying at one step later each time; the platform after each death, and where it died.
+    """Do something again and again, dying one step later each time: the platform after each death, and where it died.
 
     Ends after the first time that nothing was left to die at.
     """
@@ -126,7 +126,7 @@ def play(launch: Launch, sink: Sink, cancel: Event) -> ExitStatus:
 
 @pytest.mark.slow
 def test_no_run_is_lost_or_doubled(each_site: Site) -> None:
-    """A worker that dies anywhere between lease and record leaves a run that the next one ends, once, with one model."""
+    """A worker that dies anywhere between lease and record leaves a run that the next one ends once, with one model."""
     clock = FakeClock(datetime.now(UTC))
     parts = {"clock": clock, "engine": PlayedEngine(play), "workshop": EmptyWorkshop()}
     before = each_site.open(**parts)

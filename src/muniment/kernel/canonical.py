@@ -25,7 +25,10 @@ def canonical(value: Any) -> bytes:
     """
     _check(value, "$")
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return text.encode()
+    try:
+        return text.encode()
+    except UnicodeEncodeError as broken:
+        raise Invalid("MUNI-K114", "a text with a lone surrogate has no UTF-8 form", at=broken.start) from broken
 
 
 def digest_of(value: Any) -> Digest:
