@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeVar
@@ -348,43 +350,59 @@ def initialise(
         require: ``enforced`` or ``none``, see Settings.
 
     Raises:
-        Conflict: there is an installation already, or remains of one.
+        Conflict: there is an installation already, or remains of one, or one is being made.
         Invalid: a name, the place of the keys or the passphrase is not usable.
     """
-    if (home / SETTINGS).exists():
-        raise Conflict("MUNI-A301", f"there is an installation in {home} already", home=str(home), do="muni doctor")
-    if remains := _remains(home):
-        raise Conflict(
-            "MUNI-A302",
-            f"{home} holds remains of an installation without its settings",
-            remains=[path.name for path in remains],
-            do="restore muniment.json from a backup, or choose another folder",
-        )
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    name = SystemEntropy().token(8).hex()
-    keys = key_file or _configuration_folder() / f"{home.resolve().name or 'home'}-{name}.keys"
-    settings = Settings(
-        origin=f"muniment.local/{name}",
-        database=database,
-        key_file=str(keys),
-        passphrase=passphrase,
-        require=require,
-    )
-    LocalKeys.create(keys, home=home, passphrase=_passphrase(settings))
-    try:
-        migrate(database or sqlite_url(home / "state.db"))
-        platform = Platform(home, settings)
+    with _alone(home):
+        if (home / SETTINGS).exists():
+            raise Conflict("MUNI-A301", f"there is an installation in {home} already", home=str(home), do="muni doctor")
+        if remains := _remains(home):
+            raise Conflict(
+                "MUNI-A302",
+                f"{home} holds remains of an installation without its settings",
+                remains=[path.name for path in remains],
+                do="restore muniment.json from a backup; if muni init was interrupted there is none: empty the folder",
+            )
+        home.chmod(0o700)  # a folder that was there may have been open to others
+        name = SystemEntropy().token(8).hex()
+        keys = key_file or _configuration_folder() / f"{home.resolve().name or 'home'}-{name}.keys"
+        settings = Settings(
+            origin=f"muniment.local/{name}",
+            database=database,
+            key_file=str(keys),
+            passphrase=passphrase,
+            require=require,
+        )
+        LocalKeys.create(keys, home=home, passphrase=_passphrase(settings))
         try:
-            tokens = _first_people(platform, administrators, team=team, project=project)
-        finally:
-            platform.close()
-    except BaseException:  # without the first tokens nobody could ever use it
-        keys.unlink(missing_ok=True)
-        for made in _remains(home):
-            shutil.rmtree(made) if made.is_dir() else made.unlink()
-        raise
-    _write_private(home / SETTINGS, msgspec.json.format(msgspec.json.encode(settings), indent=2))
-    return Initialised(home, keys, tokens, project)
+            migrate(database or sqlite_url(home / "state.db"))
+            platform = Platform(home, settings)
+            try:
+                tokens = _first_people(platform, administrators, team=team, project=project)
+            finally:
+                platform.close()
+        except BaseException:  # without the first tokens nobody could ever use it
+            keys.unlink(missing_ok=True)
+            for made in _remains(home):
+                shutil.rmtree(made) if made.is_dir() else made.unlink()
+            raise
+        _write_private(home / SETTINGS, msgspec.json.format(msgspec.json.encode(settings), indent=2))
+        return Initialised(home, keys, tokens, project)
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Keep a second founder out, who would take the remains of the first for those of a failure."""
+    folder = os.open(home, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Conflict("MUNI-A303", f"somebody founds an installation in {home} now", home=str(home)) from None
+        yield
+    finally:
+        os.close(folder)
 
 
 def _first_people(platform: Platform, administrators: tuple[str, str], *, team: bool, project: str) -> dict[str, str]:
