@@ -15,8 +15,7 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from muniment.cli.screen import COLOURS, Screen
-from muniment.sdk.progress import Watch
-from muniment.sdk.runs import Run
+from muniment.sdk.asking import Job, Watch
 from muniment.sdk.shown import duration, elapsed, headline, measure, visible
 
 __all__ = ["counting", "sending", "watching"]
@@ -29,7 +28,7 @@ _METRICS = 5
 
 
 @contextmanager
-def watching(screen: Screen, run: Run) -> Iterator[Watch]:
+def watching(screen: Screen, run: Job) -> Iterator[Watch]:
     """A watch for ``Run.wait``; Ctrl-C leaves the run as it is and says how to come back to it."""
     try:
         if screen.console.is_terminal and not screen.console.is_dumb_terminal:
@@ -86,7 +85,7 @@ class _Moving:
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
-    def __call__(self, run: Run) -> None:
+    def __call__(self, run: Job) -> None:
         """Show how it stands; once it has ended, leave a last line behind."""
         self._run = _line(run)
         if run.ended:
@@ -106,14 +105,14 @@ class _Plain:
     def __init__(self, screen: Screen) -> None:
         self._screen, self._status = screen, ""
 
-    def __call__(self, run: Run) -> None:
+    def __call__(self, run: Job) -> None:
         """Show how it stands, if that has changed."""
         if run.status != self._status:
             self._status = run.status
             self._screen.console.print(_last(self._screen, run) if run.ended else _line(run), soft_wrap=True)
 
 
-def _line(run: Run) -> Text:
+def _line(run: Job) -> Text:
     metrics = headline(run.metrics(), _METRICS).items()
     return Text.assemble(
         (run.reference, "dim"),
@@ -125,7 +124,7 @@ def _line(run: Run) -> Text:
     )
 
 
-def _last(screen: Screen, run: Run) -> Text:
+def _last(screen: Screen, run: Job) -> Text:
     good = run.status == "ok"
     sign = screen.mark("✓", "+") if good else screen.mark("✗", "x")
     took = elapsed(run.detail.started_at, run.detail.ended_at)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from muniment.sdk.asking import Asking
 from muniment.sdk.frames import to_frame
 from muniment.sdk.shown import table_html
 from muniment.wire import ledger as wl
-
-if TYPE_CHECKING:
-    from muniment.sdk.client import Client
 
 __all__ = ["Audit", "Entries"]
 
@@ -34,34 +32,34 @@ class Entries(tuple[wl.LedgerEntry, ...]):
 class Audit:
     """The ledger of the installation: ``m.audit``."""
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    def __init__(self, asking: Asking) -> None:
+        self._asking = asking
 
     def tail(self, limit: int = 50) -> Entries:
         """The newest entries."""
         request = wl.TailEntries(limit=limit)
-        return Entries(self._client.ask("ledger:TailEntries", request, wl.LedgerEntries).entries)
+        return Entries(self._asking.ask("ledger:TailEntries", request, wl.LedgerEntries).entries)
 
     def search(self, **wanted: Any) -> Entries:
         """Entries that fit every field given: principal, type, project, outcome, since, until, text, limit."""
         request = wl.SearchEntries(**wanted)
-        return Entries(self._client.ask("ledger:SearchEntries", request, wl.LedgerEntries).entries)
+        return Entries(self._asking.ask("ledger:SearchEntries", request, wl.LedgerEntries).entries)
 
     def entry(self, entry: str | int) -> wl.EntryProof:
         """One entry by index or id, with the proof that it is in the tree."""
-        return self._client.ask("ledger:GetEntry", wl.GetEntry(entry=str(entry)), wl.EntryProof)
+        return self._asking.ask("ledger:GetEntry", wl.GetEntry(entry=str(entry)), wl.EntryProof)
 
     def checkpoint(self) -> wl.LedgerCheckpoint:
         """The signed statement over everything recorded so far; keep it elsewhere."""
-        return self._client.ask("ledger:GetCheckpoint", wl.GetCheckpoint(), wl.LedgerCheckpoint)
+        return self._asking.ask("ledger:GetCheckpoint", wl.GetCheckpoint(), wl.LedgerCheckpoint)
 
     def verify(self, *, deep: bool = True) -> wl.LedgerReport:
         """Check the ledger against its signed checkpoints; with ``deep`` from the first entry on."""
-        return self._client.ask("ledger:VerifyLedger", wl.VerifyLedger(deep=deep), wl.LedgerReport)
+        return self._asking.ask("ledger:VerifyLedger", wl.VerifyLedger(deep=deep), wl.LedgerReport)
 
     def export(self) -> Iterator[bytes]:
         """The whole ledger as a tar that the stand-alone verifier checks offline, chunk by chunk."""
-        return self._client.download("ledger:ExportLedger", wl.ExportLedger())
+        return self._asking.download("ledger:ExportLedger", wl.ExportLedger())
 
 
 _COLUMNS = ("entry", "time", "type", "principal", "project", "subject", "outcome")

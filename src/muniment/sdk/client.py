@@ -8,15 +8,15 @@ from typing import Any, BinaryIO, Final, TypeVar
 
 import msgspec
 
+from muniment.sdk.asking import Job, Watch, reference_of
 from muniment.sdk.audit import Audit
 from muniment.sdk.datasets import Data
 from muniment.sdk.environments import Environments
-from muniment.sdk.lineage import Lineage, Proof
+from muniment.sdk.lineage import Lineage, Proof, absence_of, lineage_of
 from muniment.sdk.models import Models
-from muniment.sdk.progress import Watch
+from muniment.sdk.progress import terminal
 from muniment.sdk.runs import Comparison, Jobs, Run, Runs
 from muniment.sdk.transport import Transport, Worker
-from muniment.wire import catalog as wc
 from muniment.wire import execution as wx
 
 __all__ = ["Client"]
@@ -88,7 +88,7 @@ class Client:
         request = wx.TrainModel(
             project=self.project,
             experiment=experiment,
-            data=str(getattr(data, "reference", data)),
+            data=reference_of(data),
             algorithm=algorithm,
             params=dict(params or {}),
             seed=seed,
@@ -113,7 +113,7 @@ class Client:
 
     def compare(self, *runs: Any) -> Comparison:
         """Two or more runs side by side."""
-        request = wx.CompareRuns(project=self.project, runs=[str(getattr(run, "reference", run)) for run in runs])
+        request = wx.CompareRuns(project=self.project, runs=[reference_of(run) for run in runs])
         return Comparison(self.ask("execution:CompareRuns", request, wx.Comparison))
 
     def lineage(
@@ -127,23 +127,11 @@ class Client:
             depth: how many runs away to go at most; None goes to the end.
             picture: whether to draw it too.
         """
-        request = wc.GetLineage(
-            project=self.project,
-            reference=str(getattr(what, "reference", what)),
-            direction=direction,
-            depth=depth,
-            picture=picture,
-        )
-        return Lineage(self.ask("catalog:GetLineage", request, wc.LineageView))
+        return lineage_of(self, what, direction=direction, depth=depth, picture=picture)
 
     def prove_unused(self, what: Any, model: Any) -> Proof:
         """Was this used to make that model? The answer holds at the checkpoint it names."""
-        request = wc.ProveUnused(
-            project=self.project,
-            reference=str(getattr(what, "reference", what)),
-            model=str(getattr(model, "reference", model)),
-        )
-        return Proof(self.ask("catalog:ProveUnused", request, wc.AbsenceReply))
+        return absence_of(self, what, model)
 
     def ask(self, action: str, request: msgspec.Struct, reply: type[T], body: BinaryIO | None = None) -> T:
         """Ask any verb of the platform; every other method comes down to this."""
@@ -153,26 +141,36 @@ class Client:
         """Ask a verb whose answer is bytes."""
         return self._transport.download(action, request)
 
-    def attend(self, run: Run, watch: Watch) -> None:
-        """Show a run again and again until it has ended, doing its work here if nobody else does."""
+    def start(self, action: str, request: msgspec.Struct, body: BinaryIO | None = None) -> Run:
+        """Ask a verb that starts a job; gives its run at once."""
+        return self.jobs.start(action, request, body)
+
+    def attend(self, job: Job, watch: Watch | None = None) -> None:
+        """Show a job again and again until it has ended, doing its work here if nobody else does.
+
+        Args:
+            job: what to wait for.
+            watch: is shown the job again and again; None shows a line on a terminal.
+        """
+        show = watch or terminal()
         pause, longest = _PAUSE_S
         due = time.monotonic()
 
         def look() -> None:
             nonlocal pause, due
             if time.monotonic() >= due:
-                run.refresh()
-                if not run.ended:
-                    watch(run)
+                job.refresh()
+                if not job.ended:
+                    show(job)
                 pause = min(pause * 1.4, longest)
                 due = time.monotonic() + pause
 
-        if self._worker is not None and not run.ended:
-            self._worker(run.reference, look)
-        while not run.ended:
+        if self._worker is not None and not job.ended:
+            self._worker(job.reference, look)
+        while not job.ended:
             look()
             time.sleep(max(0.0, due - time.monotonic()))
-        watch(run)
+        show(job)
 
     def __repr__(self) -> str:
         return f"<muniment project {self.project!r}>"

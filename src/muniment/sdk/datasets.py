@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from muniment.errors import Invalid, NotFound
+from muniment.sdk.asking import Asking, Job, Watch
 from muniment.sdk.frames import to_frame
-from muniment.sdk.progress import Watch
+from muniment.sdk.lineage import Lineage, lineage_of
 from muniment.sdk.shown import count, facts_html, size, table_html, visible
 from muniment.wire import data as wd
-
-if TYPE_CHECKING:
-    from muniment.sdk.client import Client
-    from muniment.sdk.lineage import Lineage
-    from muniment.sdk.runs import Run
 
 __all__ = ["Data", "Dataset", "Datasets", "Parts"]
 
@@ -23,8 +19,8 @@ __all__ = ["Data", "Dataset", "Datasets", "Parts"]
 class Dataset:
     """One immutable snapshot of a data set, or one part of a split."""
 
-    def __init__(self, client: Client, detail: wd.DatasetDetail) -> None:
-        self._client = client
+    def __init__(self, asking: Asking, detail: wd.DatasetDetail) -> None:
+        self._asking = asking
         self.detail = detail
         """Everything recorded about it."""
 
@@ -57,25 +53,26 @@ class Dataset:
             parts: share of rows by name of the part; the shares add up to 1.
         """
         request = wd.SplitDataset(
-            project=self._client.project,
+            project=self._asking.project,
             dataset=self.reference,
             parts=parts or {"train": 0.6, "test": 0.2, "holdout": 0.2},
             stratify=stratify if isinstance(stratify, str) else None,
             group=group,
             seed=seed,
         )
-        run = self._client.jobs.split(request).wait(watch).checked()
-        return Parts(parts_of(self._client, run, request.parts))
+        run = self._asking.start("data:SplitDataset", request).wait(watch).checked()
+        return Parts(parts_of(self._asking, run, request.parts))
 
     def profile(self, watch: Watch | None = None) -> dict[str, Any]:
         """Describe each column; gives the profile that was recorded."""
-        self._client.jobs.profile(self.reference).wait(watch).checked()
-        self.detail = self._client.data.get(self.reference).detail
+        request = wd.ProfileDataset(project=self._asking.project, dataset=self.reference)
+        self._asking.start("data:ProfileDataset", request).wait(watch).checked()
+        self.detail = data_at(self._asking, self.reference).detail
         return self.detail.profile or {}
 
     def lineage(self) -> Lineage:
         """Where it comes from."""
-        return self._client.lineage(self.reference)
+        return lineage_of(self._asking, self.reference)
 
     def to_frame(self) -> Any:
         """Its columns as a data frame; the rows themselves never leave the platform this way."""
@@ -166,8 +163,8 @@ class Datasets(tuple[wd.DatasetSummary, ...]):
 class Data:
     """The data sets of the project: ``m.data``."""
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    def __init__(self, asking: Asking) -> None:
+        self._asking = asking
 
     def add(
         self,
@@ -195,7 +192,7 @@ class Data:
         """
         path = readable(file)
         request = wd.AddDataset(
-            project=self._client.project,
+            project=self._asking.project,
             name=name,
             filename=path.name,
             target=target,
@@ -205,24 +202,29 @@ class Data:
             nulls=list(nulls),
         )
         with path.open("rb") as body:
-            run = self._client.jobs.add(request, body)
-        return run.wait(watch).checked().dataset
+            run = self._asking.start("data:AddDataset", request, body)
+        return data_at(self._asking, run.wait(watch).checked().product("data"))
 
     def list(self, limit: int = 100) -> Datasets:
         """The data sets of the project, newest first."""
-        request = wd.ListDatasets(project=self._client.project, limit=limit)
-        return Datasets(self._client.ask("data:ListDatasets", request, wd.Datasets).datasets)
+        request = wd.ListDatasets(project=self._asking.project, limit=limit)
+        return Datasets(self._asking.ask("data:ListDatasets", request, wd.Datasets).datasets)
 
     def get(self, reference: str) -> Dataset:
         """One snapshot, ``data:credit@3`` or ``credit``."""
-        request = wd.ShowDataset(project=self._client.project, dataset=reference)
-        return Dataset(self._client, self._client.ask("data:ShowDataset", request, wd.DatasetDetail))
+        return data_at(self._asking, reference)
 
 
-def parts_of(client: Client, run: Run, names: Iterable[str]) -> dict[str, Dataset]:
+def data_at(asking: Asking, reference: str) -> Dataset:
+    """The snapshot that a reference leads to."""
+    request = wd.ShowDataset(project=asking.project, dataset=reference)
+    return Dataset(asking, asking.ask("data:ShowDataset", request, wd.DatasetDetail))
+
+
+def parts_of(asking: Asking, run: Job, names: Iterable[str]) -> dict[str, Dataset]:
     """The data sets that a split made, by name of the part."""
     made = run.products
-    return {name: client.data.get(made[name]) for name in names}
+    return {name: data_at(asking, made[name]) for name in names}
 
 
 def readable(file: str | Path) -> Path:

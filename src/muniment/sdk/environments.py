@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from muniment.sdk.asking import Asking
 from muniment.wire import execution as wx
-
-if TYPE_CHECKING:
-    from muniment.sdk.client import Client
 
 __all__ = ["Environments"]
 
@@ -17,17 +14,17 @@ __all__ = ["Environments"]
 class Environments:
     """The job environments of the installation: ``m.environments``."""
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    def __init__(self, asking: Asking) -> None:
+        self._asking = asking
 
     def list(self) -> list[wx.Environment]:
         """Every version of every environment, newest first."""
-        return self._client.ask("execution:ListEnvironments", wx.ListEnvironments(), wx.Environments).environments
+        return self._asking.ask("execution:ListEnvironments", wx.ListEnvironments(), wx.Environments).environments
 
     def get(self, reference: str) -> wx.Environment:
         """One environment, ``tabular`` or ``env:tabular@2``."""
         request = wx.ShowEnvironment(env=reference)
-        return self._client.ask("execution:ShowEnvironment", request, wx.Environment)
+        return self._asking.ask("execution:ShowEnvironment", request, wx.Environment)
 
     def define(
         self, name: str, lock: str, wheels: Sequence[Path], kept: Callable[[int, int], None] = lambda done, of: None
@@ -44,8 +41,8 @@ class Environments:
         for position, wheel in enumerate(wheels, 1):
             with wheel.open("rb") as body:
                 request = wx.StoreWheel(filename=wheel.name)
-                stored = self._client.ask("execution:StoreWheel", request, wx.StoredWheel, body)
+                stored = self._asking.ask("execution:StoreWheel", request, wx.StoredWheel, body)
             named.append(wx.WheelName(filename=stored.filename, digest=stored.digest))
             kept(position, len(wheels))
         definition = wx.DefineEnvironment(name=name, wheels=named, lock=lock)
-        return self._client.ask("execution:DefineEnvironment", definition, wx.Environment)
+        return self._asking.ask("execution:DefineEnvironment", definition, wx.Environment)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from typing import Any, BinaryIO, Final, TypeVar
 
 import httpx
 import msgspec
 
-from muniment import __version__, errors
+from muniment import errors
 from muniment.wire import routes
 
 __all__ = ["HttpTransport"]
@@ -43,7 +44,7 @@ class HttpTransport:
             )
         self._url = url
         self._client = client or httpx.Client(base_url=url.rstrip("/"), timeout=timeout_s)
-        self._headers = {"User-Agent": f"muniment/{__version__}"}
+        self._headers = {"User-Agent": f"muniment/{version('muniment')}"}
         if token is not None:
             self._headers["Authorization"] = f"Bearer {token}"
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from muniment.sdk.asking import Asking, reference_of
 from muniment.sdk.frames import to_frame
 from muniment.sdk.shown import brief, facts_html, short, table_html, visible
 from muniment.wire import catalog as wc
@@ -154,6 +155,22 @@ class Proof:
         path = [[s.source_label, s.relation, s.role, s.target_label, s.grade] for s in r.path]
         title = f"{r.reference} in {r.model}"
         return facts_html(title, known) + (table_html(["", "relation", "role", "", "grade"], path) if path else "")
+
+
+def lineage_of(
+    asking: Asking, what: Any, *, direction: str = "upstream", depth: int | None = None, picture: bool = True
+) -> Lineage:
+    """Where something comes from, or what was made of it; see ``Client.lineage``."""
+    request = wc.GetLineage(
+        project=asking.project, reference=reference_of(what), direction=direction, depth=depth, picture=picture
+    )
+    return Lineage(asking.ask("catalog:GetLineage", request, wc.LineageView))
+
+
+def absence_of(asking: Asking, what: Any, model: Any) -> Proof:
+    """Whether something was used to make a model; see ``Client.prove_unused``."""
+    request = wc.ProveUnused(project=asking.project, reference=reference_of(what), model=reference_of(model))
+    return Proof(asking.ask("catalog:ProveUnused", request, wc.AbsenceReply))
 
 
 def steps(proof: Proof) -> list[str]:

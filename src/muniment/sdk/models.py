@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from muniment.sdk.asking import Asking, Job, Watch, reference_of
 from muniment.sdk.frames import to_frame
-from muniment.sdk.progress import Watch
+from muniment.sdk.lineage import Lineage, Proof, absence_of, lineage_of
 from muniment.sdk.shown import facts_html, measure, table_html
+from muniment.wire import execution as wx
 from muniment.wire import inventory as wi
-
-if TYPE_CHECKING:
-    from muniment.sdk.client import Client
-    from muniment.sdk.lineage import Lineage, Proof
-    from muniment.sdk.runs import Run
 
 __all__ = ["Model", "ModelList", "Models"]
 
@@ -21,8 +18,8 @@ __all__ = ["Model", "ModelList", "Models"]
 class Model:
     """One version of a model."""
 
-    def __init__(self, client: Client, detail: wi.ModelDetail) -> None:
-        self._client = client
+    def __init__(self, asking: Asking, detail: wi.ModelDetail) -> None:
+        self._asking = asking
         self.detail = detail
         """Everything recorded about it."""
 
@@ -41,30 +38,33 @@ class Model:
         """The metrics of the newest evaluation; empty when it was never evaluated."""
         return dict(self.detail.evaluations[0].metrics) if self.detail.evaluations else {}
 
-    def evaluate(self, data: Any, *, threshold: float | None = None, watch: Watch | None = None) -> Run:
+    def evaluate(self, data: Any, *, threshold: float | None = None, watch: Watch | None = None) -> Job:
         """Measure it on a snapshot; gives the run, whose ``metrics()`` are the result."""
-        reference = str(getattr(data, "reference", data))
-        run = self._client.jobs.evaluate(self.reference, reference, threshold).wait(watch).checked()
-        self.detail = self._client.models.get(self.reference).detail
+        request = wx.EvaluateModel(
+            project=self._asking.project, model=self.reference, data=reference_of(data), threshold=threshold
+        )
+        run = self._asking.start("execution:EvaluateModel", request).wait(watch).checked()
+        self.detail = model_at(self._asking, self.reference).detail
         return run
 
     def reproduce(self, watch: Watch | None = None) -> dict[str, Any]:
         """Make it again from the record alone; gives the verdict and what it rests on."""
-        run = self._client.jobs.reproduce(self.reference).wait(watch).checked()
+        request = wx.ReproduceModel(project=self._asking.project, model=self.reference)
+        run = self._asking.start("execution:ReproduceModel", request).wait(watch).checked()
         return {"run": run.reference, **(run.detail.verdict or {})}
 
     def lineage(self) -> Lineage:
         """Where it comes from, down to file, code and environment."""
-        return self._client.lineage(self.reference)
+        return lineage_of(self._asking, self.reference)
 
     def uses(self, data: Any) -> Proof:
         """Whether a snapshot was used, directly or not, to make it."""
-        return self._client.prove_unused(data, self)
+        return absence_of(self._asking, data, self)
 
     def fetch(self) -> Iterator[bytes]:
         """Its files as a tar, chunk by chunk."""
-        request = wi.FetchModel(project=self._client.project, model=self.reference)
-        return self._client.download("inventory:FetchModel", request)
+        request = wi.FetchModel(project=self._asking.project, model=self.reference)
+        return self._asking.download("inventory:FetchModel", request)
 
     def to_frame(self) -> Any:
         """Its evaluations as a data frame, one row each."""
@@ -140,15 +140,20 @@ class ModelList(tuple[wi.ModelSummary, ...]):
 class Models:
     """The models of the project: ``m.models``."""
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    def __init__(self, asking: Asking) -> None:
+        self._asking = asking
 
     def list(self, limit: int = 100) -> ModelList:
         """The models of the project, newest first."""
-        request = wi.ListModels(project=self._client.project, limit=limit)
-        return ModelList(self._client.ask("inventory:ListModels", request, wi.Models).models)
+        request = wi.ListModels(project=self._asking.project, limit=limit)
+        return ModelList(self._asking.ask("inventory:ListModels", request, wi.Models).models)
 
     def get(self, reference: str) -> Model:
         """One version, ``model:credit-pd@4`` or ``credit-pd``."""
-        request = wi.ShowModel(project=self._client.project, model=reference)
-        return Model(self._client, self._client.ask("inventory:ShowModel", request, wi.ModelDetail))
+        return model_at(self._asking, reference)
+
+
+def model_at(asking: Asking, reference: str) -> Model:
+    """The model that a reference leads to."""
+    request = wi.ShowModel(project=asking.project, model=reference)
+    return Model(asking, asking.ask("inventory:ShowModel", request, wi.ModelDetail))

@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+from muniment.sdk.asking import Job, Watch
 from muniment.sdk.shown import duration, headline, measure, visible
 
-if TYPE_CHECKING:
-    from muniment.sdk.runs import Run
-
-__all__ = ["Watch", "line", "quiet", "terminal"]
-
-Watch = Callable[["Run"], None]
-"""Is shown the run again and again while it is waited for, and once after it has ended."""
+__all__ = ["line", "quiet", "terminal"]
 
 
-def line(run: Run) -> str:
+def line(run: Job) -> str:
     """A run in one line: what it is, how it stands, its latest metrics."""
     metrics = "  ".join(f"{visible(name)} {measure(value)}" for name, value in headline(run.metrics(), 4).items())
     return "  ".join(part for part in (run.reference, visible(run.label), run.status, metrics) if part)
 
 
-def quiet(run: Run) -> None:
+def quiet(run: Job) -> None:
     """Show nothing."""
 
 
@@ -34,7 +27,7 @@ def terminal() -> Watch:
         return quiet
     start = time.monotonic()
 
-    def watch(run: Run) -> None:
+    def watch(run: Job) -> None:
         text = f"{line(run)}  {duration(time.monotonic() - start)}"[:118]
         sys.stderr.write(f"\r\x1b[K{text}" + ("\n" if run.ended else ""))
         sys.stderr.flush()

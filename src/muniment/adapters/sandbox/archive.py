@@ -9,7 +9,8 @@ import zipfile
 from pathlib import Path
 from typing import Final
 
-import muniment
+_PACKAGE: Final = Path(__file__).parents[2]
+"""Where ``muniment`` lies. The package itself is not imported for that: it is the front door, and stands above."""
 
 _ROOMS: Final = ("kernel", "analytics", "programs")
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
@@ -17,14 +18,13 @@ _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 
 def program_archive() -> bytes:
     """A deterministic zip of the modules that run inside, as source and as bytecode that is never checked again."""
-    package = Path(muniment.__file__).parent
-    sources = [package / "__init__.py", package / "errors.py"]
+    sources = [_PACKAGE / "__init__.py", _PACKAGE / "errors.py"]
     for room in _ROOMS:
-        sources += sorted((package / room).rglob("*.py"))
+        sources += sorted((_PACKAGE / room).rglob("*.py"))
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for source in sorted(sources):
-            name = f"muniment/{source.relative_to(package).as_posix()}"
+            name = f"muniment/{source.relative_to(_PACKAGE).as_posix()}"
             text = source.read_bytes()
             _add(archive, name, text)
             _add(archive, name + "c", _bytecode(text, name))

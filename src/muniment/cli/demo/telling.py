@@ -12,8 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from muniment.cli.screen import Screen
-from muniment.sdk.progress import Watch
-from muniment.sdk.runs import Run
+from muniment.sdk.asking import Job, Watch
 from muniment.sdk.shown import visible
 
 _LABEL = 12
@@ -73,7 +72,7 @@ class Teller:
             return
         spinner = Spinner("dots" if self._screen.mark("⠋", "") else "line", text=shown)
 
-        def watch(run: Run) -> None:
+        def watch(run: Job) -> None:
             spinner.update(text=Text.assemble(what, (f"  {run.status}", "dim")))
 
         with Live(Padding(spinner, (0, 0, 0, 3), expand=False), console=console, transient=True, refresh_per_second=12):
