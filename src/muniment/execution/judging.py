@@ -94,6 +94,13 @@ def judge(interpreters: Interpreters, run: Run, job: ResolvedJob, outcome: Outco
     if status is not RunStatus.OK:
         return Judgement(status, _failure(outcome, status, job.kind))
     try:
+        if outcome.exit.refused:
+            raise Invalid(
+                "MUNI-X141",
+                "the job left something that is no result, and so nothing of it is taken",
+                refused={one.path[:200]: one.reason for one in outcome.exit.refused[:20]},
+                do="leave plain files with plain names, within the limits, and nothing else",
+            )
         for output in outcome.outputs:
             if output.path.startswith("model/") or job.kind == "run":
                 refuse_code(output.path, output.head, output.sealed.size, output.tail)

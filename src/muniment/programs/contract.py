@@ -13,6 +13,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping
+from errno import EDQUOT, EFBIG, ENOSPC
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -23,6 +24,7 @@ from muniment.programs.tracking import report
 __all__ = ["Job", "run"]
 
 _VISIBLE = 40
+_ROOM = 16 << 10
 
 
 class Job:
@@ -93,11 +95,23 @@ class Job:
         """Report metrics live, all of the same step (None: of the job as a whole)."""
         report(step, values)
 
+    def keep_room(self) -> None:
+        """Take the room of a failure document while there is some: a program that fills the disk can still say so."""
+        self._failure.write_bytes(b" " * _ROOM)
+
+    def give_room(self) -> None:
+        """There is no failure to tell."""
+        self._failure.unlink(missing_ok=True)
+
     def fail(self, document: Mapping[str, Any]) -> None:
         """Leave the failure document."""
-        path = self._root / "output/failure"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(document, sort_keys=True, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
+        self._failure.write_text(
+            json.dumps(document, sort_keys=True, ensure_ascii=False, default=str) + "\n", encoding="utf-8"
+        )
+
+    @property
+    def _failure(self) -> Path:
+        return self._folder("output") / "failure"
 
     def _folder(self, name: str) -> Path:
         folder = self._root / name
@@ -108,6 +122,7 @@ class Job:
 def run(program: Callable[[Job], None]) -> NoReturn:
     """Run a program as this process: exit 0, or leave a failure document and exit 1."""
     job = Job.here()
+    job.keep_room()
     try:
         program(job)
     except MunimentError as refusal:
@@ -118,6 +133,7 @@ def run(program: Callable[[Job], None]) -> NoReturn:
         job.fail(unexpected(broken))
         sys.stderr.write(f"MUNI-D599: {type(broken).__name__}\n")
         sys.exit(1)
+    job.give_room()
     sys.exit(0)
 
 
@@ -126,15 +142,19 @@ def unexpected(broken: BaseException) -> dict[str, Any]:
     frames = traceback.extract_tb(broken.__traceback__)
     ours = [frame for frame in frames if "muniment" in frame.filename] or frames
     where = f"{Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else "unknown"
-    memory = isinstance(broken, MemoryError)
+    message, advice = "the program failed unexpectedly", "this is a defect of the program: report type and place"
+    if isinstance(broken, MemoryError):
+        message, advice = "the program ran out of memory", "give the job more memory: --memory-mb"
+    elif isinstance(broken, OSError) and broken.errno in (ENOSPC, EDQUOT, EFBIG):
+        message, advice = "the program ran out of room", "give its results more room: --output-mb"
     return {
         "code": "MUNI-D599",
-        "message": "the program ran out of memory" if memory else "the program failed unexpectedly",
+        "message": message,
         "facts": {
             "type": type(broken).__name__,
             "where": where,
             "detail": visible(str(broken)),
-            "do": "give the job more memory" if memory else "this is a defect of the program: report type and place",
+            "do": advice,
         },
     }
 

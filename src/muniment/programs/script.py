@@ -1,15 +1,21 @@
 """Runs a user's script unchanged: its source tree is unpacked in the sandbox, its working directory is that tree.
 
 The tree comes as a tar whose digest is part of the plan. Only regular files and folders below the tree are taken; the
-tar is read here, inside, and nowhere else. The script is started as ``python script.py ARGUMENTS`` would start it.
+tar is read here, inside, and nowhere else. The script is started as ``python script.py ARGUMENTS`` would start it. What
+its exceptions and exits say may hold data, so only their types and places leave in the failure document; the log, which
+is sealed, holds the rest.
+
 Hyperparameters are found where the public contract puts them: ``hyperparameters.json``, ``SM_HP_*`` and, for scripts
 that parse their command line, as ``--name value`` in front of the given arguments. Standard library only.
 """
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import runpy
+import shutil
 import sys
 import tarfile
 from collections.abc import Mapping
@@ -17,7 +23,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from muniment.errors import Invalid
-from muniment.programs.contract import Job, unexpected, visible
+from muniment.programs.contract import Job, visible
 
 TREE = Path(os.environ.get("MUNIMENT_TREE", "/tmp/source"))  # noqa: S108 - the sandbox's own, empty, private /tmp
 _MOST_FILES = 20_000
@@ -48,9 +54,11 @@ def unpack(archive: Path, tree: Path) -> int:
                 content = members.extractfile(member)
                 if content is None or target.exists():
                     raise Invalid("MUNI-D161", "a source tree holds plain files only", member=visible(member.name))
-                target.write_bytes(content.read())
-    except (tarfile.TarError, EOFError) as broken:
-        raise Invalid("MUNI-D163", "the source tree is not a tar", reason=visible(str(broken))) from broken
+                with target.open("xb") as file:
+                    shutil.copyfileobj(content, file)
+                target.chmod(0o755 if member.mode & 0o100 else 0o644)
+    except (tarfile.TarError, EOFError, OSError, ValueError) as broken:
+        raise Invalid("MUNI-D163", "the source tree is not a usable tar", reason=type(broken).__name__) from broken
     return count
 
 
@@ -58,7 +66,8 @@ def arguments(params: Mapping[str, Any], given: list[str]) -> list[str]:
     """The command line that a script parses: hyperparameters as ``--name value``, then what was given."""
     line: list[str] = []
     for name, value in params.items():
-        line += [f"--{name}", value if isinstance(value, str) else str(value)]
+        if value is not None:
+            line += [f"--{name}", json.dumps(value) if isinstance(value, (list, dict)) else str(value)]
     return line + given
 
 
@@ -74,6 +83,7 @@ def main() -> None:
     except Invalid as refusal:
         job.fail({"code": refusal.code, "message": refusal.message, "facts": refusal.facts})
         sys.exit(1)
+    job.keep_room()
     for folder in ("model", "output/data"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     sys.argv = [str(script), *arguments(job.given(), sys.argv[1:])]
@@ -83,20 +93,23 @@ def main() -> None:
         runpy.run_path(str(script), run_name="__main__")
     except SystemExit as left:
         if left.code not in (None, 0):
-            job.fail(_crash("MUNI-D165", "the script left with an exit code", entry, str(left.code)))
+            code = left.code if isinstance(left.code, int) else 1
+            job.fail(_told("MUNI-D165", f"the script left with exit code {code}", entry, _line_in(left, TREE)))
+        else:
+            job.give_room()
         raise
     except BaseException as broken:
-        document = unexpected(broken)
-        where = _line_in(broken, TREE)
-        document |= {"code": "MUNI-D166", "message": f"the script failed: {document['facts']['type']}"}
-        document["facts"] |= {"script": visible(entry, 200), "where": where or document["facts"]["where"]}
-        document["facts"]["do"] = "the log holds the traceback: muni runs logs"
-        job.fail(document)
+        kind = visible(type(broken).__name__)
+        if isinstance(broken, OSError) and broken.errno is not None:
+            kind += f" ({errno.errorcode.get(broken.errno, broken.errno)})"
+        job.fail(_told("MUNI-D166", f"the script failed: {kind}", entry, _line_in(broken, TREE)))
         raise
+    job.give_room()
 
 
-def _crash(code: str, message: str, entry: str, detail: str) -> dict[str, Any]:
-    return {"code": code, "message": message, "facts": {"script": visible(entry, 200), "detail": visible(detail)}}
+def _told(code: str, message: str, entry: str, where: str | None) -> dict[str, Any]:
+    facts = {"script": visible(entry, 200), "where": where, "do": "the log holds the traceback: muni runs logs RUN"}
+    return {"code": code, "message": message, "facts": facts}
 
 
 def _line_in(broken: BaseException, tree: Path) -> str | None:
@@ -106,6 +119,8 @@ def _line_in(broken: BaseException, tree: Path) -> str | None:
         if name.startswith(f"{tree}/"):
             where = f"{name[len(str(tree)) + 1 :]}:{step.tb_lineno}"
         step = step.tb_next
+    if isinstance(broken, SyntaxError) and (broken.filename or "").startswith(f"{tree}/"):
+        where = f"{str(broken.filename)[len(str(tree)) + 1 :]}:{broken.lineno}"
     return where
 
 
