@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from muniment.adapters.sql.store import open_engine
+from muniment.adapters.sql.store import answering, open_engine
 from muniment.errors import Conflict
 
 SCHEMA: Final = "0001"
@@ -53,10 +53,17 @@ def check_schema(engine: Engine) -> None:
 
     Raises:
         Conflict: it has no schema, an older or a newer one.
+        Unavailable: it does not answer.
+        IntegrityError: it is damaged.
     """
-    found = schema_of(engine)
+    with answering(engine):
+        found = schema_of(engine)
     if found is None:
-        raise Conflict("MUNI-S311", "the database holds no Muniment schema", do="create it: muni init")
+        raise Conflict(
+            "MUNI-S311",
+            "the database holds no Muniment schema",
+            do="restore the database from a backup; a new installation: muni init",
+        )
     if found < SCHEMA:
         raise Conflict(
             "MUNI-S312",

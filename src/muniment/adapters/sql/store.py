@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
-from muniment.errors import Unavailable
+from muniment.errors import IntegrityError, Unavailable
 from muniment.kernel.ports import Faults, NoFaults
 
 T = TypeVar("T")
@@ -50,7 +50,6 @@ class SqlStore:
 
     def __init__(self, url: str, repositories: Repositories, faults: Faults | None = None) -> None:
         self.engine = open_engine(url)
-        self._driver_error: type[Exception] = self.engine.dialect.loaded_dbapi.Error
         self._repositories = repositories
         self._faults = faults or NoFaults()
         self._turn = threading.Lock()
@@ -73,25 +72,11 @@ class SqlStore:
 
     @contextmanager
     def _transaction(self, isolation: str, begin: str) -> Iterator[Connection]:
-        try:
-            with self._connected(isolation, begin) as connection:
-                try:
-                    yield connection
-                finally:
-                    connection.rollback()
-        except (DBAPIError, self._driver_error) as broken:
-            original = getattr(broken, "orig", broken)
-            if getattr(original, "sqlstate", None) in _LOST_RACES:
-                raise Unavailable("MUNI-S502", "another change came first; try again", retry=True) from broken
-            if getattr(broken, "connection_invalidated", False) or type(broken).__name__ == "OperationalError":
-                raise Unavailable(
-                    "MUNI-S501",
-                    "the state store did not answer",
-                    engine=self.engine.dialect.name,
-                    reason=str(original)[:300],
-                    do="check that the disk is not full and that the database is reachable: muni doctor",
-                ) from broken
-            raise
+        with answering(self.engine), self._connected(isolation, begin) as connection:
+            try:
+                yield connection
+            finally:
+                connection.rollback()
 
     @contextmanager
     def _connected(self, isolation: str, begin: str) -> Iterator[Connection]:
@@ -109,7 +94,7 @@ class SqlStore:
                 self._writer = self._writer or self.engine.connect()
                 _begin(self._writer, begin)
                 yield self._writer
-            except DBAPIError:
+            except (DBAPIError, self._driver_error):
                 self._drop_writer()
                 raise
             finally:
@@ -124,6 +109,39 @@ class SqlStore:
         """Give back all connections."""
         self._drop_writer()
         self.engine.dispose()
+
+
+@contextmanager
+def answering(engine: Engine) -> Iterator[None]:
+    """Turn what the driver raises into what the platform can act on.
+
+    Raises:
+        Unavailable: the database does not answer, or another transaction came first.
+        IntegrityError: the file is no database, or a damaged one.
+    """
+    try:
+        yield
+    except (DBAPIError, engine.dialect.loaded_dbapi.Error) as broken:
+        original = getattr(broken, "orig", broken)
+        if getattr(original, "sqlstate", None) in _LOST_RACES:
+            raise Unavailable("MUNI-S502", "another change came first; try again", retry=True) from broken
+        if getattr(broken, "connection_invalidated", False) or type(broken).__name__ == "OperationalError":
+            raise Unavailable(
+                "MUNI-S501",
+                "the state store did not answer",
+                engine=engine.dialect.name,
+                reason=str(original)[:300],
+                do="check that the disk is not full and that the database is reachable: muni doctor",
+            ) from broken
+        if type(broken).__name__ == "DatabaseError":
+            raise IntegrityError(
+                "MUNI-S504",
+                "the database is damaged",
+                engine=engine.dialect.name,
+                reason=str(original)[:300],
+                do="stop and keep everything as it is; restore the newest backup of the database",
+            ) from broken
+        raise
 
 
 def _begin(connection: Connection, statement: str) -> None:
