@@ -94,7 +94,7 @@ class SqlStore:
                 self._writer = self._writer or self.engine.connect()
                 _begin(self._writer, begin)
                 yield self._writer
-            except (DBAPIError, self._driver_error):
+            except (DBAPIError, self.engine.dialect.loaded_dbapi.Error):
                 self._drop_writer()
                 raise
             finally:
