@@ -354,3 +354,17 @@ def test_completion_knows_the_references() -> None:
     assert completed(entities, "lineage", "data:") == ["data:credit/train@3"]
     assert completed({}, "data", "show", "cr") == []
     assert completed({}, "data", "sh") == ["show"]
+
+
+def test_what_fails_at_closing_is_the_one_document() -> None:
+    """Closing signs the ledger: where it finds that history does not verify, no answer is printed before that."""
+    asked = ScriptedTransport({"data:ListDatasets": data.Datasets(datasets=[])})
+
+    def fail() -> None:
+        raise IntegrityError("MUNI-L504", "the database was set back")
+
+    def connect(url: str | None, profile: str | None, project: str | None, home: str | None) -> Client:
+        return Client(asked, project="main", close=fail)
+
+    result = CliRunner().invoke(muni, ["data", "list", "--json"], obj=Face(connect=connect))
+    assert (result.exit_code, document(result)["code"]) == (1, "MUNI-L504")

@@ -97,13 +97,18 @@ class Muni(Group):
         standalone_mode: bool = True,
         **extra: Any,
     ) -> Any:
-        """Run a command line; in stand-alone mode exits 0, 1 refused or failed, 2 usage, 130 interrupted."""
+        """Run a command line; in stand-alone mode exits 0, 1 refused or failed, 2 usage, 130 interrupted.
+
+        A document is printed once the platform is closed: closing signs the ledger, and what fails there is the answer.
+        """
         given = list(sys.argv[1:] if args is None else args)
         if not standalone_mode:
             return super().main(given, prog_name or "muni", complete_var, standalone_mode=False, **extra)
         as_json = "--json" in given[: given.index("--")] if "--" in given else "--json" in given
+        face = extra.setdefault("obj", Face())
         try:
             code = super().main(given, prog_name or "muni", complete_var, standalone_mode=False, **extra)
+            face.print_document()
         except click.UsageError as usage:
             code = _usage(usage, as_json)
         except errors.MunimentError as error:

@@ -30,6 +30,7 @@ class Face:
         self.url: str | None = None
         self._connect = connect
         self._client: Client | None = None
+        self._document: Any = None
 
     @functools.cached_property
     def client(self) -> Client:
@@ -54,12 +55,16 @@ class Face:
         return screen
 
     def answer(self, document: Any, picture: Callable[[Screen], None]) -> None:
-        """Give the answer: the document in JSON mode, the picture otherwise."""
+        """Give the answer: the picture now, or in JSON mode the document when the command has ended well."""
         if self.json:
-            msgspec = import_module("msgspec")
-            click.echo(json.dumps(msgspec.to_builtins(document, enc_hook=str), indent=2))
+            self._document = import_module("msgspec").to_builtins(document, enc_hook=str)
         else:
             picture(self.screen)
+
+    def print_document(self) -> None:
+        """Print the one document of this invocation, if there is one."""
+        if self._document is not None:
+            click.echo(json.dumps(self._document, indent=2))
 
     def started(self, run: Run) -> None:
         """Answer that a run was accepted and goes on by itself."""
