@@ -236,9 +236,7 @@ class Story:
         run: Run = scientist.jobs.script(request, source.pack()).wait(lambda _: None)
         self._expect(run.status == "failed", f"{what} is stopped")
         error = run.detail.error or {}
-        facts = error.get("facts", {})
-        detail = facts.get("detail") or facts.get("do") or ""
-        self._refused(what, str(error.get("code")), f"{error.get('message')}: {detail}", run.reference)
+        self._refused(what, str(error.get("code")), str(error.get("message")), run.reference)
 
     def _denied(self, what: str, attempt: Callable[[], object]) -> None:
         try:
