@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import pytest
-from sqlalchemy import event
 
 from muniment.adapters.sql.store import SqlStore
 from muniment.identity.model import (
@@ -27,6 +26,7 @@ from muniment.kernel.identifiers import new_id
 from muniment.kernel.principal import PrincipalKind
 from muniment.kernel.resources import ProjectDirectory
 from muniment.testing.fakes import FakeClock, SeededEntropy
+from statements import reading
 
 HOUR = timedelta(hours=1)
 
@@ -241,9 +241,6 @@ def test_projects_are_known_to_the_kernel(store: SqlStore, now: datetime) -> Non
 
 def test_a_standing_is_one_question(store: SqlStore, now: datetime) -> None:
     """Whoever has many groups and grants is still looked up by a single statement, as each request does it."""
-    statements: list[str] = []
-    with store.read() as session:
-        repository = session.use(Standings)
-        event.listen(store.engine, "before_cursor_execute", lambda *a: statements.append(a[2]))
-        repository.standing("ana", now)
-    assert len(statements) == 1
+    with reading(store) as (session, statements):
+        session.use(Standings).standing("ana", now)
+        assert len(statements) == 1

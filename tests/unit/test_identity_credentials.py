@@ -6,7 +6,7 @@ import re
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import event, inspect, text
+from sqlalchemy import inspect, text
 
 from desk import QUICK, Desk, make_administrators
 from muniment.adapters.sql.store import SqlStore
@@ -34,6 +34,7 @@ from muniment.kernel.identifiers import new_id
 from muniment.kernel.principal import PrincipalKind
 from muniment.testing.fakes import FakeClock, SeededEntropy
 from muniment.wire import identity as wire
+from statements import reading
 
 PASSPHRASE = "a sentence only ana would think of"
 
@@ -120,11 +121,9 @@ def test_all_refusals_look_alike_and_the_ledger_knows_why(desk: Desk) -> None:
 def test_recognising_is_one_query(desk: Desk) -> None:
     """The hot path asks the store once."""
     issued = desk.ask(issue_token, wire.IssueToken(), by="ana")
-    statements: list[str] = []
-    with desk.store.read() as session:
-        event.listen(desk.store.engine, "before_cursor_execute", lambda *a: statements.append(a[2]))
+    with reading(desk.store) as (session, statements):
         authenticate(session, issued.token, desk.clock.now(), "10.0.0.1")
-    assert len(statements) == 1
+        assert len(statements) == 1
 
 
 def test_secrets_are_nowhere_in_the_database(desk: Desk) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import event
 
 from charter import ADD, LEASE, LIST, READ, ROTATE, SEARCH, TABLE, authorizer, dataset, declare, known_as
 from desk import Desk, make_administrators
@@ -35,6 +34,7 @@ from muniment.policy.schema import GROUPS, build_schema, group_of
 from muniment.policy.sets import shipped
 from muniment.testing.fakes import FakeClock
 from muniment.wire import identity as wire
+from statements import reading
 
 CREDIT = Resource("Project", "credit", "credit")
 FRAUD = Resource("Project", "fraud", "fraud")
@@ -230,8 +230,6 @@ def test_a_verb_that_no_role_permits_cannot_be_declared() -> None:
 
 def test_a_decision_asks_the_store_twice(desk: Desk, cedar: CedarAuthorizer) -> None:
     """One question for the rights, one for the policies in force; nothing in between is remembered from before."""
-    statements: list[str] = []
-    with desk.store.read() as session:
-        event.listen(desk.store.engine, "before_cursor_execute", lambda *a: statements.append(a[2]))
+    with reading(desk.store) as (session, statements):
         cedar.decide(session, known_as("ana", desk.clock), ADD, CREDIT)
-    assert len(statements) == 2
+        assert len(statements) == 2

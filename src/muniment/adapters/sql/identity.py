@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -12,7 +13,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Index,
-    Row,
     String,
     Table,
     Text,
@@ -29,6 +29,7 @@ from sqlalchemy import (
     update,
 )
 
+from muniment.adapters.sql.direct import Question
 from muniment.adapters.sql.schema import DIGEST, ID, METADATA, MOMENT, NAME
 from muniment.identity.model import (
     Account,
@@ -161,22 +162,25 @@ def _own_or_by_group(member: ColumnElement[str]) -> ColumnElement[bool]:
     )
 
 
+_KEPT: Final = 4096
 _NOTHING: Final = [null() for _ in range(len(GRANTS.c) - 6)]
-_STANDING: Final = union_all(
-    select(literal("account").label("what"), *ACCOUNTS.c, *_NOTHING).where(ACCOUNTS.c.name == bindparam("name")),
-    select(literal("group"), MEMBERSHIPS.c.group, *[null() for _ in range(len(GRANTS.c) - 1)]).where(
-        MEMBERSHIPS.c.member == bindparam("name"), _BELONGS
-    ),
-    select(literal("grant"), *GRANTS.c).where(
-        or_(
-            GRANTS.c.subject == bindparam("name"),
-            GRANTS.c.subject.in_(
-                select(MEMBERSHIPS.c.group).where(MEMBERSHIPS.c.member == bindparam("name"), _BELONGS)
-            ),
+_STANDING: Final = Question(
+    union_all(
+        select(literal("account").label("what"), *ACCOUNTS.c, *_NOTHING).where(ACCOUNTS.c.name == bindparam("name")),
+        select(literal("group"), MEMBERSHIPS.c.group, *[null() for _ in range(len(GRANTS.c) - 1)]).where(
+            MEMBERSHIPS.c.member == bindparam("name"), _BELONGS
         ),
-        _own_or_by_group(bindparam("name")),
-        _IN_FORCE,
-    ),
+        select(literal("grant"), *GRANTS.c).where(
+            or_(
+                GRANTS.c.subject == bindparam("name"),
+                GRANTS.c.subject.in_(
+                    select(MEMBERSHIPS.c.group).where(MEMBERSHIPS.c.member == bindparam("name"), _BELONGS)
+                ),
+            ),
+            _own_or_by_group(bindparam("name")),
+            _IN_FORCE,
+        ),
+    )
 )
 _HOLDERS: Final = (
     select(ACCOUNTS.c.name)
@@ -191,9 +195,9 @@ _HOLDERS: Final = (
     )
     .order_by(ACCOUNTS.c.name)
 )
-_HAS_PROJECT: Final = select(PROJECTS.c.name).where(PROJECTS.c.name == bindparam("name"))
+_HAS_PROJECT: Final = Question(select(PROJECTS.c.name).where(PROJECTS.c.name == bindparam("name")))
 
-_TOKEN: Final = (
+_TOKEN: Final = Question(
     select(TOKENS, *[column.label(f"account_{column.name}") for column in ACCOUNTS.c])
     .join(ACCOUNTS, ACCOUNTS.c.name == TOKENS.c.owner)
     .where(TOKENS.c.id == bindparam("id"))
@@ -246,19 +250,7 @@ class SqlStandings:
 
     def standing(self, name: str, at: datetime) -> Standing | None:
         """The account with the groups and grants that hold at that moment."""
-        account: Account | None = None
-        groups: set[str] = set()
-        grants: list[RoleGrant] = []
-        for what, *fields in self._db.execute(_STANDING, {"name": name, "at": format_time(at)}):
-            if what == "grant":
-                grants.append(_grant(fields))
-            elif what == "group":
-                groups.add(fields[0])
-            else:
-                account = _account(fields[:6])
-        if account is None:
-            return None
-        return Standing(account, tuple(sorted(groups)), tuple(sorted(grants, key=lambda grant: grant.id)))
+        return _standing(tuple(_STANDING.ask(self._db, {"name": name, "at": format_time(at)})))
 
     def holders(self, role: str, at: datetime) -> tuple[str, ...]:
         """Names of active accounts that hold a role in the whole installation."""
@@ -397,8 +389,8 @@ class SqlTokens:
 
     def find(self, token: str) -> tuple[Token, Account] | None:
         """A token and its owner, in one indexed question."""
-        row = self._db.execute(_TOKEN, {"id": token}).first()
-        return (_token(row), _account(row[len(TOKENS.c) :])) if row is not None else None
+        rows = _TOKEN.ask(self._db, {"id": token})
+        return _token_and_owner(rows[0]) if rows else None
 
     def revoke(self, token: str, at: datetime) -> None:
         """End a token now."""
@@ -503,7 +495,7 @@ class SqlProjects:
 
     def has_project(self, name: str) -> bool:
         """Whether a project of this name exists."""
-        return self._db.execute(_HAS_PROJECT, {"name": name}).first() is not None
+        return bool(_HAS_PROJECT.ask(self._db, {"name": name}))
 
     def all(self) -> tuple[Project, ...]:
         """Every project, newest first."""
@@ -517,6 +509,31 @@ def _text(moment: datetime | None) -> str | None:
 
 def _moment(text: str | None) -> datetime | None:
     return parse_time(text) if text is not None else None
+
+
+@lru_cache(_KEPT)
+def _standing(rows: tuple[tuple[Any, ...], ...]) -> Standing | None:
+    """What the rows say; kept by what they hold, so never stale."""
+    account: Account | None = None
+    groups: set[str] = set()
+    grants: list[RoleGrant] = []
+    for what, *fields in rows:
+        if what == "grant":
+            grants.append(_grant(fields))
+        elif what == "group":
+            groups.add(fields[0])
+        else:
+            account = _account(fields[:6])
+    if account is None:
+        return None
+    return Standing(account, tuple(sorted(groups)), tuple(sorted(grants, key=lambda grant: grant.id)))
+
+
+@lru_cache(_KEPT)
+def _token_and_owner(row: tuple[Any, ...]) -> tuple[Token, Account]:
+    """What the row says; kept by what it holds, so never stale."""
+    kept = len(TOKENS.c)
+    return _token(row[:kept]), _account(row[kept:])
 
 
 def _account(row: Sequence[Any]) -> Account:
@@ -540,19 +557,20 @@ def _grant(row: Sequence[Any]) -> RoleGrant:
     )
 
 
-def _token(row: Row[Any]) -> Token:
+def _token(row: Sequence[Any]) -> Token:
+    id_, kind, owner, digest, label, actions, issued_by, created_at, expires_at, revoked_at, last_used_at = row
     return Token(
-        row.id,
-        TokenKind(row.kind),
-        row.owner,
-        Digest(row.digest),
-        row.label,
-        frozenset(json.loads(row.actions)) if row.actions is not None else None,
-        row.issued_by,
-        parse_time(row.created_at),
-        parse_time(row.expires_at),
-        _moment(row.revoked_at),
-        _moment(row.last_used_at),
+        id_,
+        TokenKind(kind),
+        owner,
+        Digest(digest),
+        label,
+        frozenset(json.loads(actions)) if actions is not None else None,
+        issued_by,
+        parse_time(created_at),
+        parse_time(expires_at),
+        _moment(revoked_at),
+        _moment(last_used_at),
     )
 
 

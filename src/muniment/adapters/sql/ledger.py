@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from typing import Any, Final
 
 import msgspec
@@ -26,6 +27,7 @@ from sqlalchemy import (
     text,
 )
 
+from muniment.adapters.sql.direct import cursor
 from muniment.adapters.sql.schema import DIGEST, ID, METADATA, MOMENT
 from muniment.errors import IntegrityError
 from muniment.kernel.digest import Digest
@@ -105,13 +107,8 @@ class SqlEntries:
 
     def add(self, rows: Sequence[NewEntry]) -> None:
         """Store entries that have no index yet, past SQLAlchemy's own steps: the hot path of every answer."""
-        if not self._connection.in_transaction():
-            self._connection.begin()  # SQLAlchemy does not see what goes past it, and would have nothing to commit
-        cursor = self._connection.connection.cursor()
-        try:
-            cursor.executemany(_ADD[self._dialect], rows)
-        finally:
-            cursor.close()
+        with closing(cursor(self._connection)) as opened:
+            opened.executemany(_ADD[self._dialect], rows)
 
     def unsequenced(self, limit: int) -> list[tuple[str, str]]:
         """The id and body of the oldest entries without an index, by time and id."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -10,7 +10,6 @@ from sqlalchemy import (
     Connection,
     Integer,
     LargeBinary,
-    Row,
     Table,
     and_,
     bindparam,
@@ -20,6 +19,7 @@ from sqlalchemy import (
     select,
 )
 
+from muniment.adapters.sql.direct import Question
 from muniment.adapters.sql.schema import DIGEST, METADATA, MOMENT, NAME
 from muniment.kernel.digest import Digest
 from muniment.kernel.identifiers import format_time, parse_time
@@ -47,8 +47,10 @@ _LATEST: Final = (
     .group_by(PUBLICATIONS.c.scope)
     .subquery()
 )
-_HEADS: Final = select(PUBLICATIONS).join(
-    _LATEST, and_(_LATEST.c.scope == PUBLICATIONS.c.scope, _LATEST.c.version == PUBLICATIONS.c.version)
+_HEADS: Final = Question(
+    select(PUBLICATIONS).join(
+        _LATEST, and_(_LATEST.c.scope == PUBLICATIONS.c.scope, _LATEST.c.version == PUBLICATIONS.c.version)
+    )
 )
 
 
@@ -91,8 +93,8 @@ class SqlPublications:
 
     def heads(self, project: str | None) -> Mapping[str, Publication]:
         """The versions in force: of the installation and, when given, of the project."""
-        rows = self._db.execute(_HEADS, {"project": project or ""})
-        return {row.scope: _publication(row) for row in rows}
+        rows = _HEADS.ask(self._db, {"project": project or ""})
+        return {row[0]: _publication(row) for row in rows}
 
     def all(self) -> tuple[Publication, ...]:
         """Every version of every scope, newest first."""
@@ -104,8 +106,9 @@ class SqlPublications:
         return tuple(_publication(row) for row in rows)
 
 
-def _publication(row: Row[Any]) -> Publication:
-    return Publication(row.scope, row.version, Digest(row.document), row.published_by, parse_time(row.published_at))
+def _publication(row: Sequence[Any]) -> Publication:
+    scope, version, document, published_by, published_at = row
+    return Publication(scope, version, Digest(document), published_by, parse_time(published_at))
 
 
 REPOSITORIES: Final[Mapping[type[Any], Callable[[Connection], Any]]] = {
