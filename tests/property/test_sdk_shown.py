@@ -9,12 +9,12 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muniment.sdk import shown
+from muniment.sdk import cells, shown
 from muniment.sdk.client import Client
-from muniment.sdk.datasets import Dataset
+from muniment.sdk.datasets import Dataset, Parts
 from muniment.sdk.lineage import Lineage, Proof
 from muniment.sdk.models import Model
-from muniment.sdk.runs import Run, Runs
+from muniment.sdk.runs import Comparison, Run, Runs
 from muniment.testing.transport import ScriptedTransport
 from muniment.wire import catalog, data, execution, inventory
 
@@ -26,7 +26,7 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NASTY, inner, max_size=3),
     max_leaves=5,
 )
-TAGS = {"table", "caption", "thead", "tbody", "tr", "th", "td", "div", "b", "details", "summary", "img"}
+TAGS = {"table", "caption", "thead", "tbody", "tr", "th", "td", "div", "b", "details", "summary", "img", "span"}
 
 
 class Reader(HTMLParser):
@@ -48,7 +48,7 @@ def check(html: str) -> None:
     reader.feed(html)
     reader.close()
     assert reader.tags <= TAGS
-    assert reader.attributes <= {"style", "src", "alt"}
+    assert reader.attributes <= {"style", "src", "alt", "title"}
     assert not any(unicodedata.category(letter) in ("Cc", "Cf") for letter in html)
 
 
@@ -69,28 +69,43 @@ def test_visible_text_keeps_what_is_printable(text: str) -> None:
         assert once == text
 
 
-@given(st.lists(NASTY, min_size=1, max_size=4), st.lists(st.lists(VALUES, min_size=1, max_size=4), max_size=4), NASTY)
-def test_a_table_holds_only_our_tags(headers: list[str], rows: list[list[Any]], caption: str) -> None:
-    """No header, value or caption becomes markup."""
-    check(shown.table_html(headers, rows, caption=caption))
+@given(st.lists(NASTY, min_size=1, max_size=4), st.lists(st.lists(VALUES, min_size=1, max_size=4), max_size=4))
+def test_a_table_holds_only_our_tags(headers: list[str], rows: list[list[Any]]) -> None:
+    """No header and no value becomes markup, whatever column it stands in."""
+    check(cells.table(headers, rows))
+    check(cells.table(["status", "grade", "verdict", "x"], rows))
 
 
-@given(NASTY, st.dictionaries(NASTY, VALUES, max_size=4))
-def test_facts_hold_only_our_tags(title: str, facts: dict[str, Any]) -> None:
-    """No title, name or value becomes markup."""
-    check(shown.facts_html(title, facts))
+@given(NASTY, NASTY, st.dictionaries(NASTY, VALUES, max_size=4), st.dictionaries(NASTY, st.floats(), max_size=3))
+def test_a_card_holds_only_our_tags(title: str, word: str, facts: dict[str, Any], metrics: dict[str, float]) -> None:
+    """No title, name, word, value or number becomes markup."""
+    inside = (cells.facts(facts), cells.tiles(metrics), cells.note(word), cells.fold(word, cells.note(word)))
+    check(cells.card(title, *inside, kind=word, badges=(word, title)))
+
+
+@given(NASTY, NASTY)
+def test_a_picture_acts_nowhere(svg: str, what: str) -> None:
+    """Whatever a drawing holds, the page gets one image, whose source is data and not markup."""
+    check(cells.picture(svg, what))
 
 
 @given(text=NASTY, values=st.dictionaries(NASTY, VALUES, max_size=3))
 def test_every_value_object_escapes(text: str, values: dict[str, Any]) -> None:
-    """Runs, models, data sets, lineages and proofs escape every text they carry."""
+    """Runs, models, data sets, parts, lineages, proofs and comparisons escape every text they carry."""
     client = Client(ScriptedTransport({"execution:ShowRun": run_detail(text, values)}), project="main")
     check(Run(client, "run:x")._repr_html_())
     check(Runs([run_summary(text)])._repr_html_())
     check(Model(client, model_detail(text, values))._repr_html_())
     check(Dataset(client, dataset_detail(text, values))._repr_html_())
+    check(Parts({text: Dataset(client, dataset_detail(text, values))})._repr_html_())
+    check(Comparison(comparison(text))._repr_html_())
     check(Lineage(lineage_view(text))._repr_html_())
     check(Proof(proof(text))._repr_html_())
+
+
+def comparison(text: str) -> execution.Comparison:
+    row = execution.ComparisonRow(section=text, name=text, values=[text, None], differs=True)
+    return execution.Comparison(runs=[text, text], rows=[row])
 
 
 def run_summary(text: str) -> execution.RunSummary:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import pytest
 from muniment.errors import Invalid, MunimentError, NotFound
 from muniment.sdk.client import Client
 from muniment.sdk.datasets import Parts
-from muniment.sdk.frames import to_frame
 from muniment.sdk.progress import quiet
 from muniment.sdk.runs import Run
 from muniment.testing.transport import ScriptedTransport
@@ -145,13 +143,6 @@ def test_a_run_without_a_model_says_so() -> None:
     run = Run(Client(ScriptedTransport({"execution:ShowRun": detail("failed")}), project="main"), "run:1")
     with pytest.raises(NotFound, match="generated no model"):
         _ = run.model
-
-
-def test_frames_need_a_library_and_say_which(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without pandas and polars a data frame is refused with advice; the SDK itself needs neither."""
-    monkeypatch.setattr(sys, "path", [])
-    with pytest.raises(Invalid, match="pandas or polars"):
-        to_frame([{"a": 1}])
 
 
 def test_values_print_well() -> None:

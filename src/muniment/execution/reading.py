@@ -99,7 +99,6 @@ def show_run(call: Call, request: wire.ShowRun) -> wire.RunDetail:
     run = find_run(call.session, call.project, request.run)
     result = run.result
     chunks = call.use(RunLogs).chunks(run.id, run.attempt, 0)
-    enforcement = result.get("enforcement")
     return wire.RunDetail(
         run=f"run:{run.id}",
         kind=run.kind,
@@ -117,12 +116,12 @@ def show_run(call: Call, request: wire.ShowRun) -> wire.RunDetail:
         params=dict(run.job["params"]),
         metrics=latest_metrics(call, [run.id]).get(run.id, {}),
         products=[wire.Product(**product) for product in result.get("products", [])],
-        enforcement=enforcement,
+        enforcement=result.get("enforcement"),
         usage=result.get("usage"),
         refused=result.get("refused", []),
         exit_code=(result.get("exit") or {}).get("code"),
         error=_error(run),
-        grade="proven" if enforcement and enforcement["complete"] else "declared",
+        grade=_grade(run),
         log_bytes=sum(chunk.size for chunk in chunks),
         verdict=result.get("verdict"),
         report=report_of(call, run),
@@ -211,7 +210,15 @@ def summary(run: Run, metrics: dict[str, float]) -> wire.RunSummary:
         metrics=metrics,
         products=[product["reference"] for product in run.result.get("products", [])],
         error=_error(run),
+        inputs=dict(run.asked),
+        params=dict(run.job["params"]),
+        grade=_grade(run),
     )
+
+
+def _grade(run: Run) -> str:
+    enforcement = run.result.get("enforcement")
+    return "proven" if enforcement and enforcement["complete"] else "declared"
 
 
 def latest_metrics(call: Call, runs: Iterable[str]) -> dict[str, dict[str, float]]:

@@ -7,13 +7,15 @@ client stands on top: it is the one that knows them all.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO, Final, Protocol, Self, TypeVar
 
 import msgspec
 
 from muniment.errors import MunimentError, NotFound, from_document
-from muniment.sdk.shown import brief, elapsed, facts_html, measure, visible
+from muniment.sdk.cells import card, facts, fold, table, tiles
+from muniment.sdk.frames import to_frame
+from muniment.sdk.shown import brief, elapsed, headline, measure, visible
 from muniment.wire import execution as wx
 
 __all__ = ["Asking", "Job", "Watch", "reference_of"]
@@ -23,6 +25,11 @@ T = TypeVar("T")
 _OPEN: Final = frozenset({"queued", "running"})
 _FOLLOW_S: Final = 0.5
 """Pause between two looks at the log of a job that still runs; every look is a ledger entry."""
+
+_TILES: Final = 8
+"""So many metrics are shown large."""
+
+_METRIC: Final = ("metric", "value")
 
 
 class Asking(Protocol):
@@ -160,23 +167,40 @@ class Job:
             lines.append(f"  {d.error.get('code')}: {brief(d.error.get('message'), 400)}")
         return "\n".join([*lines, f"  grade {d.grade}"])
 
+    def to_frame(self) -> Any:
+        """Its metrics as a data frame, one row each."""
+        return to_frame([{"metric": name, "value": value} for name, value in self.metrics().items()], _METRIC)
+
     def _repr_html_(self) -> str:
+        return card(self.reference, *self._cells(), kind=self._kind(), badges=(self.status, self.detail.grade))
+
+    def _kind(self) -> str:
         d = self.detail
-        facts: dict[str, Any] = {
-            "status": d.status,
-            "kind": d.kind,
+        return d.label if d.label == d.kind else f"{d.kind} {d.label}".strip()
+
+    def _cells(self) -> list[str]:
+        d = self.detail
+        enforced = d.enforcement or {}
+        walls = enforced.get("walls")
+        known = {
             "experiment": d.experiment,
             "asked for by": d.requested_by,
             "took": elapsed(d.started_at, d.ended_at),
             "inputs": d.inputs,
-            "parameters": d.params,
-            "metrics": {name: measure(value) for name, value in d.metrics.items()},
+            "parameters": {name: value for name, value in d.params.items() if value not in (None, "", [], {})},
             "generated": [product.reference for product in d.products],
-            "enforcement": d.enforcement,
+            "enforced by": enforced.get("engine"),
             "error": d.error and f"{d.error.get('code')}: {d.error.get('message')}",
-            "grade": d.grade,
         }
-        return facts_html(f"{d.run} {d.label}", {name: value for name, value in facts.items() if value})
+        rows = [[name, state] for name, state in walls.items()] if isinstance(walls, Mapping) else []
+        large = headline(d.metrics, _TILES)
+        others = [[name, measure(value)] for name, value in d.metrics.items() if name not in large]
+        return [
+            tiles(large),
+            facts(known),
+            fold("more metrics", table(_METRIC, others) if others else ""),
+            fold("what was enforced", table(["wall", "state"], rows) if rows else ""),
+        ]
 
 
 Watch = Callable[[Job], None]

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from muniment.sdk.asking import Asking
+from muniment.sdk.cells import table
 from muniment.sdk.frames import to_frame
-from muniment.sdk.shown import table_html
 from muniment.wire import ledger as wl
 
 __all__ = ["Audit", "Entries"]
@@ -20,13 +20,13 @@ class Entries(tuple[wl.LedgerEntry, ...]):
 
     def to_frame(self) -> Any:
         """A data frame, one row per entry."""
-        return to_frame([dict(zip(_COLUMNS, _row(entry), strict=True)) for entry in self])
+        return to_frame([dict(zip(_COLUMNS, _row(entry), strict=True)) for entry in self], _COLUMNS)
 
     def __repr__(self) -> str:
         return "\n".join(entry.line for entry in self)
 
     def _repr_html_(self) -> str:
-        return table_html(_COLUMNS, [_row(entry) for entry in self])
+        return table(_COLUMNS, [_row(entry) for entry in self])
 
 
 class Audit:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from muniment.errors import Invalid, NotFound
 from muniment.sdk.asking import Asking, Job, Watch
+from muniment.sdk.cells import card, facts, fold, table
 from muniment.sdk.frames import to_frame
 from muniment.sdk.lineage import Lineage, lineage_of
-from muniment.sdk.shown import count, facts_html, size, table_html, visible
+from muniment.sdk.shown import count, size, visible
 from muniment.wire import data as wd
 
 __all__ = ["Data", "Dataset", "Datasets", "Parts"]
+
+_PART: Final = ("part", "reference", "rows", "digest", "grade")
 
 
 class Dataset:
@@ -90,7 +93,7 @@ class Dataset:
 
     def _repr_html_(self) -> str:
         d = self.detail
-        facts = {
+        known = {
             "rows": count(d.rows),
             "columns": count(len(d.columns)),
             "size": size(d.bytes),
@@ -98,10 +101,9 @@ class Dataset:
             "digest": d.digest,
             "added by": d.created_by,
             "added": d.created_at,
-            "grade": d.grade,
         }
-        columns = table_html(["column", "type", "nullable"], [[c.name, c.type, c.nullable] for c in d.columns])
-        return facts_html(d.dataset, facts) + f"<details><summary>columns</summary>{columns}</details>"
+        columns = table(["column", "type", "nullable"], [[c.name, c.type, c.nullable] for c in d.columns])
+        return card(d.dataset, facts(known), fold("columns", columns), badges=(d.grade,))
 
 
 class Parts(Mapping[str, Dataset]):
@@ -130,15 +132,21 @@ class Parts(Mapping[str, Dataset]):
         """What proves that the parts are disjoint and together complete."""
         return next((part.detail.proof for part in self._parts.values()), None)
 
+    def to_frame(self) -> Any:
+        """A data frame, one row per part."""
+        return to_frame([dict(zip(_PART, row, strict=True)) for row in self._rows()], _PART)
+
+    def _rows(self) -> list[tuple[Any, ...]]:
+        return [(name, p.reference, p.detail.rows, p.digest, p.detail.grade) for name, p in self._parts.items()]
+
     def __repr__(self) -> str:
         return "\n".join(f"{name:12} {part!r}".splitlines()[0] for name, part in self._parts.items())
 
     def _repr_html_(self) -> str:
-        rows = [
-            [name, part.reference, count(part.detail.rows), part.digest, part.detail.grade]
-            for name, part in self._parts.items()
-        ]
-        return table_html(["part", "reference", "rows", "digest", "grade"], rows)
+        rows = [[*row[:2], count(row[2]), *row[3:]] for row in self._rows()]
+        proof = self.proof or {}
+        proven: dict[str, Any] = {name: proof[name] for name in ("disjoint", "complete") if name in proof}
+        return card(f"{len(self)} parts", table(_PART, rows), facts(proven))
 
 
 class Datasets(tuple[wd.DatasetSummary, ...]):
@@ -148,7 +156,10 @@ class Datasets(tuple[wd.DatasetSummary, ...]):
 
     def to_frame(self) -> Any:
         """A data frame, one row per data set."""
-        return to_frame([{name: getattr(row, name) for name in row.__struct_fields__} for row in self])
+        return to_frame(
+            [{name: getattr(row, name) for name in row.__struct_fields__} for row in self],
+            wd.DatasetSummary.__struct_fields__,
+        )
 
     def __repr__(self) -> str:
         return "\n".join(f"{row.dataset:40} {count(row.rows):>12} rows x {row.columns} columns" for row in self)
@@ -157,7 +168,7 @@ class Datasets(tuple[wd.DatasetSummary, ...]):
         rows = [
             [row.dataset, count(row.rows), row.columns, size(row.bytes), row.target, row.created_at] for row in self
         ]
-        return table_html(["data set", "rows", "columns", "size", "target", "added"], rows)
+        return table(["data set", "rows", "columns", "size", "target", "added"], rows)
 
 
 class Data:

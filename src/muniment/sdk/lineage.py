@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from muniment.sdk.asking import Asking, reference_of
+from muniment.sdk.cells import card, facts, fold, note, picture, table
 from muniment.sdk.frames import to_frame
-from muniment.sdk.shown import brief, facts_html, short, table_html, visible
+from muniment.sdk.shown import brief, short, visible
 from muniment.wire import catalog as wc
 
 __all__ = ["Lineage", "Proof"]
+
+_LINK: Final = ("level", "node", "kind", "relation", "role", "by", "at", "grade", "id", "again")
+_STEP: Final = ("source", "relation", "role", "target", "grade")
+
+_MEANINGS: Final = {
+    "unused": "Neither it nor any of its rows could be read on the way to the model.",
+    "unused-object": "It could not be read itself, but rows of it may have come another way.",
+    "used": "It, a copy or a piece of it, or all of its rows could be read on the way to the model.",
+}
 
 
 class Lineage:
@@ -75,7 +84,7 @@ class Lineage:
 
     def to_frame(self) -> Any:
         """A data frame, one row per link."""
-        return to_frame(self.rows())
+        return to_frame(self.rows(), _LINK)
 
     def __repr__(self) -> str:
         lines = [
@@ -97,24 +106,39 @@ class Lineage:
             ]
             for row in self.rows()
         ]
-        caption = f"{self.view.direction} of {self.view.reference}, grade {self.grade}"
-        table = table_html(["", "kind", "relation", "role", "by", "grade"], rows, caption=caption)
-        if self.svg is None:
-            return table
-        picture = b64encode(self.svg.encode()).decode()
-        return f'<img alt="lineage" src="data:image/svg+xml;base64,{picture}"><details>{table}</details>'
+        links = table(["", "kind", "relation", "role", "by", "grade"], rows)
+        title = f"{self.view.direction} of {short(self.view.reference)}"
+        if not self.svg:
+            return card(title, links, badges=(self.grade,))
+        return card(title, picture(self.svg, f"lineage, {title}"), fold("as a list", links), badges=(self.grade,))
 
 
 class Proof:
-    """Whether something was used to make a model, at a state of the ledger."""
+    """Whether something was used to make a model, at a state of the ledger: look at ``verdict`` and ``grade``."""
 
     def __init__(self, reply: wc.AbsenceReply) -> None:
         self.reply = reply
         """The answer in full."""
 
     @property
+    def verdict(self) -> str:
+        """What the search came to.
+
+        - ``used``: the model's making could read it, a copy of it, a piece of it or what it is a piece of, or all of
+          its rows under another name (what was split into it, the file it came from).
+        - ``unused-object``: it could not be read itself, but rows of it may have come another way; ``path`` shows
+          which. Such an answer is never better than declared.
+        - ``unused``: neither it nor any of its rows could be read, as far as common descent can tell; ``scope`` says
+          what that does not cover.
+        """
+        return self.reply.verdict
+
+    @property
     def unused(self) -> bool:
-        """True when neither it nor any of its rows could be read on the way to the model."""
+        """Whether it was out of reach as an object: True for the verdicts ``unused`` and ``unused-object``.
+
+        Only ``unused`` says that its rows were out of reach too: whoever asks about rows looks at ``verdict``.
+        """
         return self.reply.unused
 
     @property
@@ -134,27 +158,42 @@ class Proof:
 
     @property
     def path(self) -> list[wc.ProofStep]:
-        """If it was used: the way on which it came."""
+        """For ``used`` the way on which it came, for ``unused-object`` the way on which rows of it may have come."""
         return self.reply.path
 
     def __repr__(self) -> str:
-        mark = self.checkpoint
-        return f"Proof(unused={self.unused}, grade={self.grade!r}, checkpoint=({mark.size}, {mark.root!r}))"
+        mark, r = self.checkpoint, self.reply
+        state = f"checkpoint=({mark.size}, {mark.root!r})"
+        return f"Proof(unused={r.unused}, verdict={r.verdict!r}, grade={r.grade!r}, {state})"
+
+    def to_frame(self) -> Any:
+        """The way as a data frame, one row per step; empty when there is none."""
+        return to_frame([dict(zip(_STEP, row, strict=True)) for row in self._rows()], _STEP)
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        return [
+            (step.source_label, step.relation.replace("_", " "), step.role, step.target_label, step.grade)
+            for step in self.path
+        ]
 
     def _repr_html_(self) -> str:
         r = self.reply
-        facts = {
-            "verdict": r.verdict,
-            "grade": r.grade,
+        meaning = _MEANINGS.get(r.verdict, "")
+        known = {
             "searched": f"{r.entities} entities, {r.activities} runs",
-            "scope": r.scope,
+            "checkpoint": f"{r.checkpoint.size}",
+            "root": r.checkpoint.root,
             "weakest link": r.weakest,
-            "checkpoint": f"{r.checkpoint.size} / {r.checkpoint.root}",
+            "proven disjoint": [f"{one.part} and {one.other}" for one in r.disjointness],
         }
-        known = {name: value for name, value in facts.items() if value}
-        path = [[s.source_label, s.relation, s.role, s.target_label, s.grade] for s in r.path]
-        title = f"{r.reference} in {r.model}"
-        return facts_html(title, known) + (table_html(["", "relation", "role", "", "grade"], path) if path else "")
+        return card(
+            f"{r.reference} in {r.model}",
+            note(meaning),
+            facts(known),
+            fold("the way", table(_STEP, self._rows()) if self.path else ""),
+            fold("what was searched, and what the answer does not say", note(r.scope)),
+            badges=(r.verdict, r.grade),
+        )
 
 
 def lineage_of(

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from muniment.sdk.asking import Asking, Job, Watch, reference_of
+from muniment.sdk.cells import card, facts, fold, table, tiles
 from muniment.sdk.frames import to_frame
 from muniment.sdk.lineage import Lineage, Proof, absence_of, lineage_of
-from muniment.sdk.shown import facts_html, measure, table_html
+from muniment.sdk.shown import headline, measure
 from muniment.wire import execution as wx
 from muniment.wire import inventory as wi
 
@@ -69,7 +70,8 @@ class Model:
     def to_frame(self) -> Any:
         """Its evaluations as a data frame, one row each."""
         return to_frame(
-            [{"data": e.data, "run": e.run, "at": e.created_at, **e.metrics} for e in self.detail.evaluations]
+            [{"data": e.data, "run": e.run, "at": e.created_at, **e.metrics} for e in self.detail.evaluations],
+            ("data", "run", "at"),
         )
 
     def __repr__(self) -> str:
@@ -84,18 +86,24 @@ class Model:
 
     def _repr_html_(self) -> str:
         d = self.detail
-        facts = {
-            "algorithm": d.algorithm,
+        known = {
             "trained on": d.trained_on,
             "run": d.run,
             "digest": d.digest,
             "made by": d.created_by,
             "made": d.created_at,
-            "grade": d.grade,
         }
         names = list(dict.fromkeys(name for e in d.evaluations for name in e.metrics))
-        rows = [[e.data, *(measure(e.metrics[n]) if n in e.metrics else None for n in names)] for e in d.evaluations]
-        return facts_html(d.model, facts) + (table_html(["evaluated on", *names], rows) if rows else "")
+        rows = [[e.data, *(measure(e.metrics[n]) if n in e.metrics else "" for n in names)] for e in d.evaluations]
+        newest = d.evaluations[0] if d.evaluations else None
+        return card(
+            d.model,
+            tiles(headline(newest.metrics, 8)) if newest else "",
+            facts(known | ({"measured on": newest.data} if newest else {})),
+            fold("all evaluations", table(["evaluated on", *names], rows) if rows else ""),
+            kind=d.algorithm,
+            badges=(d.grade,),
+        )
 
 
 class ModelList(tuple[wi.ModelSummary, ...]):
@@ -117,7 +125,8 @@ class ModelList(tuple[wi.ModelSummary, ...]):
                     **row.metrics,
                 }
                 for row in self
-            ]
+            ],
+            ("model", "algorithm", "grade", "created", "run", "digest"),
         )
 
     def __repr__(self) -> str:
@@ -129,12 +138,12 @@ class ModelList(tuple[wi.ModelSummary, ...]):
             [
                 row.model,
                 row.algorithm,
-                *(measure(row.metrics[n]) if n in row.metrics else None for n in names),
+                *(measure(row.metrics[n]) if n in row.metrics else "" for n in names),
                 row.grade,
             ]
             for row in self
         ]
-        return table_html(["model", "algorithm", *names, "grade"], rows)
+        return table(["model", "algorithm", *names, "grade"], rows)
 
 
 class Models:

@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
 import msgspec
 
+from muniment.errors import MunimentError
 from muniment.sdk.asking import Asking, Job, reference_of
+from muniment.sdk.cells import picture, table
 from muniment.sdk.datasets import Dataset, data_at
 from muniment.sdk.frames import to_frame
 from muniment.sdk.lineage import Lineage, lineage_of
 from muniment.sdk.models import Model, model_at
-from muniment.sdk.shown import brief, elapsed, headline, measure, table_html, visible
+from muniment.sdk.shown import brief, elapsed, headline, measure, seconds, visible
 from muniment.wire import data as wd
 from muniment.wire import execution as wx
 
 __all__ = ["Comparison", "Jobs", "Run", "Runs"]
 
+_METRICS: Final = 5
+"""So many metrics stand beside a run in a list."""
+
+_COLUMNS: Final = ("run", "kind", "status", "experiment", "label", "by", "created", "took_s", "model", "grade")
+
 
 class Run(Job):
     """A job, and the way to what it used and made."""
+
+    def __init__(self, asking: Asking, reference: str) -> None:
+        super().__init__(asking, reference)
+        self._drawn: str | None = None
 
     @property
     def model(self) -> Model:
@@ -36,6 +47,18 @@ class Run(Job):
         """What it used, and where that comes from."""
         return lineage_of(self._asking, self.reference)
 
+    def _cells(self) -> list[str]:
+        return [*super()._cells(), self._picture()]
+
+    def _picture(self) -> str:
+        """Where what it made comes from; drawn once, after it has ended well."""
+        if self._drawn is None and self.status == "ok":
+            try:
+                self._drawn = picture(self.lineage().svg, f"lineage of {self.reference}")
+            except MunimentError:  # a run is shown also to somebody who may not see its lineage
+                self._drawn = ""
+        return self._drawn or ""
+
 
 class Runs(Sequence[wx.RunSummary]):
     """A list of runs, newest first."""
@@ -50,8 +73,8 @@ class Runs(Sequence[wx.RunSummary]):
         return len(self.rows)
 
     def to_frame(self) -> Any:
-        """A data frame, one row per run, with a column per metric."""
-        return to_frame([self._row(row) for row in self.rows])
+        """A data frame, one row per run, with columns ``input.*``, ``param.*`` and one per metric."""
+        return to_frame([self._row(row) for row in self.rows], _COLUMNS)
 
     def __repr__(self) -> str:
         return "\n".join(
@@ -61,9 +84,20 @@ class Runs(Sequence[wx.RunSummary]):
         )
 
     def _repr_html_(self) -> str:
-        rows = [self._row(row) for row in self.rows]
-        names = list(dict.fromkeys(name for row in rows for name in row))
-        return table_html(names, [[row.get(name) for name in names] for row in rows])
+        names = list(dict.fromkeys(name for row in self.rows for name in headline(row.metrics, _METRICS)))[:_METRICS]
+        rows = [
+            [
+                row.run,
+                row.label,
+                row.status,
+                elapsed(row.started_at, row.ended_at),
+                row.grade,
+                ", ".join(product for product in row.products if not product.startswith("sha256:")),
+                *(measure(row.metrics[name]) if name in row.metrics else "" for name in names),
+            ]
+            for row in self.rows
+        ]
+        return table(["run", "what", "status", "took", "grade", "made", *names], rows)
 
     @staticmethod
     def _row(row: wx.RunSummary) -> dict[str, Any]:
@@ -75,10 +109,19 @@ class Runs(Sequence[wx.RunSummary]):
             "label": row.label,
             "by": row.requested_by,
             "created": row.created_at,
-            "took": elapsed(row.started_at, row.ended_at),
+            "took_s": seconds(row.started_at, row.ended_at),
+            "model": _model(row),
             "products": ", ".join(row.products),
+            "grade": row.grade,
+            **{f"input.{name}": value for name, value in row.inputs.items()},
+            **{f"param.{name}": value for name, value in row.params.items()},
         }
         return {**fixed, **{name: value for name, value in row.metrics.items() if name not in fixed}}
+
+
+def _model(row: wx.RunSummary) -> str | None:
+    """The model that a run made, if it made one."""
+    return next((product for product in row.products if product.startswith("model:")), None)
 
 
 class Comparison:
@@ -93,7 +136,8 @@ class Comparison:
             [
                 {"section": row.section, "name": row.name, **dict(zip(self.reply.runs, row.values, strict=True))}
                 for row in self.reply.rows
-            ]
+            ],
+            ("section", "name", *self.reply.runs),
         )
 
     def __repr__(self) -> str:
@@ -104,8 +148,11 @@ class Comparison:
         )
 
     def _repr_html_(self) -> str:
-        rows = [[row.section, row.name, *row.values] for row in self.reply.rows]
-        return table_html(["section", "name", *self.reply.runs], rows)
+        rows = [
+            ["≠" if row.differs else "", row.section, row.name, *("" if v is None else v for v in row.values)]
+            for row in self.reply.rows
+        ]
+        return table(["", "", "", *self.reply.runs], rows)
 
 
 class Jobs:

@@ -1,12 +1,11 @@
-"""How values look to people, as text and as HTML: nothing from outside reaches a screen or a page unescaped."""
+"""How values look to people: nothing from outside reaches a screen as it is."""
 
 from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from html import escape
 from typing import Any, Final
 
 from muniment.kernel.identifiers import parse_time
@@ -16,19 +15,17 @@ __all__ = [
     "count",
     "duration",
     "elapsed",
-    "facts_html",
     "headline",
     "measure",
+    "seconds",
     "short",
     "size",
-    "table_html",
     "visible",
 ]
 
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
 _FAVOURITES: Final = ("auc", "ks", "gini", "brier", "log_loss", "f1", "accuracy", "train.auc")
-_STYLE: Final = "text-align:left;padding:2px 10px;vertical-align:top"
 
 
 def visible(text: object, *, lines: bool = False) -> str:
@@ -85,11 +82,17 @@ def duration(seconds: float) -> str:
     return text.removeprefix("0:").removeprefix("0") if seconds < 3600 else text
 
 
-def elapsed(start: str | None, end: str | None) -> str:
-    """The span between two moments as the platform writes them; empty when one is not known yet."""
+def seconds(start: str | None, end: str | None) -> float | None:
+    """The span between two moments as the platform writes them; None when one is not known yet."""
     if start is None or end is None:
-        return ""
-    return duration(max(0.0, (parse_time(end) - parse_time(start)).total_seconds()))
+        return None
+    return max(0.0, (parse_time(end) - parse_time(start)).total_seconds())
+
+
+def elapsed(start: str | None, end: str | None) -> str:
+    """The span between two moments as people read it; empty when one is not known yet."""
+    span = seconds(start, end)
+    return "" if span is None else duration(span)
 
 
 def brief(value: Any, limit: int = 120) -> str:
@@ -108,25 +111,6 @@ def brief(value: Any, limit: int = 120) -> str:
         text = str(value)
     text = visible(text)
     return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-def table_html(headers: Sequence[str], rows: Iterable[Sequence[Any]], *, caption: str = "") -> str:
-    """An HTML table of brief values, every one escaped."""
-    head = "".join(f'<th style="{_STYLE}">{escape(visible(name))}</th>' for name in headers)
-    body = "".join(
-        "<tr>" + "".join(f'<td style="{_STYLE}">{escape(brief(value))}</td>' for value in row) + "</tr>" for row in rows
-    )
-    title = f'<caption style="{_STYLE}">{escape(visible(caption))}</caption>' if caption else ""
-    return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def facts_html(title: str, facts: Mapping[str, Any]) -> str:
-    """A title over a two-column HTML table of what is known."""
-    cells = ((escape(visible(name)), escape(brief(value, 400))) for name, value in facts.items())
-    body = "".join(
-        f'<tr><th style="{_STYLE}">{name}</th><td style="{_STYLE}">{value}</td></tr>' for name, value in cells
-    )
-    return f"<div><b>{escape(visible(title))}</b><table><tbody>{body}</tbody></table></div>"
 
 
 def _escaped(letter: str) -> str:

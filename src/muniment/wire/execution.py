@@ -133,6 +133,12 @@ class RunSummary(Struct, kw_only=True, frozen=True):
     """References of what the run generated."""
 
     error: dict[str, Any] | None = None
+    inputs: dict[str, str] = field(default_factory=dict)
+    """Channel -> reference as it was asked for."""
+
+    params: dict[str, Any] = field(default_factory=dict)
+    grade: str = ""
+    """``proven`` when everything was enforced that makes a run hermetic, else ``declared``."""
 
 
 class Runs(Struct, kw_only=True, frozen=True):
