@@ -92,11 +92,13 @@ class LedgerRoom:
         return path
 
 
-def ledger_room(folder: Path, store: SqlStore, faults: Faults | None = None, start_s: float = 0.0) -> LedgerRoom:
+def ledger_room(
+    folder: Path, store: SqlStore, faults: Faults | None = None, start_s: float = 0.0, elsewhere: Path | None = None
+) -> LedgerRoom:
     """Open the ledger whose files lie in the folder."""
     clock, entropy = FakeClock(), SeededEntropy(int(start_s))
     clock.advance(**{"seconds": timedelta(seconds=start_s).total_seconds()})
-    files = FileTiles(folder)
+    files = FileTiles(folder, elsewhere)
     ledger = Ledger(store, files, PrivateKey(), ORIGIN, clock, entropy, faults or NoFaults())
     return LedgerRoom(ledger, store, files, folder, clock, entropy)
 

@@ -170,7 +170,13 @@ class Platform:
         )
         self.vault = Vault(self.store, FileBlobs(home / "objects", faults), keys, clock, entropy, faults)
         self.ledger = Ledger(
-            self.store, FileTiles(home / "ledger"), keys.signer("ledger"), settings.origin, clock, entropy, faults
+            self.store,
+            FileTiles(home / "ledger", _elsewhere(settings)),
+            keys.signer("ledger"),
+            settings.origin,
+            clock,
+            entropy,
+            faults,
         )
         self.workshop = parts.workshop or LocalWorkshop(cache_folder())
         archive = program_archive()
@@ -437,6 +443,11 @@ def _remains(home: Path) -> list[Path]:
 
 def _configuration_folder() -> Path:
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "muniment"
+
+
+def _elsewhere(settings: Settings) -> Path:
+    """Where the ledger's last checkpoint is kept outside the home: beside the keys."""
+    return Path(settings.key_file).with_name(f"{settings.origin.rpartition('/')[2]}.checkpoint")
 
 
 def _passphrase(settings: Settings) -> str | None:

@@ -232,3 +232,57 @@ def test_losing_the_second_place_is_told(room: LedgerRoom, lose: Callable[[Path]
     """Without the checkpoint beside the tiles nobody can tell whether the database was set back: the audit says so."""
     lose(room.folder)
     assert "no checkpoint is kept" in room.ledger.verify().findings[0].what
+
+
+def _all_set_back(room: LedgerRoom, tmp_path: Path, elsewhere: Path) -> tuple[LedgerRoom, SqlStore]:
+    """Database and files as they were three entries ago; the checkpoint elsewhere is the newest."""
+    ahead = ledger_room(room.folder, room.store, start_s=30, elsewhere=elsewhere)
+    ahead.history(1)
+    room.sql("pragma wal_checkpoint(truncate)")
+    shutil.copyfile(tmp_path / "muniment.db", tmp_path / "old.db")
+    shutil.copytree(room.folder, tmp_path / "old")
+    ahead.history(3)
+    old = SqlStore(f"sqlite:///{tmp_path / 'old.db'}", REPOSITORIES)
+    return ledger_room(tmp_path / "old", old, start_s=60, elsewhere=elsewhere), old
+
+
+def test_database_and_files_set_back_together_are_told_by_the_checkpoint_elsewhere(
+    room: LedgerRoom, tmp_path: Path
+) -> None:
+    """An older copy of the whole home signs nothing, and the audit says that it was set back."""
+    again, store = _all_set_back(room, tmp_path, tmp_path / "keys" / "last.checkpoint")
+    assert "set back" in again.ledger.verify().findings[0].what
+    with pytest.raises(IntegrityError, match="set back"):
+        again.ledger.checkpoint()
+    store.close()
+
+
+def test_what_an_audit_cannot_see_is_said_by_it(room: LedgerRoom, tmp_path: Path) -> None:
+    """With every checkpoint here set back too, the older history is a valid one: the report names that limit."""
+    elsewhere = tmp_path / "keys" / "last.checkpoint"
+    again, store = _all_set_back(room, tmp_path, elsewhere)
+    elsewhere.unlink()
+    report = again.ledger.verify()
+    assert report.ok
+    assert any("set back" in limit for limit in report.not_checked)
+    assert any("before they were signed" in limit for limit in report.not_checked)
+    store.close()
+
+
+def test_a_forged_checkpoint_elsewhere_is_refused(room: LedgerRoom, tmp_path: Path) -> None:
+    """What lies elsewhere is believed no more than what lies beside the tiles."""
+    elsewhere = tmp_path / "last.checkpoint"
+    for forged in (sign_checkpoint(ORIGIN, 700, b"\7" * 32, PrivateKey(seed=9)).note, "nonsense"):
+        elsewhere.write_text(forged)
+        again = ledger_room(room.folder, room.store, elsewhere=elsewhere)
+        with pytest.raises(IntegrityError):
+            again.ledger.checkpoint()
+        assert not again.ledger.verify().ok
+
+
+def test_where_nothing_can_be_kept_elsewhere_the_ledger_goes_on(room: LedgerRoom, tmp_path: Path) -> None:
+    """A key folder that is read-only, as in many installations, stops nothing."""
+    (tmp_path / "flat").write_text("a file where a folder should be")
+    again = ledger_room(room.folder, room.store, start_s=30, elsewhere=tmp_path / "flat" / "last.checkpoint")
+    again.history(1)
+    assert again.ledger.verify().ok

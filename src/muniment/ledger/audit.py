@@ -100,7 +100,11 @@ class Audit:
             self._walk(signed, size, covered)
         elif newest:
             self._newest(newest, covered)
-        not_checked = ["that no holder of the ledger's key rewrote all of it: compare a checkpoint kept elsewhere"]
+        not_checked = [
+            "that no holder of the ledger's key rewrote all of it: compare a checkpoint kept elsewhere",
+            "that not all was set back at once, database, files and the checkpoints kept here: compare likewise",
+            "what a writer of the database did to entries before they were signed, about a second after they came",
+        ]
         if waiting:
             not_checked.append(f"{waiting} entries that are not numbered yet")
         if not deep:

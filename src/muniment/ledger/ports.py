@@ -91,7 +91,7 @@ class TileStore(Protocol):
         """Remove the partial versions of a tile or bundle whose full version exists."""
 
     def kept(self) -> str | None:
-        """The note of the last checkpoint."""
+        """The note of the last checkpoint, of all places where it is kept."""
 
     def keep(self, checkpoint: Checkpoint) -> None:
         """Keep the checkpoint in place of a smaller one; on the disk when this returns."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,10 +16,14 @@ from muniment.ledger.tiles import CHECKPOINT
 
 
 class FileTiles:
-    """Tiles, entry bundles and the last checkpoint below one folder."""
+    """Tiles, entry bundles and the last checkpoint below one folder; the checkpoint also in a file elsewhere.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    Whoever sets back the folder together with the database has to set back that file too. It is a convenience that may
+    fail: where it cannot be written, what stands in the folder counts alone.
+    """
+
+    def __init__(self, folder: Path, elsewhere: Path | None = None) -> None:
+        self._folder, self._elsewhere = folder, elsewhere
 
     def get(self, path: str) -> bytes | None:
         """The content of a file; None when there is none."""
@@ -37,9 +42,13 @@ class FileTiles:
         shutil.rmtree(self._folder / f"{path}.p", ignore_errors=True)
 
     def kept(self) -> str | None:
-        """The note of the last checkpoint."""
-        content = self.get(CHECKPOINT)
-        return None if content is None else content.decode(errors="replace")
+        """The note of the last checkpoint: of two places the larger, and what is no checkpoint before all."""
+        places = [self._folder / CHECKPOINT, *([self._elsewhere] if self._elsewhere else [])]
+        notes = []
+        for place in places:
+            with suppress(FileNotFoundError, NotADirectoryError):
+                notes.append(place.read_bytes().decode(errors="replace"))
+        return max(notes, key=lambda note: size if (size := _size(note)) >= 0 else sys.maxsize, default=None)
 
     def keep(self, checkpoint: Checkpoint) -> None:
         """Keep the checkpoint in place of a smaller one.
@@ -49,13 +58,15 @@ class FileTiles:
         """
         with _unavailable(), self._alone():
             kept = self.kept()
-            if kept is not None:
-                size = _size(kept)
-                if size == checkpoint.size and kept != checkpoint.note:
-                    raise IntegrityError("MUNI-V590", "two different checkpoints of one size were signed", size=size)
-                if size >= checkpoint.size:
-                    return
+            size = -1 if kept is None else _size(kept)
+            if size == checkpoint.size and kept != checkpoint.note:
+                raise IntegrityError("MUNI-V590", "two different checkpoints of one size were signed", size=size)
+            if size > checkpoint.size:
+                return
             _write(self._folder / CHECKPOINT, checkpoint.note.encode(), lasting=True)
+            if self._elsewhere is not None:
+                with suppress(OSError):
+                    _write(self._elsewhere, checkpoint.note.encode(), lasting=True)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
