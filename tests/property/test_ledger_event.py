@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from enum import IntEnum
 from typing import Any
 
 import pytest
@@ -13,12 +14,25 @@ from hypothesis import strategies as st
 from ledgering import ORIGIN
 from muniment.errors import Invalid
 from muniment.kernel.canonical import canonical
+from muniment.kernel.digest import Digest
+from muniment.kernel.principal import PrincipalKind
 from muniment.ledger.model import ENTRY_BYTES, Entry, Event, columns
 
 TIME = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 KEYS = st.text(st.characters(max_codepoint=127), max_size=8)
+
+
+class Count(IntEnum):
+    """A number of a type of its own."""
+
+    MANY = 2**53
+    NONE = 0
+    LESS = -7
+
+
+TYPED = st.binary(max_size=4).map(Digest.of) | st.sampled_from(PrincipalKind) | st.sampled_from(Count)
 VALUES = st.recursive(
-    st.text(max_size=20) | st.booleans() | st.integers(-(2**53), 2**53),
+    st.text(max_size=20) | st.booleans() | st.integers(-(2**53), 2**53) | TYPED,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
     max_leaves=12,
 )

@@ -57,4 +57,4 @@ def _crc(body: str) -> str:
 
 
 def _digits(number: int, count: int) -> str:
-    return "".join(_ALPHABET[(number >> (5 * place)) & 31] for place in range(count - 1, -1, -1))
+    return "".join([_ALPHABET[(number >> shift) & 31] for shift in range(5 * count - 5, -1, -5)])

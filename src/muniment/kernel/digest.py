@@ -25,7 +25,7 @@ class Digest(str):
     @classmethod
     def of(cls, content: bytes) -> Digest:
         """The digest of these bytes."""
-        return cls("sha256:" + hashlib.sha256(content).hexdigest())
+        return str.__new__(cls, "sha256:" + hashlib.sha256(content).hexdigest())
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Digest:

@@ -10,6 +10,7 @@ from muniment.errors import Invalid
 from muniment.kernel.ports import Clock, Entropy
 
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
+_PAIRS: Final = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
 _ID: Final = re.compile(r"[0-7][0-9a-hjkmnp-tv-z]{25}")
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
 
@@ -17,7 +18,7 @@ _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
 def new_id(clock: Clock, entropy: Entropy) -> str:
     """A ULID in lower case: 48 bits of milliseconds, then 80 random bits; sorts by time of creation."""
     number = (int(clock.now().timestamp() * 1000) << 80) | int.from_bytes(entropy.token(10), "big")
-    return "".join(_ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5))
+    return "".join([_PAIRS[(number >> shift) & 1023] for shift in range(120, -1, -10)])
 
 
 def is_id(text: str) -> bool:
@@ -50,7 +51,7 @@ def format_time(moment: datetime) -> str:
     """
     if moment.tzinfo is None:
         raise Invalid("MUNI-K107", "a moment needs a time zone", given=moment.isoformat())
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")[:26] + "Z"
 
 
 def parse_time(text: str) -> datetime:
