@@ -7,7 +7,6 @@ they are.
 
 from __future__ import annotations
 
-from contextlib import closing
 from typing import Any, cast
 
 from sqlalchemy import Connection
@@ -15,7 +14,7 @@ from sqlalchemy.sql.expression import Executable
 
 
 def cursor(connection: Connection) -> Any:
-    """A driver's cursor in the connection's transaction; the caller closes it."""
+    """A driver's cursor in the connection's transaction."""
     if not connection.in_transaction():
         connection.begin()  # SQLAlchemy does not see what goes past it, and would have nothing to end
     return connection.connection.cursor()
@@ -33,9 +32,8 @@ class Question:
         dialect = connection.dialect.name
         text, constants, order = self._written.get(dialect) or self._write(connection)
         named = {**constants, **values}
-        with closing(cursor(connection)) as opened:
-            opened.execute(text, named if order is None else [named[name] for name in order])
-            return cast("list[tuple[Any, ...]]", opened.fetchall())
+        asked = cursor(connection).execute(text, named if order is None else [named[name] for name in order])
+        return cast("list[tuple[Any, ...]]", asked.fetchall())
 
     def _write(self, connection: Connection) -> tuple[str, dict[str, Any], tuple[str, ...] | None]:
         compiled = cast("Any", self._query).compile(dialect=connection.dialect)
