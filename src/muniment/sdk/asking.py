@@ -91,7 +91,7 @@ class Job:
         """Wait until the run has ended; leaving by Ctrl-C leaves the run as it is, and ``wait`` can be called again.
 
         Args:
-            watch: is shown the run again and again; None shows a line on a terminal.
+            watch: is shown the run again and again; None shows what fits a notebook or a terminal.
         """
         self._asking.attend(self, watch)
         return self
@@ -172,13 +172,10 @@ class Job:
         return to_frame([{"metric": name, "value": value} for name, value in self.metrics().items()], _METRIC)
 
     def _repr_html_(self) -> str:
-        return card(self.reference, *self._cells(), kind=self._kind(), badges=(self.status, self.detail.grade))
+        return self.card()
 
-    def _kind(self) -> str:
-        d = self.detail
-        return d.label if d.label == d.kind else f"{d.kind} {d.label}".strip()
-
-    def _cells(self) -> list[str]:
+    def card(self, *more: str) -> str:
+        """What a notebook shows of it as it stood at the last look, and below that ``more`` HTML."""
         d = self.detail
         enforced = d.enforcement or {}
         walls = enforced.get("walls")
@@ -195,12 +192,16 @@ class Job:
         rows = [[name, state] for name, state in walls.items()] if isinstance(walls, Mapping) else []
         large = headline(d.metrics, _TILES)
         others = [[name, measure(value)] for name, value in d.metrics.items() if name not in large]
-        return [
+        return card(
+            self.reference,
             tiles(large),
             facts(known),
             fold("more metrics", table(_METRIC, others) if others else ""),
             fold("what was enforced", table(["wall", "state"], rows) if rows else ""),
-        ]
+            *more,
+            kind=d.label if d.label == d.kind else f"{d.kind} {d.label}".strip(),
+            badges=(d.status, d.grade if self.ended else ""),
+        )
 
 
 Watch = Callable[[Job], None]

@@ -14,7 +14,7 @@ from muniment.sdk.datasets import Data
 from muniment.sdk.environments import Environments
 from muniment.sdk.lineage import Lineage, Proof, absence_of, lineage_of
 from muniment.sdk.models import Models
-from muniment.sdk.progress import terminal
+from muniment.sdk.progress import picture
 from muniment.sdk.runs import Comparison, Jobs, Run, Runs
 from muniment.sdk.transport import Transport, Worker
 from muniment.wire import execution as wx
@@ -150,9 +150,9 @@ class Client:
 
         Args:
             job: what to wait for.
-            watch: is shown the job again and again; None shows a line on a terminal.
+            watch: is shown the job again and again; None shows what fits a notebook or a terminal.
         """
-        show = watch or terminal()
+        show = watch or picture()
         pause, longest = _PAUSE_S
         due = time.monotonic()
 

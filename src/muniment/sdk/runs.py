@@ -47,8 +47,8 @@ class Run(Job):
         """What it used, and where that comes from."""
         return lineage_of(self._asking, self.reference)
 
-    def _cells(self) -> list[str]:
-        return [*super()._cells(), self._picture()]
+    def _repr_html_(self) -> str:
+        return self.card(self._picture())
 
     def _picture(self) -> str:
         """Where what it made comes from; drawn once, after it has ended well."""
