@@ -62,8 +62,8 @@ def _kept(folder: Path, wanted: set[tuple[str, str]], hashes: set[str]) -> dict[
     """The wheels in the folder that the lock names, by name and version."""
     found: dict[tuple[str, str], Path] = {}
     for wheel in sorted(folder.glob("*.whl")):
-        name, version = wheel.name.split("-")[:2]
-        pin = (_plain(name), version)
+        name, _, rest = wheel.name.partition("-")
+        pin = (_plain(name), rest.partition("-")[0])
         if pin in wanted and pin not in found:
             with wheel.open("rb") as file:
                 if hashlib.file_digest(file, "sha256").hexdigest() in hashes:

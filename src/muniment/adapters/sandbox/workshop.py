@@ -7,6 +7,7 @@ can be made again at any time. A tree appears under its name complete or not at 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -36,12 +37,15 @@ def cache_folder() -> Path:
 
 
 class LocalWorkshop:
-    """Builds trees below one cache folder; safe for several processes at once."""
+    """Builds trees below one cache folder; safe for several processes at once.
+
+    A tree that is asked for is the one that was built: the marks that a change leaves (sizes, moments, inode numbers)
+    are compared each time, and where they differ every byte is hashed again.
+    """
 
     def __init__(self, cache: Path) -> None:
         self._cache = cache
-        self._base: BaseRoot | None = None
-        self._trees: dict[Digest, Path] = {}
+        self._base: tuple[BaseRoot, str] | None = None
 
     @property
     def python(self) -> str:
@@ -50,11 +54,11 @@ class LocalWorkshop:
 
     def base(self) -> BaseRoot:
         """The base root, built when it is not there yet."""
-        if self._base is None:
+        if self._base is None or _marks(self._base[0].path) != self._base[1]:
             self._cache.mkdir(parents=True, exist_ok=True)
             sealed = seal_base(self._cache / "base")
-            self._base = BaseRoot(sealed.root, sealed.digest)
-        return self._base
+            self._base = BaseRoot(sealed.root, sealed.digest), _marks(sealed.root)
+        return self._base[0]
 
     def ready(self, digest: Digest) -> bool:
         """Whether the tree of this environment is built on this machine."""
@@ -63,15 +67,14 @@ class LocalWorkshop:
     def tree(self, environment: JobEnvironment, read: ReadWheel) -> Path:
         """The tree of an environment, rebuilt offline from its sealed wheels when it is not there yet."""
         digest = environment.digest
-        if digest in self._trees:
-            return self._trees[digest]
         folder = self._cache / "env"
         folder.mkdir(parents=True, exist_ok=True)
         with _alone(folder / f"{digest.hex}.lock"):
             if not self.ready(digest):
                 self._build(environment, read, folder)
-        self._trees[digest] = folder / digest.hex
-        return self._trees[digest]
+            elif self._stamp(digest).get("marks") != _marks(folder / digest.hex):
+                self._seal(digest, self.verify(digest))
+        return folder / digest.hex
 
     def verify(self, digest: Digest) -> Digest:
         """Hash the whole tree of an environment again and compare.
@@ -79,7 +82,7 @@ class LocalWorkshop:
         Raises:
             IntegrityError: the tree is not what was built.
         """
-        recorded = Digest(json.loads((self._cache / "env" / f"{digest.hex}.json").read_text())["tree"])
+        recorded = Digest(self._stamp(digest)["tree"])
         found = digest_tree(self._cache / "env" / digest.hex)
         if found != recorded:
             raise IntegrityError(
@@ -88,7 +91,7 @@ class LocalWorkshop:
                 env=str(digest),
                 expected=str(recorded),
                 found=str(found),
-                do=f"remove {self._cache / 'env' / digest.hex}; it is built again when it is needed",
+                do=f"find out who wrote there, then remove {self._cache / 'env' / digest.hex}*; it is built again",
             )
         return found
 
@@ -122,13 +125,36 @@ class LocalWorkshop:
                 *("--find-links", str(wheels), "--target", str(packages), "--requirement", str(lock)),
             )
             _settle(tree, packages)
-            if final.exists():
-                shutil.rmtree(final)
+            if final.exists():  # without a stamp: its builder died
+                final.rename(Path(scratch, "unfinished"))
             tree.rename(final)
-        stamp = {"env": str(environment.digest), "tree": str(digest_tree(final)), "python": _PYTHON}
-        draft = folder / f"{environment.digest.hex}.draft"
-        draft.write_text(json.dumps(stamp))
-        draft.rename(folder / f"{environment.digest.hex}.json")
+        self._seal(environment.digest, digest_tree(final))
+
+    def _seal(self, digest: Digest, tree: Digest) -> None:
+        """Note what a tree is and the marks by which a change of it is seen."""
+        folder = self._cache / "env"
+        marks = _marks(folder / digest.hex)
+        draft = folder / f"{digest.hex}.draft"
+        draft.write_text(json.dumps({"env": str(digest), "tree": str(tree), "python": _PYTHON, "marks": marks}))
+        draft.rename(folder / f"{digest.hex}.json")
+
+    def _stamp(self, digest: Digest) -> dict[str, str]:
+        stamp: dict[str, str] = json.loads((self._cache / "env" / f"{digest.hex}.json").read_text())
+        return stamp
+
+
+def _marks(root: Path) -> str:
+    """What a change of any file leaves behind, of all files: nobody but root can set a change time back."""
+    total, waiting, start = hashlib.sha256(), [str(root)], len(str(root))
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                facts = entry.stat(follow_symlinks=False)
+                kept = (facts.st_mode, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino)
+                total.update(f"{entry.path[start:]} {kept}\n".encode(errors="surrogateescape"))
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+    return total.hexdigest()
 
 
 def _settle(tree: Path, packages: Path) -> None:
