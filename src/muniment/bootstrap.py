@@ -29,7 +29,7 @@ from muniment.catalog.service import VERBS as CATALOG
 from muniment.data.interpreting import INTERPRETERS as DATA_INTERPRETERS
 from muniment.data.service import VERBS as DATA
 from muniment.errors import Conflict, Invalid, NotFound
-from muniment.execution import completing, environments, reading, submitting
+from muniment.execution import auditing, completing, environments, reading, submitting
 from muniment.execution.completing import Outcomes
 from muniment.execution.environments import Workshop
 from muniment.execution.judging import Interpreters
@@ -82,6 +82,7 @@ VERBS: Final = VerbTable(
         *LEDGER,
         *POLICY,
         *VAULT,
+        *auditing.VERBS,
         *completing.VERBS,
         *environments.VERBS,
         *reading.VERBS,

@@ -6,14 +6,17 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from muniment.errors import IntegrityError
-from muniment.testing.platform import PROJECT, Site
+from muniment.sdk.client import Client
+from muniment.testing.platform import PROJECT, People, Site
 from muniment.wire.data import SplitDataset
 from muniment.wire.inventory import FetchModel
+from muniment.wire.records import RecordsReport, VerifyRecords
 from working import World, working
 
 pytestmark = pytest.mark.slow
@@ -26,8 +29,8 @@ pathlib.Path("/opt/ml/model/weights.txt").write_text(hashlib.sha256(seen).hexdig
 """
 
 
-@pytest.fixture
-def world(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+@pytest.fixture(scope="module")
+def told(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A data set in three parts, and a model made from one of them."""
     with working(site, tmp_path_factory.mktemp("world")) as opened:
         assert opened.add(ROWS, name="credit", target="y").status == "ok"
@@ -37,6 +40,17 @@ def world(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worl
         made = opened.script(LEARN, inputs={"train": "data:credit/train"}, name="m")
         assert made.status == "ok", made.error
         yield opened
+
+
+@pytest.fixture
+def world(told: World, tmp_path: Path) -> Iterator[World]:
+    """A copy of it, to tamper with."""
+    key_file = Path(told.platform.settings.key_file)
+    own = Site(home=told.platform.home, key_file=key_file, tokens=told.people.tokens).copy(tmp_path / "site")
+    platform = own.open()
+    client = Client(platform.transport(own.tokens["scientist"]), project=PROJECT)
+    yield World(platform, People(platform, own.tokens), client)
+    platform.close()
 
 
 def alter(world: World, statement: str, *values: Any) -> int:
@@ -73,3 +87,56 @@ def test_a_model_is_not_fetched_with_the_files_of_another(world: World) -> None:
     with pytest.raises(IntegrityError) as found:
         world.people.ask("scientist", FetchModel(project=PROJECT, model="model:m"))
     assert found.value.code == "MUNI-X504"
+
+
+def verified(world: World) -> RecordsReport:
+    """What the auditor finds."""
+    report: RecordsReport = world.people.ask("auditor", VerifyRecords())
+    return report
+
+
+TRAIN_USED = """
+    delete from catalog_edge where role = 'train' and source = (
+        select -id from catalog_activity where kind = 'run' and facts like '%ok%' order by id desc limit 1)
+"""
+SPLIT = "(select id from catalog_activity where kind = 'split')"
+MODEL = "(select id from catalog_entity where kind = 'model')"
+HOLDOUT = "(select digest from catalog_name where name = 'credit/holdout')"
+TRAIN = "(select digest from catalog_name where name = 'credit/train')"
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        (TRAIN_USED, "as train is missing"),
+        (
+            f"update catalog_edge set target = (select id from catalog_entity where digest = {HOLDOUT}) "
+            "where role = 'train' and source < 0",
+            "as train was added",
+        ),
+        (f"delete from catalog_edge where source = {MODEL}", "what it generated"),
+        ("delete from catalog_activity where kind = 'run'", "missing from the database"),
+        ("delete from run where kind = 'run'", "missing from the database"),
+        ("update catalog_activity set ulid = '7zzzzzzzzzzzzzzzzzzzzzzzzz' where kind = 'split'", "no such end"),
+        ("update catalog_activity set kind = 'split' where kind = 'run'", "told differently"),
+        ("update catalog_edge set grade = 'declared'", "graded otherwise"),
+        (f"update catalog_name set digest = {TRAIN} where name = 'credit/holdout'", "does not mean what was recorded"),
+        ("update catalog_entity set kind = 'code' where kind = 'file'", "said to be code"),
+        (f"update catalog_entity set kind = 'code' where digest = {HOLDOUT}", "said to be code"),
+        (f"update catalog_entity set content_digest = null where digest = {HOLDOUT}", "its content digest"),
+        ("update catalog_entity set facts = replace(facts, '\"train\":', '\"more\":') where kind = 'proof'", "proves"),
+        ("update run set result = replace(result, '\"code\":0', '\"code\":1')", "what was seen of it"),
+        ("update run set status = 'failed' where kind = 'split'", "its status"),
+        ("update run set job = replace(job, '\"seed\":0', '\"seed\":1')", "its plan"),
+        ("update run set requested_by = 'User:validator' where kind = 'run'", "for whom"),
+    ],
+)  # fmt: skip
+def test_a_changed_record_is_told_from_the_ledger(world: World, statement: str, said: str) -> None:
+    """Whatever of runs, lineage, names and results is changed in the database: the audit finds it and says what."""
+    before = verified(world)
+    assert (before.ok, before.findings) == (True, [])
+    assert (before.runs, before.entities) == (3, 8)
+    assert alter(world, statement) > 0
+    after = verified(world)
+    assert not after.ok
+    assert any(said in finding for finding in after.findings), after.findings

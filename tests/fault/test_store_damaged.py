@@ -42,8 +42,8 @@ def another(file: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "kind", "code"),
     [
-        (garbage, IntegrityError, "MUNI-S504"),
-        (cut, IntegrityError, "MUNI-S504"),
+        (garbage, IntegrityError, "MUNI-S507"),
+        (cut, IntegrityError, "MUNI-S507"),
         (emptied, Conflict, "MUNI-S311"),
         (a_folder, Unavailable, "MUNI-S501"),
         (another, Conflict, "MUNI-S311"),
@@ -77,4 +77,4 @@ def test_a_damaged_page_is_found_when_it_is_read(site: Site, tmp_path: Path) -> 
             raw.write(os.urandom(size))
     with closing(own.open()) as platform, pytest.raises(IntegrityError) as refused:
         People(platform, own.tokens).ask("admin", WhoAmI())
-    assert refused.value.code == "MUNI-S504"
+    assert refused.value.code == "MUNI-S507"

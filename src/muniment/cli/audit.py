@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import click
+import msgspec
 
 from muniment.cli.face import Face, Group, with_face
 from muniment.cli.model import save
@@ -13,6 +14,7 @@ from muniment.cli.screen import Screen
 from muniment.errors import IntegrityError
 from muniment.sdk.shown import count, size
 from muniment.wire import ledger as wire
+from muniment.wire.records import RecordsReport, VerifyRecords
 
 
 @click.group(cls=Group)
@@ -112,7 +114,10 @@ def export(face: Face, output: str) -> None:
 @click.option("--shallow", is_flag=True, help="Only the newest part instead of everything from the first entry on.")
 @with_face
 def verify(face: Face, shallow: bool) -> None:
-    """Check the ledger against its signed checkpoints; exit code 1 when anything is not as it was signed."""
+    """Check the ledger against its signed checkpoints, and runs, lineage and names against the ledger.
+
+    Exit code 1 when anything is not as it was signed or recorded.
+    """
     report = face.client.audit.verify(deep=not shallow)
     if not report.ok:
         raise IntegrityError(
@@ -123,15 +128,25 @@ def verify(face: Face, shallow: bool) -> None:
             entries=report.entries,
             do="keep everything as it is, and call whoever is responsible for the ledger",
         )
+    records = None if shallow else face.client.ask("execution:VerifyRecords", VerifyRecords(), RecordsReport)
+    if records is not None and not records.ok:
+        raise IntegrityError(
+            "MUNI-A512",
+            "the database tells another story than the ledger, which is as it was signed",
+            findings=records.findings,
+            do="keep everything as it is, and call whoever is responsible for the database",
+        )
 
     def draw(screen: Screen) -> None:
         screen.done(f"the ledger of {count(report.entries)} entries is as it was signed")
+        if records is not None:
+            screen.done(f"{count(records.runs)} runs stand in the database as the ledger tells of them")
         mark = report.checkpoint
         screen.facts(
             "",
             {
-                "checked": tuple(report.checked),
-                "not checked": tuple(report.not_checked),
+                "checked": tuple(report.checked + (records.checked if records else [])),
+                "not checked": tuple(report.not_checked + (records.not_checked if records else _SHALLOW)),
                 "waiting": f"{count(report.waiting)} entries are recorded and not numbered yet"
                 if report.waiting
                 else "",
@@ -140,7 +155,7 @@ def verify(face: Face, shallow: bool) -> None:
             },
         )
 
-    face.answer(report, draw)
+    face.answer({**msgspec.to_builtins(report), "records": msgspec.to_builtins(records)}, draw)
 
 
 @audit.command()
@@ -153,6 +168,8 @@ def checkpoint(face: Face) -> None:
 
 _TOP = "ledger-export"
 """The one folder in an export."""
+
+_SHALLOW = ["whether runs, lineage and names in the database are as the ledger tells: use a deep verification"]
 
 _SHOWN = ("principal", "resource", "project", "outcome")
 

@@ -131,7 +131,8 @@ def complete_run(call: Call, request: CompleteRun) -> Completed:
     judged = judge(call.use(Interpreters), run, job, outcome)
     seen = evidence(outcome, judged.error)
     record = digest_of(seen)
-    result = {**seen, "record": str(record), "products": _record(call, run, job, outcome, judged, record)}
+    products = _record(call, run, job, outcome, judged, record)
+    result: dict[str, Any] = {**seen, "record": str(record), "products": products}
     if run.kind == "reproduce" and judged.status is RunStatus.OK:
         result["verdict"] = _compare(call, run, outcome, judged)
     if not queue.finish(run.id, request.owner, judged.status, format_time(call.now), result):
@@ -143,6 +144,7 @@ def complete_run(call: Call, request: CompleteRun) -> Completed:
         engine=outcome.exit.enforcement.engine,
         canaries=str(outcome.exit.enforcement.canaries),
         generated=[str(product.digest) for product in judged.products],
+        products=str(digest_of(products)),
         record=str(record),
         **({"verdict": result["verdict"]["verdict"]} if "verdict" in result else {}),
         **({} if judged.error is None else {"error": judged.error["code"]}),

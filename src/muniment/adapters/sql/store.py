@@ -135,7 +135,7 @@ def answering(engine: Engine) -> Iterator[None]:
             ) from broken
         if type(broken).__name__ == "DatabaseError":
             raise IntegrityError(
-                "MUNI-S504",
+                "MUNI-S507",
                 "the database is damaged",
                 engine=engine.dialect.name,
                 reason=str(original)[:300],
