@@ -264,7 +264,7 @@ def _not_covered(evidence: Evidence, proof: AbsenceProof, asked: str) -> Iterato
         yield "rows of another part that have equal values"
     yield f"what people wrote into code, parameters, names or environments (source trees of theirs: {written})"
     yield f"what people learnt from {asked} elsewhere (runs that read it: {len(evidence.readers)})"
-    yield "changes of the lineage that somebody made in the database itself"
+    yield "changes of the lineage in the database itself (muni audit verify compares it with the ledger)"
 
 
 def _summary(entity: Entity, names: list[str]) -> dict[str, str]:
