@@ -15,6 +15,14 @@ from muniment.testing.transport import ScriptedTransport
 from scripted import detail
 
 
+class Screen(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        """Yes."""
+        return True
+
+
 class Cell:
     """A notebook's output cell, as IPython's ``display`` gives it: shown once, then updated."""
 
@@ -75,11 +83,11 @@ def test_a_run_that_has_ended_already_leaves_no_empty_place(monkeypatch: pytest.
 
 def test_a_terminal_gets_one_line_and_a_pipe_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a terminal the line rewrites itself and ends with the run; IPython without a notebook is a terminal too."""
-    cell, screen = Cell(), io.StringIO()
+    cell, screen = Cell(), Screen()
     kernel(cell, monkeypatch)
-    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
     assert progress.picture() is progress.quiet
-    monkeypatch.setattr(screen, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stderr", screen)
     waited("queued", "running", "ok").run("run:1").wait()
     assert cell.shown == []
     assert screen.getvalue().startswith("\r\x1b[Krun:1  xgboost  running  auc 0.7700")
