@@ -22,7 +22,8 @@ from sqlalchemy import Column, Connection, Integer, Table, Text, insert
 from muniment.adapters.sql.repositories import REPOSITORIES
 from muniment.adapters.sql.schema import METADATA
 from muniment.adapters.sql.store import SqlStore, sqlite_url
-from muniment.bootstrap import VERBS, initialise, open_platform
+from muniment.bootstrap import VERBS, open_platform
+from muniment.founding import initialise
 from muniment.gate.door import Credential, Gate
 from muniment.gate.table import VerbTable
 from muniment.identity.service import LastUses, TokenAuthenticator

@@ -12,7 +12,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from muniment.bootstrap import initialise
+from muniment.founding import initialise
 from table import Row
 
 BAR_MB = 150

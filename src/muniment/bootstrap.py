@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
-import shutil
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeVar
@@ -21,14 +18,14 @@ from muniment.adapters.kms.local import LocalKeys
 from muniment.adapters.sandbox import Require, choose_engine
 from muniment.adapters.sandbox.archive import program_archive
 from muniment.adapters.sandbox.workshop import LocalWorkshop, cache_folder
-from muniment.adapters.sql.migrate import check_schema, migrate
+from muniment.adapters.sql.migrate import check_schema
 from muniment.adapters.sql.repositories import REPOSITORIES
 from muniment.adapters.sql.store import Repositories, SqlStore, sqlite_url
 from muniment.catalog.ports import Checkpoints
 from muniment.catalog.service import VERBS as CATALOG
 from muniment.data.interpreting import INTERPRETERS as DATA_INTERPRETERS
 from muniment.data.service import VERBS as DATA
-from muniment.errors import Conflict, Invalid, NotFound
+from muniment.errors import Invalid, NotFound
 from muniment.execution import auditing, completing, environments, reading, submitting
 from muniment.execution.completing import Outcomes
 from muniment.execution.environments import Workshop
@@ -39,15 +36,13 @@ from muniment.execution.worker import HEARTBEAT_S, Worker
 from muniment.execution.worker import ended as run_ended
 from muniment.gate.door import Credential, Gate
 from muniment.gate.table import VerbTable
-from muniment.identity.model import Project
-from muniment.identity.ports import ProjectOpened, Projects
+from muniment.identity.ports import ProjectOpened
 from muniment.identity.service import VERBS as IDENTITY
 from muniment.identity.service import (
     LastUses,
     PasswordHasher,
     SignInDelays,
     TokenAuthenticator,
-    open_bootstrap,
 )
 from muniment.inventory.interpreting import INTERPRETERS as MODEL_INTERPRETERS
 from muniment.inventory.service import VERBS as INVENTORY
@@ -61,14 +56,12 @@ from muniment.kernel.ports import (
     SystemClock,
     SystemEntropy,
 )
-from muniment.kernel.resources import PLATFORM
 from muniment.ledger.service import Ledger
 from muniment.ledger.verbs import VERBS as LEDGER
 from muniment.policy.authorizer import CedarAuthorizer
 from muniment.policy.service import VERBS as POLICY
 from muniment.vault.service import VERBS as VAULT
 from muniment.vault.service import Vault
-from muniment.wire.identity import AddProject, AddUser, Administrators, Bootstrap, GrantRole, IssuedToken, IssueTokenFor
 
 T = TypeVar("T")
 _log = logging.getLogger("muniment")
@@ -91,15 +84,6 @@ VERBS: Final = VerbTable(
 )
 """Everything that can be asked of the platform."""
 
-TEAM: Final[Mapping[str, str]] = {
-    "scientist": "scientist",
-    "validator": "validator",
-    "approver": "approver",
-    "operator": "operator",
-    "auditor": "auditor",
-}
-"""The starter team: profile name -> role."""
-
 SETTINGS: Final = "muniment.json"
 
 
@@ -120,18 +104,6 @@ class Settings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=
 
     require: str = "enforced"
     """``enforced``: no job starts without walls. ``none``: without walls jobs run too, and are graded declared."""
-
-
-@dataclass(frozen=True, slots=True)
-class Initialised:
-    """A new installation."""
-
-    home: Path
-    key_file: Path
-    tokens: Mapping[str, str]
-    """Token by name of the account; they are kept nowhere else."""
-
-    project: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +139,7 @@ class Platform:
         clock, entropy, faults = parts.clock, parts.entropy, parts.faults
         check_schema(self.store.engine)
         keys = LocalKeys(
-            Path(settings.key_file), home=home, passphrase=_passphrase(settings), entropy=entropy, faults=faults
+            Path(settings.key_file), home=home, passphrase=passphrase_of(settings), entropy=entropy, faults=faults
         )
         self.vault = Vault(self.store, FileBlobs(home / "objects", faults), keys, clock, entropy, faults)
         self.ledger = Ledger(
@@ -333,125 +305,13 @@ def open_platform(home: Path, parts: Parts | None = None) -> Platform:
     return Platform(home, settings, parts)
 
 
-def initialise(
-    home: Path,
-    *,
-    administrators: tuple[str, str] = ("admin", "admin2"),
-    team: bool = True,
-    project: str = "main",
-    database: str = "",
-    key_file: Path | None = None,
-    passphrase: bool = False,
-    require: str = "enforced",
-) -> Initialised:
-    """Make an installation: folders, keys, tables, and the first two administrators from a one-time secret.
-
-    Args:
-        home: folder of the new installation.
-        administrators: names of the first two administrators.
-        team: whether to add a starter team, one person for each role.
-        project: name of the first project.
-        database: SQLAlchemy URL; empty for SQLite in the home folder.
-        key_file: where the keys go, outside the home folder; None for the user's configuration folder.
-        passphrase: whether the keys are encrypted under the passphrase in the file that MUNIMENT_PASSPHRASE_FILE names.
-        require: ``enforced`` or ``none``, see Settings.
-
-    Raises:
-        Conflict: there is an installation already, or remains of one, or one is being made.
-        Invalid: a name, the place of the keys or the passphrase is not usable.
-    """
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _alone(home):
-        if (home / SETTINGS).exists():
-            raise Conflict("MUNI-A301", f"there is an installation in {home} already", home=str(home), do="muni doctor")
-        if remains := _remains(home):
-            raise Conflict(
-                "MUNI-A302",
-                f"{home} holds remains of an installation without its settings",
-                remains=[path.name for path in remains],
-                do="restore muniment.json from a backup; if muni init was interrupted there is none: empty the folder",
-            )
-        home.chmod(0o700)  # a folder that was there may have been open to others
-        name = SystemEntropy().token(8).hex()
-        keys = key_file or _configuration_folder() / f"{home.resolve().name or 'home'}-{name}.keys"
-        settings = Settings(
-            origin=f"muniment.local/{name}",
-            database=database,
-            key_file=str(keys),
-            passphrase=passphrase,
-            require=require,
-        )
-        LocalKeys.create(keys, home=home, passphrase=_passphrase(settings))
-        try:
-            migrate(database or sqlite_url(home / "state.db"))
-            platform = Platform(home, settings)
-            try:
-                tokens = _first_people(platform, administrators, team=team, project=project)
-            finally:
-                platform.close()
-        except BaseException:  # without the first tokens nobody could ever use it
-            keys.unlink(missing_ok=True)
-            for made in _remains(home):
-                shutil.rmtree(made) if made.is_dir() else made.unlink()
-            raise
-        _write_private(home / SETTINGS, msgspec.json.format(msgspec.json.encode(settings), indent=2))
-        return Initialised(home, keys, tokens, project)
-
-
-@contextmanager
-def _alone(home: Path) -> Iterator[None]:
-    """Keep a second founder out, who would take the remains of the first for those of a failure."""
-    folder = os.open(home, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Conflict("MUNI-A303", f"somebody founds an installation in {home} now", home=str(home)) from None
-        yield
-    finally:
-        os.close(folder)
-
-
-def _first_people(platform: Platform, administrators: tuple[str, str], *, team: bool, project: str) -> dict[str, str]:
-    clock, entropy = SystemClock(), SystemEntropy()
-    with platform.store.write() as session:
-        session.use(Projects).add(Project(PLATFORM, clock.now(), "bootstrap"))
-        platform.vault.create_project_key(session, PLATFORM)
-        secret = open_bootstrap(session, clock, entropy)
-    request = Bootstrap(secret=secret, administrators=list(administrators))
-    made: Administrators = platform.gate.invoke("identity:Bootstrap", request, Credential(None))
-    tokens = {issued.owner: issued.token for issued in made.administrators}
-    ask = platform.transport(tokens[administrators[0]])
-    ask.invoke("identity:AddProject", AddProject(name=project), object)
-    if not team:
-        return tokens
-    # nobody gives a role to himself: the second administrator does it
-    other = platform.transport(tokens[administrators[1]])
-    other.invoke("identity:GrantRole", GrantRole(subject=administrators[0], role="key-administrator"), object)
-    for person, role in TEAM.items():
-        ask.invoke("identity:AddUser", AddUser(name=person), object)
-        scope = None if role in ("operator", "auditor") else project
-        ask.invoke("identity:GrantRole", GrantRole(subject=person, role=role, scope=scope), object)
-        tokens[person] = ask.invoke("identity:IssueTokenFor", IssueTokenFor(owner=person), IssuedToken).token
-    return tokens
-
-
-def _remains(home: Path) -> list[Path]:
-    """What an installation keeps in its home beside its settings, as far as it is there."""
-    named = ("state.db", "state.db-wal", "state.db-shm", "ledger", "objects")
-    return [home / name for name in named if (home / name).exists()]
-
-
-def _configuration_folder() -> Path:
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "muniment"
-
-
 def _elsewhere(settings: Settings) -> Path:
     """Where the ledger's last checkpoint is kept outside the home: beside the keys."""
     return Path(settings.key_file).with_name(f"{settings.origin.rpartition('/')[2]}.checkpoint")
 
 
-def _passphrase(settings: Settings) -> str | None:
+def passphrase_of(settings: Settings) -> str | None:
+    """The passphrase that opens the key file; None when it opens without one."""
     if not settings.passphrase:
         return None
     named = os.environ.get("MUNIMENT_PASSPHRASE_FILE")
@@ -460,13 +320,3 @@ def _passphrase(settings: Settings) -> str | None:
             "MUNI-A102", "the keys open with a passphrase", do="name its file: MUNIMENT_PASSPHRASE_FILE=/path muni …"
         )
     return Path(named).read_text(encoding="utf-8").rstrip("\n")
-
-
-def _write_private(path: Path, content: bytes) -> None:
-    draft = path.with_suffix(".draft")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.rename(path)

@@ -9,8 +9,9 @@ from threading import Barrier
 
 import pytest
 
-from muniment.bootstrap import Initialised, initialise, open_platform
+from muniment.bootstrap import open_platform
 from muniment.errors import Conflict
+from muniment.founding import Initialised, initialise
 
 
 def test_of_founders_at_once_one_wins_and_his_installation_stands(tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from muniment.bootstrap import initialise, open_platform
+from muniment.bootstrap import open_platform
 from muniment.errors import Conflict, Invalid, MunimentError, NotFound
+from muniment.founding import initialise
 from muniment.ledger.model import Search
 from muniment.testing.platform import People, Site
 from muniment.wire.identity import AddUser, WhoAmI

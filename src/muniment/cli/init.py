@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
-from muniment.bootstrap import initialise
 from muniment.cli.env import build_environment
 from muniment.cli.face import Command, Face, with_face
 from muniment.cli.screen import Screen
 from muniment.connecting import Profile, home_folder, write_profile
 from muniment.errors import Unavailable
+from muniment.founding import initialise
 from muniment.wire.execution import Environment
 
 

@@ -18,7 +18,8 @@ from typing import Any, BinaryIO, Final
 import msgspec
 
 from muniment.adapters.sandbox.prepare import shipped_lock, shipped_wheels
-from muniment.bootstrap import VERBS, Parts, Platform, Settings, initialise, open_platform
+from muniment.bootstrap import VERBS, Parts, Platform, Settings, open_platform
+from muniment.founding import initialise
 from muniment.gate.door import Credential
 from muniment.wire.execution import DefineEnvironment, StoreWheel, WheelName
 from muniment.wire.identity import AddProject, AddUser, GrantRole, IssueTokenFor

@@ -11,13 +11,14 @@ from pathlib import Path
 import click
 
 from muniment.adapters.sandbox.prepare import shipped_lock, shipped_wheels
-from muniment.bootstrap import SETTINGS, initialise
+from muniment.bootstrap import SETTINGS
 from muniment.cli.demo.story import Story, Told
 from muniment.cli.demo.telling import Teller
 from muniment.cli.face import Command, Face, with_face
 from muniment.cli.screen import Screen
 from muniment.connecting import Profile, home_folder, profile_names, read_profile, write_profile
 from muniment.errors import NotFound
+from muniment.founding import initialise
 
 _GENERATED = "generated, with the schema and base rate of the UCI set; these are not real people"
 _PEOPLE = ("admin", "scientist", "validator", "operator", "auditor")
