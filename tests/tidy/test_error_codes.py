@@ -31,7 +31,7 @@ ROOMS = {
     "S": {"adapters/sql"},
     "E": {"evidence"},
     "H": {"http"},
-    "A": {"cli", "sdk", "connecting", "bootstrap", "adapters/git", "testing"},
+    "A": {"cli", "sdk", "connecting", "bootstrap", "founding", "adapters/git", "testing"},
 }
 """Where the codes of a letter may be raised, besides the SQL repositories, which raise those of their room."""
 KINDS = {
