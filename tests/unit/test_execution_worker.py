@@ -13,7 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from asking import furnish_catalog
-from muniment.bootstrap import Platform
+from muniment.bootstrap import Parts, Platform, open_platform
 from muniment.errors import Conflict, IntegrityError, Invalid, Unavailable
 from muniment.execution.ports import ExitStatus, Launch, Sink, Strength
 from muniment.execution.queue import RunQueue
@@ -199,7 +199,7 @@ DEEP = b'{"a":' * 3000 + b"1" + b"}" * 3000
 def test_whatever_a_job_writes_the_run_ends_and_can_be_shown(
     stage: Stage, request_: Any, outputs: dict[str, bytes]
 ) -> None:
-    """Documents with the wrong shape, depth, size or numbers end the run one way or the other, and every reader works."""
+    """Documents with the wrong shape, depth, size or numbers end the run one way or the other; every reader works."""
     shown = stage.run(request_, leaving(**outputs, model__weights_DOT_txt=b"tree\nversion=v4"))
     assert shown.status in ("ok", "failed")
     assert (shown.error is None) == (shown.status == "ok")
@@ -467,6 +467,17 @@ def test_a_reproduction_says_how_alike_and_why_not(stage: Stage, again: Play, ve
     names = [m.model for m in stage.people.ask("scientist", ListModels(project="main")).models]
     assert names.count(model.reference) == 1
     assert stage.entry(shown.run)["facts"]["verdict"] == verdict
+
+
+def test_a_model_is_reproduced_on_the_base_it_was_made_on(stage: Stage, site: Site) -> None:
+    """On a machine with another base root a reproduction is refused at once, and says which base it needs."""
+    stage.run(TRAIN, training(b"tree one"))
+    elsewhere = open_platform(stage.platform.home, Parts(workshop=EmptyWorkshop(b"another machine")))
+    with pytest.raises(Invalid) as refused:
+        People(elsewhere, site.tokens).ask("validator", ReproduceModel(project="main", model="model:e-xgboost"))
+    assert refused.value.code == "MUNI-X122"
+    assert refused.value.facts["recorded"] != refused.value.facts["here"]
+    elsewhere.close()
 
 
 def test_a_script_cannot_vouch_for_its_own_reproduction(stage: Stage) -> None:

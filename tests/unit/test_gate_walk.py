@@ -16,9 +16,12 @@ from muniment.adapters.sql.repositories import REPOSITORIES
 from muniment.bootstrap import VERBS
 from muniment.errors import Denied, NotFound, Unauthenticated, Unavailable
 from muniment.gate.door import Credential
+from muniment.identity.model import TokenKind
+from muniment.identity.tokens import mint
+from muniment.kernel.identifiers import new_id
 from muniment.kernel.verb import Verb
 from muniment.ledger.ports import EntryRepository
-from muniment.testing.fakes import FakeClock
+from muniment.testing.fakes import FakeClock, SeededEntropy
 from muniment.testing.platform import People, Site
 from muniment.wire.identity import AddUser, DisableUser, IssueToken, IssueTokenFor, RevokeToken
 
@@ -64,14 +67,15 @@ def crowd(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crow
     people.ask("admin", AddUser(name="leaver"))
     people.tokens["disabled"] = people.ask("admin", IssueTokenFor(owner="leaver")).token
     people.ask("admin", DisableUser(name="leaver"))
-    unknown = people.ask("auditor", IssueToken()).token
+    real = people.ask("auditor", IssueToken()).token
     for name, days in (("expired", 1), ("revoked", 30)):
         issued = people.ask("scientist", IssueToken(days=days))
         people.tokens[name] = issued.token
         if name == "revoked":
             people.ask("scientist", RevokeToken(token=issued.id))
     clock.advance(days=2)
-    people.tokens |= {"malformed": "muni_pat_nonsense", "mistyped": unknown[:-1] + chr(ord(unknown[-1]) ^ 1)}
+    people.tokens |= {"malformed": "muni_pat_nonsense", "mistyped": real[:-1] + chr(ord(real[-1]) ^ 1)}
+    people.tokens["unknown"] = mint(TokenKind.PERSONAL, new_id(clock, SeededEntropy()), SeededEntropy(1))
     yield Crowd(people, furnish_catalog(people))
     platform.close()
 
@@ -91,9 +95,9 @@ def test_nobody_is_refused_and_recorded(crowd: Crowd, verb: Verb) -> None:
 
 @pytest.mark.parametrize("verb", ASKABLE, ids=lambda verb: verb.action)
 def test_a_bad_token_opens_nothing(crowd: Crowd, verb: Verb) -> None:
-    """Malformed, expired, revoked and disabled are one answer to the asker, and told apart in the ledger."""
-    reasons = {"malformed": "malformed", "mistyped": "malformed", "expired": "expired", "revoked": "revoked"}
-    for token, why in {**reasons, "disabled": "disabled"}.items():
+    """Malformed, unknown, expired, revoked, disabled: one answer to the asker, and told apart in the ledger."""
+    reasons = {name: name for name in ("malformed", "unknown", "expired", "revoked", "disabled")}
+    for token, why in {**reasons, "mistyped": "malformed"}.items():
         with pytest.raises(Unauthenticated) as refused:
             crowd.people.ask(token, crowd.request(verb), b"body")
         assert (refused.value.code, refused.value.message) == ("MUNI-I401", "nobody is known by this credential")

@@ -33,7 +33,8 @@ _CHANNEL: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _EXPERIMENT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _PARAMETER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 _PARAMS_BYTES: Final = 64 * 1024
-_ARGUMENTS_BYTES: Final = 64 * 1024
+_SCRIPT_BYTES: Final = 16 * 1024
+"""Over HTTP they travel in the query, beside the source tree; clients and servers bound a URL at 64 KiB."""
 _LABEL: Final = 200
 _FIELDS: Final = ("algorithm", "target", "drop", "seed")
 """Parameters of a training that have fields of their own in the request."""
@@ -183,10 +184,13 @@ def run_script(call: Call, request: wire.RunScript) -> wire.Started:
         )
     for name in request.params:
         _check(_PARAMETER, name, "parameter")
-    said = sum(len(argument.encode()) + 1 for argument in request.arguments)
-    if said > _ARGUMENTS_BYTES or any("\0" in argument for argument in request.arguments):
+    said = len(canonical([request.params, request.arguments]))
+    if said > _SCRIPT_BYTES or any("\0" in argument for argument in request.arguments):
         raise Invalid(
-            "MUNI-X125", "the arguments of a script are at most 64 KiB, without NUL", limit_bytes=_ARGUMENTS_BYTES
+            "MUNI-X125",
+            "the parameters and arguments of a script are at most 16 KiB, without NUL",
+            limit_bytes=_SCRIPT_BYTES,
+            do="give larger ones as an input",
         )
     spec = JobSpec(
         kind="run",

@@ -102,6 +102,7 @@ class Gate:
         trace = Trace(verb)
 
         def admit(session: Session) -> tuple[msgspec.Struct, Grant]:
+            trace.begin()
             trace.authentication = self._recognise(session, verb, credential)
             parsed = _parse(verb, request, trace)
             self._locate(session, trace, parsed, credential)

@@ -36,6 +36,10 @@ class Trace:
     grant: Grant | None = None
     notes: Mapping[str, Note] | None = None
 
+    def begin(self) -> None:
+        """Forget what an earlier attempt found: nothing of it need be true any more."""
+        self.authentication = self.resource = self.decision = self.grant = self.notes = None
+
     def done(self, clock: Clock, entropy: Entropy) -> Event:
         """The event of a request that was done."""
         data = self._data("ok")

@@ -20,6 +20,9 @@ from muniment.errors import Invalid, Unavailable
 from muniment.http.app import application
 
 _USES_S: Final = 60.0
+_LONGEST_HEAD: Final = 128 << 10
+"""Bytes of a request before its body: verbs that take bytes have all their parameters in the query."""
+
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -60,16 +63,7 @@ def serve(platform: Platform, listen: Listen, ready: Callable[[str], None]) -> N
     _check_tls(listen, loopback=loopback)
     taken = _bind(listen)
     port = taken.getsockname()[1]
-    config = uvicorn.Config(
-        application(platform.gate, hosts=_LOOPBACK if loopback else None),
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=30,
-        ssl_certfile=str(listen.certificate) if listen.tls else None,
-        ssl_keyfile=str(listen.private_key) if listen.tls else None,
-    )
+    config = configuration(platform, listen)
     stop = threading.Event()
     threads = [
         threading.Thread(target=platform.worker.serve, args=(stop,), name=f"worker-{n}") for n in range(listen.workers)
@@ -89,6 +83,24 @@ def serve(platform: Platform, listen: Listen, ready: Callable[[str], None]) -> N
         for thread in threads:
             thread.join()
         taken.close()
+
+
+def configuration(platform: Platform, listen: Listen) -> uvicorn.Config:
+    """How the server speaks HTTP."""
+    return uvicorn.Config(
+        application(platform.gate, hosts=_LOOPBACK if _is_loopback(listen.host) else None),
+        host=listen.host,
+        port=listen.port,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=30,
+        http="h11",
+        h11_max_incomplete_event_size=_LONGEST_HEAD,
+        ssl_certfile=str(listen.certificate) if listen.tls else None,
+        ssl_keyfile=str(listen.private_key) if listen.tls else None,
+    )
 
 
 @contextmanager

@@ -52,9 +52,12 @@ class EmptyWorkshop:
 
     python = "3.11"
 
+    def __init__(self, machine: bytes = b"this machine") -> None:
+        self._machine = machine
+
     def base(self) -> BaseRoot:
-        """A base root that is nowhere."""
-        return BaseRoot(Path("/nowhere"), Digest.of(b"no base"))
+        """A base root that is nowhere, of this machine."""
+        return BaseRoot(Path("/nowhere"), Digest.of(self._machine))
 
     def tree(self, environment: JobEnvironment, read: ReadWheel) -> Path:
         """A tree that is nowhere."""
