@@ -58,7 +58,8 @@ BAD = [
     Bad("utf-16", rows("who,n", "@,1").decode().encode("utf-16"), "MUNI-D110", {"found": "UTF-16"}),
     Bad("nul", rows("who,n", "@,1", "x\0y,2"), "MUNI-D109", {"line": 3}),
     Bad("huge integer", rows("who,n", "@,1", f"x,{2**63}"), "MUNI-D155", {"line": 3, "column": "n"}),
-    Bad("mixed type", rows("who,n", "@,1", "x,one"), "MUNI-D156", {"line": 3, "column": "n"}, columns={"n": "int64"}),
+    Bad("mixed type", rows("who,n", "@,1", "x,@"), "MUNI-D156", {"line": 3, "column": "n"}, columns={"n": "int64"}),
+    Bad("quote within", rows("who,n", "@,1", 'x"@,2'), "MUNI-D111", {"line": 3}),
     Bad(
         "thousands of columns",
         (",".join(f"c{n}" for n in range(5000)) + "\n" + ",".join([SECRET] * 5000) + "\n").encode(),

@@ -131,14 +131,14 @@ def run(program: Callable[[Job], None]) -> NoReturn:
         sys.exit(1)
     except BaseException as broken:  # one failure document for whatever happens: the platform reads nothing else
         job.fail(unexpected(broken))
-        sys.stderr.write(f"MUNI-D599: {type(broken).__name__}\n")
+        sys.stderr.write(f"MUNI-D599: {type(broken).__name__}: {visible(str(broken))}\n")
         sys.exit(1)
     job.give_room()
     sys.exit(0)
 
 
 def unexpected(broken: BaseException) -> dict[str, Any]:
-    """The failure document of a defect: type, place, and 40 characters of the text at most, for it may hold data."""
+    """The failure document of a defect: type and place; its text may hold data, and goes to the sealed log alone."""
     frames = traceback.extract_tb(broken.__traceback__)
     ours = [frame for frame in frames if "muniment" in frame.filename] or frames
     where = f"{Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else "unknown"
@@ -153,7 +153,6 @@ def unexpected(broken: BaseException) -> dict[str, Any]:
         "facts": {
             "type": type(broken).__name__,
             "where": where,
-            "detail": visible(str(broken)),
             "do": advice,
         },
     }

@@ -80,7 +80,8 @@ class _ColumnState:
         self.declared = declared
         self.facts = NOTHING
         self.plan = Plan.INTEGER if declared is None else Plan.DECLARED
-        self.offence: tuple[int, str] | None = None
+        self.offence = 0
+        """The line of the first number that 64 bits cannot hold; 0 for none."""
         """Line and value of the first number that no 64-bit number holds exactly."""
 
         self.first_word: tuple[int, str] | None = None
@@ -106,8 +107,8 @@ class _ColumnState:
             if found in seen:
                 continue
             seen.add(found)
-            if found & (Fact.TOO_LARGE | Fact.INEXACT) and self.offence is None:
-                self.offence = (line_of(value), value)
+            if found & (Fact.TOO_LARGE | Fact.INEXACT) and not self.offence:
+                self.offence = line_of(value)
             if found & WORDS and self.first_word is None:
                 self.first_word = (line_of(value), value)
             self.learn(found)
@@ -231,13 +232,11 @@ class DelimitedReader:
                 column.learn(Fact.TEXT)
                 return False
             if column.undecided:
-                line, value = column.offence or (0, "")
                 raise Invalid(
                     "MUNI-D155",
                     f"column {column.name!r} holds a number that 64 bits cannot hold exactly",
                     column=column.name,
-                    line=line,
-                    value=visible(value),
+                    line=column.offence,
                     do=f"declare the column: schema {{{column.name!r}: 'string'}}",
                 )
         return True
@@ -423,7 +422,6 @@ def _as_declared(column: _ColumnState, array: pa.Array, block: Block) -> pa.Arra
                 f"line {line}: a value of {column.name!r} is no {column.declared}",
                 line=line,
                 column=column.name,
-                value=visible(text),
                 expected=str(column.declared),
                 do=FORMS[column.declared],
             ) from None

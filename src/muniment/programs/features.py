@@ -183,7 +183,7 @@ class Target:
                 "MUNI-D188",
                 f"the target {self.name[:80]!r} holds a class the model does not know",
                 target=self.name[:80],
-                found=visible(str(others[0])),
+                classes=len(others),
                 do="give data with the model's two classes",
             )
         labels: np.ndarray = pc.equal(column, pa.scalar(self.positive, column.type)).to_numpy().astype(bool)

@@ -116,7 +116,7 @@ class JsonLinesReader:
     def _merge(self, line: int, name: str, value: Any, found: str) -> None:
         if found == "int":
             if not -(2**63) <= value < 2**63:
-                raise _inexact(line, name, value)
+                raise _inexact(line, name)
             if abs(value) > _EXACT and int(float(value)) != value:
                 self._big.setdefault(name, line)
         known = self._kinds[name]
@@ -135,7 +135,7 @@ class JsonLinesReader:
                 do="write all values of a column in one type",
             )
         if self._kinds[name] == "float" and name in self._big:
-            raise _inexact(self._big[name], name, "")
+            raise _inexact(self._big[name], name)
 
 
 def _lines(source: Source) -> Iterator[bytes]:
@@ -214,12 +214,11 @@ def _malformed(line: int, what: str) -> Invalid:
     )
 
 
-def _inexact(line: int, name: str, value: Any) -> Invalid:
+def _inexact(line: int, name: str) -> Invalid:
     return Invalid(
         "MUNI-D155",
         f"column {visible(name)!r} holds a number that 64 bits cannot hold exactly",
         column=visible(name, 80),
         line=line,
-        value=visible(str(value)),
         do="write such numbers as texts",
     )

@@ -12,7 +12,6 @@ from typing import Final
 import numpy as np
 
 from muniment.errors import Invalid
-from muniment.programs.contract import visible
 from muniment.programs.sources import Source, too_long
 
 __all__ = ["Block", "Blocks", "beginning", "fields"]
@@ -182,7 +181,6 @@ class Blocks:
             f"line {here}: a quote {how}",
             line=here,
             expected="quotes around the whole field, doubled within",
-            found=visible(data[max(0, at - 10) : at + 10].decode("utf-8", "replace")),
             do="export the file again with RFC 4180 quoting",
         )
 
