@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -113,6 +114,17 @@ def test_adding_a_file_sends_its_bytes_and_its_last_name_only(tmp_path: Path) ->
     request = transport.asked[0][1]
     assert isinstance(request, wd.AddDataset)
     assert (request.filename, transport.bodies) == ("credit.csv", [b"y\n1\n"])
+
+
+def test_a_file_name_that_is_no_text_can_be_sent(tmp_path: Path) -> None:
+    """File systems know names that are no UTF-8; the data in such a file are as good as any."""
+    file = tmp_path / os.fsdecode(b"gr\xfcn.csv")
+    file.write_bytes(b"a\n1\n")
+    made = detail("ok", products=[product("data:c@1", "snapshot")])
+    script = {"data:AddDataset": STARTED, "execution:ShowRun": made, "data:ShowDataset": dataset("data:c@1")}
+    transport = ScriptedTransport(script)
+    Client(transport, project="main").data.add("c", file, watch=quiet)
+    assert getattr(transport.asked[0][1], "filename") == "gr?n.csv"  # noqa: B009
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:

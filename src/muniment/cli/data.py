@@ -11,7 +11,7 @@ from muniment.cli.face import Face, Group, pairs, with_face
 from muniment.cli.knowing import DATA
 from muniment.cli.screen import Screen
 from muniment.cli.watching import sending
-from muniment.sdk.datasets import Dataset, parts_of, readable
+from muniment.sdk.datasets import Dataset, called, parts_of, readable
 from muniment.sdk.shown import count, size
 from muniment.wire import data as wire
 from muniment.wire.execution import JobLimits
@@ -80,7 +80,7 @@ def add(
     request = wire.AddDataset(
         project=face.client.project,
         name=name,
-        filename=path.name,
+        filename=called(path),
         target=target,
         format=form,
         delimiter=delimiter,

@@ -205,7 +205,7 @@ class Data:
         request = wd.AddDataset(
             project=self._asking.project,
             name=name,
-            filename=path.name,
+            filename=called(path),
             target=target,
             columns=dict(columns or {}),
             delimiter=delimiter,
@@ -251,3 +251,8 @@ def readable(file: str | Path) -> Path:
     if not path.is_file():
         raise Invalid("MUNI-A104", f"{str(file)!r} is not a regular file", file=str(file))
     return path
+
+
+def called(path: Path) -> str:
+    """The last part of a path as a text that can be sent: bytes that are no UTF-8 become question marks."""
+    return path.name.encode("utf-8", "replace").decode()
