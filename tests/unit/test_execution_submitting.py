@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from asking import furnish_catalog, recorded, state
 from muniment.adapters.sql.execution import RUNS
 from muniment.errors import Invalid, MunimentError, NotFound
 from muniment.execution.model import ResolvedJob
-from muniment.testing.platform import People
+from muniment.testing.platform import People, Site
 from muniment.wire.catalog import GetEntity
 from muniment.wire.data import AddDataset, SplitDataset
 from muniment.wire.execution import (
@@ -39,6 +40,16 @@ SPLIT = SplitDataset(project="main", dataset="data:credit")
 EVALUATE = EvaluateModel(project="main", model="model:scorer", data="data:credit")
 ADD = AddDataset(project="main", name="credit", filename="c.csv")
 TEXT = "x" * 40_000
+
+
+@pytest.fixture(scope="module")
+def team(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[People]:
+    """One platform for all that is refused, with things to ask about."""
+    platform = site.copy(tmp_path_factory.mktemp("team")).open()
+    people = People(platform, site.tokens)
+    furnish_catalog(people)
+    yield people
+    platform.close()
 
 
 def refused(people: People, request: Any, person: str = "scientist") -> MunimentError:
@@ -121,10 +132,9 @@ def refused(people: People, request: Any, person: str = "scientist") -> Muniment
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
-def test_what_cannot_work_is_refused_at_once(people: People, request_: Any, code: str) -> None:
+def test_what_cannot_work_is_refused_at_once(team: People, request_: Any, code: str) -> None:
     """A job that cannot work is refused when it is asked for, with a stable code, and nothing is queued."""
-    furnish_catalog(people)
-    error = refused(people, request_)
+    error = refused(team, request_)
     assert (error.code, isinstance(error, (Invalid, NotFound))) == (code, True)
 
 

@@ -99,6 +99,14 @@ def leaving(**outputs: bytes) -> Play:
     return play
 
 
+@pytest.fixture(scope="module")
+def theatre(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A stage for plays that do not mind what was played before."""
+    made = Stage(site.copy(tmp_path_factory.mktemp("theatre")), nothing)
+    yield made
+    made.platform.close()
+
+
 @pytest.fixture
 def stage(site: Site, tmp_path: Path) -> Iterator[Stage]:
     """A stage on which the play is chosen later."""
@@ -133,7 +141,7 @@ def test_a_good_end_is_recorded_with_everything(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("status", [s for s in ExitStatus if s is not ExitStatus.OK])
-def test_a_bad_end_leaves_no_product_and_no_bytes(stage: Stage, status: ExitStatus) -> None:
+def test_a_bad_end_leaves_no_product_and_no_bytes(theatre: Stage, status: ExitStatus) -> None:
     """However a job ends badly: an error with a code, nothing registered, and its outputs are dropped."""
 
     def fail(launch: Launch, sink: Sink, cancel: threading.Event) -> ExitStatus:
@@ -141,13 +149,13 @@ def test_a_bad_end_leaves_no_product_and_no_bytes(stage: Stage, status: ExitStat
         leave(sink, "model/model.txt", b"tree\nversion=v4")
         return status
 
-    shown = stage.run(play=fail)
+    shown = theatre.run(play=fail)
     assert (shown.status, shown.products) == (status.value, [])
     assert shown.error is not None
     assert shown.error["code"].startswith("MUNI-X13")
-    assert stage.people.ask("scientist", ListModels(project="main")).models[0].model == "model:scorer@1"
-    assert stage.entry(shown.run)["facts"]["status"] == status.value
-    assert stage.orphans == 0
+    assert theatre.people.ask("scientist", ListModels(project="main")).models[0].model == "model:scorer@1"
+    assert theatre.entry(shown.run)["facts"]["status"] == status.value
+    assert theatre.orphans == 0
 
 
 @pytest.mark.parametrize(
@@ -160,15 +168,15 @@ def test_a_bad_end_leaves_no_product_and_no_bytes(stage: Stage, status: ExitStat
         ("model__k_DOT_h5", b"\x89HDF\r\n\x1a\n" + b"\0" * 64, "HDF5"),
     ],
 )
-def test_files_that_run_code_are_refused_with_advice(stage: Stage, name: str, content: bytes, word: str) -> None:
+def test_files_that_run_code_are_refused_with_advice(theatre: Stage, name: str, content: bytes, word: str) -> None:
     """A model that would run code when opened fails the run, by its content, wherever it lies, and says what to do."""
-    shown = stage.run(play=leaving(**{name: content, "model__fine_DOT_txt": b"tree\nversion=v4"}))
+    shown = theatre.run(play=leaving(**{name: content, "model__fine_DOT_txt": b"tree\nversion=v4"}))
     assert (shown.status, shown.products) == ("failed", [])
     assert shown.error is not None
     assert shown.error["code"] == "MUNI-D187"
     assert word in shown.error["message"]
     assert shown.error["facts"]["do"]
-    assert stage.orphans == 0
+    assert theatre.orphans == 0
 
 
 DEEP = b'{"a":' * 3000 + b"1" + b"}" * 3000
@@ -197,21 +205,21 @@ DEEP = b'{"a":' * 3000 + b"1" + b"}" * 3000
 )
 @pytest.mark.parametrize("request_", [SCRIPT, TRAIN], ids=["script", "train"])
 def test_whatever_a_job_writes_the_run_ends_and_can_be_shown(
-    stage: Stage, request_: Any, outputs: dict[str, bytes]
+    theatre: Stage, request_: Any, outputs: dict[str, bytes]
 ) -> None:
     """Documents with the wrong shape, depth, size or numbers end the run one way or the other; every reader works."""
-    shown = stage.run(request_, leaving(**outputs, model__weights_DOT_txt=b"tree\nversion=v4"))
+    shown = theatre.run(request_, leaving(**outputs, model__weights_DOT_txt=b"tree\nversion=v4"))
     assert shown.status in ("ok", "failed")
     assert (shown.error is None) == (shown.status == "ok")
-    assert stage.entry(shown.run) is not None
-    assert stage.people.ask("scientist", ListRuns(project="main")).runs[0].run == shown.run
+    assert theatre.entry(shown.run) is not None
+    assert theatre.people.ask("scientist", ListRuns(project="main")).runs[0].run == shown.run
     for product in shown.products:
         if product.kind == "model":
-            model = stage.people.ask("scientist", ShowModel(project="main", model=product.reference))
+            model = theatre.people.ask("scientist", ShowModel(project="main", model=product.reference))
             if isinstance(request_, RunScript):
                 assert (model.algorithm, model.facts.keys()) == ("script train.py", set())
-    assert stage.orphans == 0
-    assert stage.run(play=leaving(model__m_DOT_txt=b"tree\nversion=v4")).status == "ok"
+    assert theatre.orphans == 0
+    assert theatre.run(play=leaving(model__m_DOT_txt=b"tree\nversion=v4")).status == "ok"
 
 
 @pytest.mark.parametrize(
@@ -226,14 +234,14 @@ def test_whatever_a_job_writes_the_run_ends_and_can_be_shown(
     ],
     ids=["own", "forged", "no text", "no number", "text", "deep"],
 )
-def test_a_script_speaks_for_itself_only(stage: Stage, document: bytes, code: str) -> None:
+def test_a_script_speaks_for_itself_only(theatre: Stage, document: bytes, code: str) -> None:
     """A failure document counts in the wrapper's own codes; a forged or unreadable one does not, and is not kept."""
 
     def fail(launch: Launch, sink: Sink, cancel: threading.Event) -> ExitStatus:
         leave(sink, "output/failure", document)
         return ExitStatus.FAILED
 
-    shown = stage.run(play=fail)
+    shown = theatre.run(play=fail)
     assert shown.error is not None
     assert shown.error["code"] == code
     assert "secret" not in json.dumps(shown.error)
