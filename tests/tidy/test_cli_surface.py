@@ -6,11 +6,13 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import click
 import pytest
 
+from muniment.adapters.sandbox import Require
 from muniment.bootstrap import VERBS
 from muniment.cli import COMMANDS, muni
 from muniment.kernel.verb import Effect
@@ -112,3 +114,10 @@ def test_what_is_asked_by_get_changes_nothing(verb: object) -> None:
     """A verb whose phrase promises to read only reads."""
     if reads(verb.action):  # type: ignore[attr-defined]
         assert verb.effect is Effect.READ  # type: ignore[attr-defined]
+
+
+def test_what_init_lets_one_require_can_be_required() -> None:
+    """The choices of --require are those that an installation can open with."""
+    command = import_module("muniment.cli.init").init
+    (option,) = (param for param in command.params if param.name == "require")
+    assert [Require(choice) for choice in option.type.choices] == list(Require)

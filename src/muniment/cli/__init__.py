@@ -39,7 +39,7 @@ COMMANDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "prove-unused": ("prove:prove_unused", "Whether a data set was used to make a model, with proof."),
         "reproduce": ("prove:reproduce", "Make a model again from its record alone, and compare."),
         "audit": ("audit:audit", "The ledger: tail, search, show, export, verify."),
-        "fsck": ("keys:fsck", "Check that every sealed object is there and intact."),
+        "fsck": ("keys:fsck", "Check that every sealed object is there and opens."),
     },
     "Govern": {
         "user": ("user:user", "People."),

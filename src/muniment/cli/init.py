@@ -32,7 +32,7 @@ from muniment.wire.execution import Environment
 )
 @click.option(
     "--require",
-    type=click.Choice(["enforced", "any"]),
+    type=click.Choice(["enforced", "none"]),
     default="enforced",
     show_default=True,
     help="Whether jobs may run where no walls can be raised; what they make is then only declared.",

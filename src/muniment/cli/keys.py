@@ -57,8 +57,9 @@ def fsck(face: Face, deep: bool, everything: bool) -> None:
         )
 
     def draw(screen: Screen) -> None:
-        read = f", {size(found.bytes_opened)} read" if found.deep else ""
-        screen.done(f"{count(found.objects)} sealed objects are there and open{read}")
+        screen.done(f"{count(found.objects)} sealed objects are there and open")
+        read = f"{size(found.bytes_opened)} to the end" if found.deep else "headers only; muni fsck --deep reads all"
+        screen.facts("", {"read": read, "where": "everywhere" if everything else f"project {face.client.project}"})
         if found.findings:
             screen.table(
                 ["code", "object", "what", "do"],
