@@ -13,7 +13,7 @@ from muniment.catalog.declaring import Declarer
 from muniment.catalog.model import ActivityKind, EntityKind
 from muniment.catalog.ports import Entities
 from muniment.catalog.recording import Recorder
-from muniment.catalog.service import gather
+from muniment.catalog.service import gather, scope_of
 from muniment.catalog.walking import Link
 from muniment.kernel.digest import Digest
 from muniment.kernel.grade import Grade
@@ -310,3 +310,26 @@ def test_a_proof_that_was_first_a_file_still_proves(store: SqlStore) -> None:
         told.ran("train", "data/train", "model/m")
         proof = told.ask("data/holdout")
         assert (proof.verdict, len(proof.citations)) == (Verdict.UNUSED, 1)
+
+
+def _scope(story: Story, asked: str, model: str) -> str:
+    entity = story.session.use(Entities).find("main", [digest(asked)])[digest(asked)]
+    evidence = gather(story.session, "main", entity, digest(model))
+    everything = {*evidence.closure.entities, *evidence.ancestry.entities}
+    return scope_of(evidence, decide(evidence), "main", {node: node.short for node in everything})
+
+
+def test_an_absence_counts_the_ways_that_no_digest_shows(story: Story) -> None:
+    """A model washed through code, a file of other origin, a run that read the holdout: each is told by its number."""
+    story.ran("run", "data/holdout code/peek", "report/seen")
+    story.ran("ingest", "file/almost-the-same", "data/almost")
+    run = story.ran("run", "data/train data/almost", "model/washed")
+    story.proven.entity(digest("code/carrier"), EntityKind.CODE, author=ANA)
+    story.proven.used(run, digest("code/carrier"), "source")
+    assert story.ask("data/holdout", "model/washed").verdict is Verdict.UNUSED
+    scope = _scope(story, "data/holdout", "model/washed")
+    assert "Not covered: rows in files of other origin" in scope
+    assert "(such files: 1)" in scope
+    assert "(source trees of theirs: 1)" in scope
+    assert "(runs that read it: 1)" in scope
+    assert "equal values" in scope
