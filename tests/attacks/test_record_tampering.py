@@ -140,3 +140,24 @@ def test_a_changed_record_is_told_from_the_ledger(world: World, statement: str, 
     after = verified(world)
     assert not after.ok
     assert any(said in finding for finding in after.findings), after.findings
+
+
+def test_an_invented_end_of_a_run_does_not_replace_the_first(world: World) -> None:
+    """Lineage is changed, and an entry that tells the same story is put into the database, where it will be signed."""
+    with closing(sqlite3.connect(world.platform.home / "state.db")) as database, database:
+        query = "select * from ledger_entries where type = 'muniment.execution.run.ended.v1' order by id desc limit 1"
+        cursor = database.execute(query)
+        row = dict(zip([column[0] for column in cursor.description], cursor.fetchone(), strict=True))
+        event = json.loads(row["body"])
+        event["id"] = row["id"] = row["id"][:-4] + "zzzz"
+        event["data"]["facts"]["generated"] = []
+        row |= {"idx": None, "body": json.dumps(event, separators=(",", ":"), sort_keys=True)}
+        database.execute(
+            f"insert into ledger_entries ({','.join(row)}) values ({','.join('?' * len(row))})", [*row.values()]
+        )
+        database.execute(f"delete from catalog_edge where source = {MODEL}")
+    world.platform.ledger.checkpoint()
+    assert world.platform.ledger.verify().ok
+    report = verified(world)
+    assert any("two ends" in finding for finding in report.findings)
+    assert any("what it generated" in finding for finding in report.findings)

@@ -76,9 +76,10 @@ class Kept:
 def verify_records(call: Call, request: wire.VerifyRecords) -> wire.RecordsReport:
     """Compare runs, lineage, names and facts in the database with what the ledger tells."""
     told: dict[str, dict[str, Told]] = {}
-    for one in _ends(call):
-        told.setdefault(one.project, {})[one.run] = one
     findings: list[str] = []
+    for one in _ends(call):
+        if told.setdefault(one.project, {}).setdefault(one.run, one) is not one:
+            findings.append(f"run:{one.run} in {one.project}: the ledger tells of two ends, and a run ends once")
     entities = 0
     for project in sorted({*told, *(known.name for known in call.use(Projects).all())}):
         ends = told.get(project, {})
