@@ -24,8 +24,8 @@ test: $(READY) lint  ## Lint, types, import contracts and every test, on SQLite 
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 	$(JOBS)/python -m pytest --numprocesses auto --dist loadfile tests/programs
 
-quick: $(READY)  ## The tests that take less than a second each
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not slow"
+quick: $(READY)  ## The tests of every day, on SQLite: about a minute
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not slow" -k "not postgres"
 
 lint: $(READY)  ## Format, lint, types, import contracts
 	$(BIN)/ruff format --check --quiet
