@@ -66,3 +66,10 @@ class GateCall:
     def note(self, **facts: Note) -> None:
         """Add facts to the ledger entry of this request."""
         self.notes.update(facts)
+
+    def note_more(self, **facts: str) -> None:
+        """Add one value to each of these facts, which are lists."""
+        for name, value in facts.items():
+            noted = self.notes.setdefault(name, [])
+            assert isinstance(noted, list)
+            noted.append(value)

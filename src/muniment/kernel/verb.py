@@ -122,6 +122,9 @@ class Call(Protocol):
     def note(self, **facts: str | int | bool | list[str]) -> None:
         """Add facts to the ledger entry of this request: digests and names, never personal data."""
 
+    def note_more(self, **facts: str) -> None:
+        """Add one value to each of these facts, which are lists."""
+
 
 @dataclass(frozen=True, slots=True)
 class Content:

@@ -7,12 +7,13 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from muniment.adapters.sql import catalog, execution, identity, ledger, policy, vault
+from muniment.adapters.sql import catalog, execution, identity, inventory, ledger, policy, vault
 
 REPOSITORIES: Final[dict[type[Any], Callable[[Connection], Any]]] = {
     **catalog.REPOSITORIES,
     **execution.REPOSITORIES,
     **identity.REPOSITORIES,
+    **inventory.REPOSITORIES,
     **ledger.REPOSITORIES,
     **policy.REPOSITORIES,
     **vault.REPOSITORIES,

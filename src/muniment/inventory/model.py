@@ -1,0 +1,110 @@
+"""What people decide and state about models: records, which are only ever added.
+
+A *record* is one statement with its author and its moment. The state of anything is what its records come to; nothing
+is rewritten, so what was known on any past day can be told from the same rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from functools import cached_property
+from typing import Any, Final
+
+from muniment.kernel.canonical import digest_of
+from muniment.kernel.digest import Digest
+from muniment.kernel.grade import Grade
+from muniment.kernel.identifiers import format_time
+
+RECORD_FORMAT: Final = "muniment.record/1"
+
+
+class RecordKind(StrEnum):
+    """What a record states; values are only added."""
+
+    USE_CASE = "use-case"
+    """What models may be used for, by whom it is owned, what the law allows."""
+
+    GATE = "gate"
+    """What must hold before a version may pass a stage."""
+
+    DETERMINATION = "determination"
+    """Whether something is a model, a non-model or an end-user tool, and by which answers."""
+
+    REGISTRATION = "registration"
+    """A model version enters the inventory."""
+
+    TIER = "tier"
+    """How material a version is, by which rule, and what that asks for."""
+
+    SUBMISSION = "submission"
+    REVIEW = "review"
+    """The outcome of an independent validation."""
+
+    APPROVAL = "approval"
+    REJECTION = "rejection"
+    RETIREMENT = "retirement"
+    BREAK_GLASS = "break-glass"
+    """One of the two signatures of an emergency approval."""
+
+    FINDING = "finding"
+    FINDING_CLOSURE = "finding-closure"
+    COMMENT = "comment"
+    """A turn in the effective challenge of a version."""
+
+    REVIEW_SCHEDULE = "review-schedule"
+    """When a version must be looked at again, and why."""
+
+    REVIEW_DONE = "review-done"
+    CHANGE = "change"
+    """What differs between two versions, the class that the rules propose, and what a person decided."""
+
+    DEPENDENCY = "dependency"
+    """A version that feeds another one, where lineage cannot know it."""
+
+    DRILL = "drill"
+    """An exercise of the exit plan and how it went."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One statement, for ever."""
+
+    id: str
+    """A ULID: records sort by the moment they were made."""
+
+    project: str
+    kind: RecordKind
+    subject: str
+    """What it is about: the digest of a model, ``usecase:NAME``, ``project``, or the id of another record."""
+
+    at: datetime
+    by: str
+    """The agent, as ``User:ana``."""
+
+    grade: Grade
+    """ATTESTED when a signature of the agent stands in the body, else DECLARED; PROVEN for what the platform found."""
+
+    body: Mapping[str, Any]
+    """Small canonical JSON without floats; a number that is not an integer is written as text."""
+
+    def document(self) -> dict[str, Any]:
+        """The record as canonical JSON holds it."""
+        return {
+            "format": RECORD_FORMAT,
+            "id": self.id,
+            "project": self.project,
+            "kind": self.kind.value,
+            "subject": self.subject,
+            "at": format_time(self.at),
+            "by": self.by,
+            "grade": self.grade.value,
+            "body": dict(self.body),
+        }
+
+    @cached_property
+    def digest(self) -> Digest:
+        """Name of the record: what the ledger entry that tells of it holds."""
+        return digest_of(self.document())
