@@ -295,14 +295,23 @@ def open_platform(home: Path, parts: Parts | None = None) -> Platform:
         Conflict: its database is of another release.
         Unavailable: its database does not answer.
     """
+    return Platform(home, settings_of(home), parts)
+
+
+def settings_of(home: Path) -> Settings:
+    """What the installation in a home folder was told.
+
+    Raises:
+        NotFound: there is none.
+        Invalid: its settings are not readable.
+    """
     path = home / SETTINGS
     try:
-        settings = msgspec.json.decode(path.read_bytes(), type=Settings)
+        return msgspec.json.decode(path.read_bytes(), type=Settings)
     except FileNotFoundError:
         raise NotFound("MUNI-A201", f"there is no installation in {home}", home=str(home), do="muni init") from None
     except (msgspec.DecodeError, msgspec.ValidationError) as broken:
         raise Invalid("MUNI-A101", f"the settings in {path} are not readable: {broken}", path=str(path)) from broken
-    return Platform(home, settings, parts)
 
 
 def _elsewhere(settings: Settings) -> Path:

@@ -1,4 +1,4 @@
-"""How an installation comes to be: folders, keys, tables, the first people; whole, or not there at all."""
+"""How an installation comes to be, whole or not at all: folders, keys, tables, first people; and how it is upgraded."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from typing import Final
 import msgspec
 
 from muniment.adapters.kms.local import LocalKeys
-from muniment.adapters.sql.migrate import migrate
-from muniment.adapters.sql.store import sqlite_url
-from muniment.bootstrap import SETTINGS, Platform, Settings, passphrase_of
+from muniment.adapters.sql.migrate import SCHEMA, back_up, check_schema, migrate, schema_of
+from muniment.adapters.sql.store import answering, open_engine, sqlite_url
+from muniment.bootstrap import SETTINGS, Platform, Settings, open_platform, passphrase_of, settings_of
 from muniment.errors import Conflict
 from muniment.gate.door import Credential
 from muniment.identity.model import Project
@@ -113,15 +113,60 @@ def initialise(
         return Initialised(home, keys, tokens, project)
 
 
+@dataclass(frozen=True, slots=True)
+class Upgraded:
+    """An installation whose database is of this release now."""
+
+    home: Path
+    found: str
+    """The schema it had."""
+
+    schema: str
+    backup: Path | None
+    """Copy of the database as it was; None when nothing had to change, or when the database is not a file."""
+
+
+def upgrade(home: Path) -> Upgraded:
+    """Bring the database of an older release up to date; a SQLite one is copied first. Safe to run again.
+
+    Raises:
+        NotFound, Invalid: there is no installation with readable settings.
+        Conflict: its database is of a newer release, or somebody else changes the installation now.
+        Unavailable: its database does not answer.
+    """
+    settings = settings_of(home)
+    url = settings.database or sqlite_url(home / "state.db")
+    with _alone(home):
+        engine = open_engine(url)
+        try:
+            with answering(engine):
+                found = schema_of(engine)
+            if found is None or found > SCHEMA:
+                check_schema(engine)
+        finally:
+            engine.dispose()
+        assert found is not None
+        backup = None
+        if found < SCHEMA and url.startswith("sqlite"):
+            backup = home / f"state.db.before-{SCHEMA}"
+            if not backup.exists():  # after an attempt that broke off, the first copy is the one to keep
+                back_up(url, backup)
+        migrate(url)
+        open_platform(home).close()
+    return Upgraded(home, found, SCHEMA, backup)
+
+
 @contextmanager
 def _alone(home: Path) -> Iterator[None]:
-    """Keep a second founder out, who would take the remains of the first for those of a failure."""
+    """Keep a second one out, who would take the remains of the first for those of a failure."""
     folder = os.open(home, os.O_RDONLY | os.O_DIRECTORY)
     try:
         try:
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Conflict("MUNI-A303", f"somebody founds an installation in {home} now", home=str(home)) from None
+            raise Conflict(
+                "MUNI-A303", f"somebody founds or upgrades an installation in {home} now", home=str(home)
+            ) from None
         yield
     finally:
         os.close(folder)

@@ -21,6 +21,7 @@ COMMANDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "init": ("init:init", "Create a platform in the home folder."),
         "demo": ("demo:demo", "Play the whole story on a credit file."),
         "up": ("up:up", "Serve the HTTP API and work the queue of jobs."),
+        "upgrade": ("upgrade:upgrade", "Bring the database of an older release up to date."),
         "doctor": ("doctor:doctor", "Check this machine's walls and the platform's health."),
         "login": ("login:login", "Sign in and keep a token as a profile."),
         "whoami": ("login:whoami", "Show who the platform takes you for."),

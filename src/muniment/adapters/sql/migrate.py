@@ -37,6 +37,23 @@ def migrate(url: str) -> None:
         engine.dispose()
 
 
+def back_up(url: str, target: Path) -> None:
+    """Copy a SQLite database as it is at this moment, whoever is writing to it, whole or not at all.
+
+    Raises:
+        Unavailable: it does not answer, or there is no room for the copy.
+    """
+    engine, draft = open_engine(url), target.with_name(target.name + ".part")
+    try:
+        with answering(engine), engine.connect() as connection:
+            connection.exec_driver_sql("vacuum into :copy", {"copy": str(draft)})
+        draft.chmod(0o600)
+        draft.rename(target)
+    finally:
+        draft.unlink(missing_ok=True)
+        engine.dispose()
+
+
 def schema_of(engine: Engine) -> str | None:
     """The revision of the database; None when it holds no schema of ours."""
     try:
@@ -70,7 +87,7 @@ def check_schema(engine: Engine) -> None:
             "the database is of an older release",
             found=found,
             expected=SCHEMA,
-            do="make a backup, then bring it up to date: muni init",
+            do="stop its server, then bring it up to date: muni upgrade",
         )
     if found > SCHEMA:
         raise Conflict(
