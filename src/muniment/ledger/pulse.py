@@ -49,9 +49,11 @@ class Pulse:
             thread.join()
 
     def _run(self, interval: float) -> None:
-        while not self._ended.is_set():
+        last = False
+        while not last:
             self._wake.wait(interval)
             self._wake.clear()
+            last = self._ended.is_set()  # looked at before the beat: what was recorded before the stop is beaten for
             self._pending = 0
             try:
                 self._beat()
