@@ -12,12 +12,15 @@ from typing import Any, cast
 from sqlalchemy import Connection
 from sqlalchemy.sql.expression import Executable
 
+_Written = tuple[str, dict[str, Any], tuple[str, ...] | None]
+"""Its text in a dialect, the constants in it by name, and the order of the values where the driver takes a list."""
 
-def cursor(connection: Connection) -> Any:
-    """A driver's cursor in the connection's transaction."""
+
+def driver(connection: Connection) -> Any:
+    """The driver's own connection, in the connection's transaction; its ``execute`` gives a cursor."""
     if not connection.in_transaction():
         connection.begin()  # SQLAlchemy does not see what goes past it, and would have nothing to end
-    return connection.connection.cursor()
+    return connection.connection.dbapi_connection
 
 
 class Question:
@@ -25,19 +28,20 @@ class Question:
 
     def __init__(self, query: Executable) -> None:
         self._query = query
-        self._written: dict[str, tuple[str, dict[str, Any], tuple[str, ...] | None]] = {}
+        self._written: dict[str, _Written] = {}
 
     def ask(self, connection: Connection, values: dict[str, str]) -> list[tuple[Any, ...]]:
         """All rows of the answer."""
-        dialect = connection.dialect.name
-        text, constants, order = self._written.get(dialect) or self._write(connection)
-        named = {**constants, **values}
-        asked = cursor(connection).execute(text, named if order is None else [named[name] for name in order])
-        return cast("list[tuple[Any, ...]]", asked.fetchall())
+        raw = driver(connection)
+        text, constants, order = self._written.get(connection.dialect.name) or self._write(connection)
+        named = {**constants, **values} if constants else values
+        rows = raw.execute(text, named if order is None else [named[name] for name in order]).fetchall()
+        return cast("list[tuple[Any, ...]]", rows)
 
-    def _write(self, connection: Connection) -> tuple[str, dict[str, Any], tuple[str, ...] | None]:
+    def _write(self, connection: Connection) -> _Written:
         compiled = cast("Any", self._query).compile(dialect=connection.dialect)
         order = compiled.positiontup
-        written = (str(compiled), dict(compiled.params), None if order is None else tuple(order))
+        constants = {name: value for name, value in compiled.params.items() if value is not None}
+        written: _Written = (str(compiled), constants, None if order is None else tuple(order))
         self._written[connection.dialect.name] = written
         return written

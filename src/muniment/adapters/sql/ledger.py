@@ -27,7 +27,7 @@ from sqlalchemy import (
     text,
 )
 
-from muniment.adapters.sql.direct import cursor
+from muniment.adapters.sql.direct import driver
 from muniment.adapters.sql.schema import DIGEST, ID, METADATA, MOMENT
 from muniment.errors import IntegrityError
 from muniment.kernel.digest import Digest
@@ -107,7 +107,11 @@ class SqlEntries:
 
     def add(self, rows: Sequence[NewEntry]) -> None:
         """Store entries that have no index yet, past SQLAlchemy's own steps: the hot path of every answer."""
-        with closing(cursor(self._connection)) as opened:
+        raw = driver(self._connection)
+        if len(rows) == 1:
+            raw.execute(_ADD[self._dialect], rows[0])
+            return
+        with closing(raw.cursor()) as opened:
             opened.executemany(_ADD[self._dialect], rows)
 
     def unsequenced(self, limit: int) -> list[tuple[str, str]]:

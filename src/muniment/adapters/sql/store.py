@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, Protocol, TypeVar, cast
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
+from muniment.adapters.sql.direct import driver
 from muniment.errors import IntegrityError, Unavailable
 from muniment.kernel.ports import Faults, NoFaults
 
@@ -19,6 +20,9 @@ T = TypeVar("T")
 Repositories = Mapping[type[Any], Callable[[Connection], Any]]
 
 _PATIENCE_S: Final = 30.0
+_READERS_KEPT: Final = 8
+_STATEMENTS_KEPT: Final = 512
+"""Statements that a SQLite connection keeps prepared; the driver's own 128 are fewer than the platform has."""
 
 _LOST_RACES: Final = frozenset({"40001", "40P01", "23505"})
 """States of PostgreSQL after which a transaction may be tried again from its start: serialization failure, deadlock,
@@ -29,15 +33,18 @@ manual, section 13.5)."""
 class SqlSession:
     """One transaction; repositories are made when first asked for."""
 
+    __slots__ = ("_bound", "_connection", "_repositories")
+
     def __init__(self, connection: Connection, repositories: Repositories) -> None:
         self._connection, self._repositories = connection, repositories
         self._bound: dict[type[Any], Any] = {}
 
     def use(self, port: type[T]) -> T:
         """The repository that implements this port, bound to the transaction."""
-        if port not in self._bound:
-            self._bound[port] = self._repositories[port](self._connection)
-        return cast("T", self._bound[port])
+        bound = self._bound.get(port)
+        if bound is None:
+            bound = self._bound[port] = self._repositories[port](self._connection)
+        return cast("T", bound)
 
 
 class SqlStore:
@@ -52,63 +59,187 @@ class SqlStore:
         self.engine = open_engine(url)
         self._repositories = repositories
         self._faults = faults or NoFaults()
-        self._turn = threading.Lock()
-        self._writer: Connection | None = None
+        self._lender: _Lender = (
+            _FileLender(self.engine) if self.engine.dialect.name == "sqlite" else _ServerLender(self.engine)
+        )
 
-    @contextmanager
-    def write(self) -> Iterator[SqlSession]:
+    def write(self) -> AbstractContextManager[SqlSession]:
         """A writing transaction: commits when the block ends, rolls back when it raises."""
-        with self._transaction("SERIALIZABLE", "begin immediate") as connection:
-            yield SqlSession(connection, self._repositories)
-            self._faults.point("store.commit")
-            connection.commit()
-            self._faults.point("store.committed")
+        return _Transaction(self._lender, self._repositories, self._faults, writes=True)
 
-    @contextmanager
-    def read(self) -> Iterator[SqlSession]:
+    def read(self) -> AbstractContextManager[SqlSession]:
         """A reading transaction: one consistent view."""
-        with self._transaction("REPEATABLE READ", "begin") as connection:
-            yield SqlSession(connection, self._repositories)
-
-    @contextmanager
-    def _transaction(self, isolation: str, begin: str) -> Iterator[Connection]:
-        with answering(self.engine), self._connected(isolation, begin) as connection:
-            try:
-                yield connection
-            finally:
-                connection.rollback()
-
-    @contextmanager
-    def _connected(self, isolation: str, begin: str) -> Iterator[Connection]:
-        if self.engine.dialect.name != "sqlite":
-            with self.engine.connect() as connection:
-                yield connection.execution_options(isolation_level=isolation)
-        elif begin == "begin":
-            with self.engine.connect() as connection:
-                _begin(connection, begin)
-                yield connection
-        else:
-            if not self._turn.acquire(timeout=_PATIENCE_S):
-                raise Unavailable("MUNI-S503", "another change holds the state store", waited_s=_PATIENCE_S)
-            try:
-                self._writer = self._writer or self.engine.connect()
-                _begin(self._writer, begin)
-                yield self._writer
-            except (DBAPIError, self.engine.dialect.loaded_dbapi.Error):
-                self._drop_writer()
-                raise
-            finally:
-                self._turn.release()
-
-    def _drop_writer(self) -> None:
-        writer, self._writer = self._writer, None
-        if writer is not None:
-            writer.close()
+        return _Transaction(self._lender, self._repositories, self._faults, writes=False)
 
     def close(self) -> None:
         """Give back all connections."""
-        self._drop_writer()
+        self._lender.close()
         self.engine.dispose()
+
+
+class _Transaction:
+    """One transaction as a context; a generator would cost a third of the time that the database takes."""
+
+    __slots__ = ("_connection", "_faults", "_lender", "_repositories", "_writes")
+
+    def __init__(self, lender: _Lender, repositories: Repositories, faults: Faults, *, writes: bool) -> None:
+        self._lender, self._repositories, self._faults, self._writes = lender, repositories, faults, writes
+
+    def __enter__(self) -> SqlSession:
+        try:
+            self._connection = self._lender.lend(writes=self._writes)
+        except Exception as broken:
+            _tell(broken, self._lender.engine)
+            raise
+        return SqlSession(self._connection, self._repositories)
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        lender = self._lender
+        try:
+            try:
+                if self._writes and error is None:
+                    self._faults.point("store.commit")
+                    lender.commit(self._connection)
+                    self._faults.point("store.committed")
+            except BaseException as broken:
+                error = broken
+                raise
+            finally:
+                doubtful = isinstance(error, (DBAPIError, lender.engine.dialect.loaded_dbapi.Error))
+                lender.take_back(self._connection, writes=self._writes, doubtful=doubtful)
+        except Exception as broken:
+            _tell(broken, lender.engine)
+            raise
+        if error is not None:
+            _tell(error, lender.engine)
+
+
+class _Lender(Protocol):
+    """Lends connections that are in a new transaction."""
+
+    engine: Engine
+
+    def lend(self, *, writes: bool) -> Connection:
+        """A connection in a new transaction."""
+
+    def commit(self, connection: Connection) -> None:
+        """Keep what the transaction did."""
+
+    def take_back(self, connection: Connection, *, writes: bool, doubtful: bool) -> None:
+        """Undo whatever was not committed.
+
+        Args:
+            connection: what was lent.
+            writes: as it was lent.
+            doubtful: whether the driver raised, so that the connection may be broken.
+        """
+
+    def close(self) -> None:
+        """Close what is kept for the next who ask."""
+
+
+class _FileLender:
+    """On SQLite: one connection that writes, on which the threads take turns, and some that read.
+
+    They begin and end at the driver, at a tenth of the cost of SQLAlchemy's way: to SQLAlchemy each of them is in one
+    transaction that never ends.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._turn = threading.Lock()
+        self._writer: Connection | None = None
+        self._readers: list[Connection] = []
+
+    def lend(self, *, writes: bool) -> Connection:
+        """A connection in a new transaction; raises Unavailable when another change lasts too long."""
+        if not writes:
+            try:
+                reader = self._readers.pop()
+            except IndexError:
+                reader = None
+            return self._begin(reader, "begin")
+        if not self._turn.acquire(timeout=_PATIENCE_S):
+            raise Unavailable("MUNI-S503", "another change holds the state store", waited_s=_PATIENCE_S)
+        try:
+            writer, self._writer = self._writer, None
+            self._writer = self._begin(writer, "begin immediate")
+        except BaseException:
+            self._turn.release()
+            raise
+        return self._writer
+
+    def commit(self, connection: Connection) -> None:
+        """Keep what the transaction did."""
+        driver(connection).commit()
+
+    def take_back(self, connection: Connection, *, writes: bool, doubtful: bool) -> None:
+        """Undo whatever was not committed, and keep the connection unless it may be broken."""
+        keeps = False
+        try:
+            if not doubtful:
+                raw = driver(connection)
+                if raw.in_transaction:
+                    raw.rollback()
+                keeps = True
+        finally:
+            if writes:
+                if not keeps:
+                    self._writer = None
+                self._turn.release()
+            elif keeps and len(self._readers) < _READERS_KEPT:
+                self._readers.append(connection)
+                return
+            if not keeps or not writes:
+                connection.close()
+
+    def close(self) -> None:
+        """Close what is kept for the next who ask."""
+        writer, self._writer = self._writer, None
+        readers, self._readers = self._readers, []
+        for connection in [*readers, *([writer] if writer else [])]:
+            connection.close()
+
+    def _begin(self, kept: Connection | None, statement: str) -> Connection:
+        connection = kept or self.engine.connect()
+        try:
+            if kept is None:
+                connection.begin()
+            driver(connection).execute(statement)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+class _ServerLender:
+    """On PostgreSQL: the pool's connections, with the isolation that the transaction needs."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def lend(self, *, writes: bool) -> Connection:
+        """A connection in a new transaction."""
+        connection = self.engine.connect()
+        try:
+            return connection.execution_options(isolation_level="SERIALIZABLE" if writes else "REPEATABLE READ")
+        except BaseException:
+            connection.close()
+            raise
+
+    def commit(self, connection: Connection) -> None:
+        """Keep what the transaction did."""
+        connection.commit()
+
+    def take_back(self, connection: Connection, *, writes: bool, doubtful: bool) -> None:
+        """Undo whatever was not committed; the pool finds out by itself whether the connection is broken."""
+        try:
+            connection.rollback()
+        finally:
+            connection.close()
+
+    def close(self) -> None:
+        """Nothing is kept."""
 
 
 @contextmanager
@@ -121,34 +252,34 @@ def answering(engine: Engine) -> Iterator[None]:
     """
     try:
         yield
-    except (DBAPIError, engine.dialect.loaded_dbapi.Error) as broken:
-        original = getattr(broken, "orig", broken)
-        if getattr(original, "sqlstate", None) in _LOST_RACES:
-            raise Unavailable("MUNI-S502", "another change came first; try again", retry=True) from broken
-        if getattr(broken, "connection_invalidated", False) or type(broken).__name__ == "OperationalError":
-            raise Unavailable(
-                "MUNI-S501",
-                "the state store did not answer",
-                engine=engine.dialect.name,
-                reason=str(original)[:300],
-                do="check that the disk is not full and that the database is reachable: muni doctor",
-            ) from broken
-        if type(broken).__name__ == "DatabaseError":
-            raise IntegrityError(
-                "MUNI-S507",
-                "the database is damaged",
-                engine=engine.dialect.name,
-                reason=str(original)[:300],
-                do="stop and keep everything as it is; restore the newest backup of the database",
-            ) from broken
+    except Exception as broken:
+        _tell(broken, engine)
         raise
 
 
-def _begin(connection: Connection, statement: str) -> None:
-    """Begin on SQLite, at a tenth of the cost of SQLAlchemy's way."""
-    connection.rollback()
-    connection.begin()
-    cast("Any", connection.connection.dbapi_connection).execute(statement)
+def _tell(broken: BaseException, engine: Engine) -> None:
+    """Raise what the platform can act on in place of what the driver raised; return when it was something else."""
+    if not isinstance(broken, (DBAPIError, engine.dialect.loaded_dbapi.Error)):
+        return
+    original = getattr(broken, "orig", broken)
+    if getattr(original, "sqlstate", None) in _LOST_RACES:
+        raise Unavailable("MUNI-S502", "another change came first; try again", retry=True) from broken
+    if getattr(broken, "connection_invalidated", False) or type(broken).__name__ == "OperationalError":
+        raise Unavailable(
+            "MUNI-S501",
+            "the state store did not answer",
+            engine=engine.dialect.name,
+            reason=str(original)[:300],
+            do="check that the disk is not full and that the database is reachable: muni doctor",
+        ) from broken
+    if type(broken).__name__ == "DatabaseError":
+        raise IntegrityError(
+            "MUNI-S507",
+            "the database is damaged",
+            engine=engine.dialect.name,
+            reason=str(original)[:300],
+            do="stop and keep everything as it is; restore the newest backup of the database",
+        ) from broken
 
 
 def sqlite_url(path: Path) -> str:
@@ -165,7 +296,11 @@ def open_engine(url: str) -> Engine:
         poolclass=QueuePool,
         pool_size=8,
         max_overflow=64,
-        connect_args={"timeout": _PATIENCE_S, "check_same_thread": False},
+        connect_args={
+            "timeout": _PATIENCE_S,
+            "check_same_thread": False,
+            "cached_statements": _STATEMENTS_KEPT,
+        },
     )
 
     @event.listens_for(engine, "connect")
