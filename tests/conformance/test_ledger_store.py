@@ -10,7 +10,9 @@ import pytest
 from ledgering import LedgerRoom, facts, ledger_room
 from muniment.adapters.sql.store import SqlStore
 from muniment.errors import Invalid, NotFound
+from muniment.kernel.identifiers import format_time
 from muniment.ledger.model import Search
+from muniment.ledger.ports import EntryRepository
 from muniment.ledger.tree import EMPTY_ROOT, check_consistency, check_inclusion, leaf_hash
 
 
@@ -182,3 +184,24 @@ def test_the_background_sequencer_signs_without_being_asked(room: LedgerRoom) ->
     assert latest is not None
     assert latest.size == 5
     assert room.ledger.ailment is None
+
+
+def test_entries_are_found_by_what_they_hold_within_a_span_of_time(room: LedgerRoom) -> None:
+    """Numbered or waiting, from the first moment on and before the last; text is data, no character is special."""
+    room.record(3)
+    odd = room.event("odd", note="100%_sure")
+    room.ledger.record(odd)
+    room.ledger.checkpoint()
+    late = room.event("late", note="100%_sure")
+    room.ledger.record(late)
+    start, end = format_time(odd.time), format_time(late.time)
+
+    def held(text: str, since: str | None, until: str | None) -> set[str]:
+        with room.store.read() as session:
+            return {str(entry.event["id"]) for entry in session.use(EntryRepository).holding(text, since, until)}
+
+    assert held("100%_sure", None, None) == {odd.id, late.id}
+    assert held("100%_sure", start, end) == {odd.id}
+    assert held("100%_sure", end, None) == {late.id}
+    assert held("100__sure", None, None) == set()
+    assert held(odd.id, None, start) == set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeVar, cast
 
@@ -73,3 +73,7 @@ class GateCall:
             noted = self.notes.setdefault(name, [])
             assert isinstance(noted, list)
             noted.append(value)
+
+    def over(self, session: Session, now: datetime) -> GateCall:
+        """The same request over another view of the store, at another moment."""
+        return replace(self, session=session, now=now)

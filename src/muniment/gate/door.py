@@ -19,7 +19,7 @@ from muniment.kernel.digest import Digest
 from muniment.kernel.ports import Clock, Entropy, Session, Store
 from muniment.kernel.principal import Authentication, Principal, PrincipalKind
 from muniment.kernel.resources import PLATFORM
-from muniment.kernel.verb import Content, Download, Effect, Resource, Verb
+from muniment.kernel.verb import Content, Download, Effect, Later, Resource, Verb
 from muniment.ledger.service import Ledger
 from muniment.policy.ports import Authorizer, Facts
 from muniment.vault.model import Sealed
@@ -172,6 +172,8 @@ class Gate:
             parsed, grant = admit(session)
             call = self._call(session, trace, grant, None)
             reply = trace.verb.run(call, parsed)
+        if isinstance(reply, Later):
+            reply = reply.make()
         trace.notes = call.notes
         self._ledger.record(trace.done(self._clock, self._entropy))
         return replace(reply, chunks=self._watched(trace, reply)) if isinstance(reply, Download) else reply

@@ -125,6 +125,9 @@ class Call(Protocol):
     def note_more(self, **facts: str) -> None:
         """Add one value to each of these facts, which are lists."""
 
+    def over(self, session: Session, now: datetime) -> Call:
+        """The same request over another view of the store, at another moment; for what is told of the past."""
+
 
 @dataclass(frozen=True, slots=True)
 class Content:
@@ -142,6 +145,16 @@ class Download:
     name: str
     media_type: str
     chunks: Iterable[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """A reply that takes long to make and needs no transaction meanwhile: the gate makes it once the verb's is closed.
+
+    What it notes still enters the ledger entry of the request, which is made before the reply leaves.
+    """
+
+    make: Callable[[], Download]
 
 
 @dataclass(frozen=True, slots=True)

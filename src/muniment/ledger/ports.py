@@ -44,6 +44,12 @@ class EntryRepository(Protocol):
     def search(self, search: Search) -> list[Entry]:
         """The entries that fit, the newest first; those without an index are the newest."""
 
+    def holding(self, text: str, since: str | None, until: str | None) -> list[Entry]:
+        """The entries from ``since`` on and before ``until`` whose text holds this text as it stands, in no order.
+
+        Moments in their written form; what lies outside of them is not looked at. None leaves an end open.
+        """
+
     def counts(self) -> tuple[int, int, int]:
         """How many entries have an index, the largest index (-1 without any), and how many have none."""
 

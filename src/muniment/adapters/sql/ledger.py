@@ -165,6 +165,15 @@ class SqlEntries:
             entries += [_entry(row) for row in self._connection.execute(numbered)]
         return entries
 
+    def holding(self, text: str, since: str | None, until: str | None) -> list[Entry]:
+        """The entries of a span of time that hold a text; one query by the index of times for each half."""
+        e = ENTRIES.c
+        span = [e.time >= since] if since is not None else []
+        span += [e.time < until] if until is not None else []
+        found = select(e.idx, e.body).where(*span, e.body.contains(text, autoescape=True))
+        halves = (found.where(e.idx.is_not(None)), found.where(e.idx.is_(None)))
+        return [_entry(row) for half in halves for row in self._connection.execute(half)]
+
     def counts(self) -> tuple[int, int, int]:
         """How many entries have an index, the largest index, and how many have none."""
         e = ENTRIES.c
