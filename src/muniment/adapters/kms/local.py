@@ -21,8 +21,10 @@ from typing import Any, Final
 from argon2.exceptions import HashingError
 from argon2.low_level import Type, hash_secret_raw
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, derive_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from muniment.errors import Conflict, IntegrityError, Invalid, NotFound, Unavailable
@@ -31,6 +33,8 @@ from muniment.kernel.ports import Entropy, Faults, NoFaults, SystemEntropy
 
 FORMAT: Final = "muniment-keys-1"
 _NONCE: Final = 12
+_P256_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+"""Of the base point (SEC 2, section 2.4.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,13 +148,19 @@ class LocalKeys:
 
     def signer(self, name: str) -> LocalSigner:
         """The Ed25519 key of this name; made when first asked for."""
-        entry = f"signer/{name}"
+        return LocalSigner(self._seed(f"signer/{name}"))
+
+    def model_signer(self, name: str) -> LocalModelSigner:
+        """The P-256 key of this name; made when first asked for."""
+        return LocalModelSigner(self._seed(f"p256/{name}"))
+
+    def _seed(self, entry: str) -> bytes:
         with self._lock:
             self._refresh()
             if entry not in self._keys:
                 with self._changing() as keys:
-                    keys.setdefault(entry, self._entropy.token(32))
-            return LocalSigner(self._keys[entry])
+                    keys.setdefault(entry, self._entropy.token(48 if entry.startswith("p256/") else 32))
+            return self._keys[entry]
 
     def _secret(self, key: str) -> bytes:
         with self._lock:
@@ -237,6 +247,25 @@ class LocalSigner:
     def sign(self, message: bytes) -> bytes:
         """The 64 bytes of the signature."""
         return self._key.sign(message)
+
+
+class LocalModelSigner:
+    """A P-256 key from the key file, for formats that know no Ed25519.
+
+    The secret is 48 random bytes reduced modulo the order of the curve less one, plus one (FIPS 186-5, A.2.1); nonces
+    are those of RFC 6979, so that the same message has the same signature.
+    """
+
+    def __init__(self, seed: bytes) -> None:
+        self._key = derive_private_key(int.from_bytes(seed, "big") % (_P256_ORDER - 1) + 1, SECP256R1())
+        self.public_key_pem: bytes = self._key.public_key().public_bytes(
+            Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
+        )
+        """The public key as PEM."""
+
+    def sign(self, message: bytes) -> bytes:
+        """The DER signature over SHA-256 of the message."""
+        return self._key.sign(message, ECDSA(SHA256(), deterministic_signing=True))
 
 
 def _outside(path: Path, home: Path) -> Path:
