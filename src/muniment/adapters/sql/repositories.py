@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from muniment.adapters.sql import catalog, execution, identity, inventory, ledger, policy, vault
+from muniment.adapters.sql import catalog, execution, identity, inventory, ledger, policy, vault, witness
 
 REPOSITORIES: Final[dict[type[Any], Callable[[Connection], Any]]] = {
     **catalog.REPOSITORIES,
@@ -17,5 +17,6 @@ REPOSITORIES: Final[dict[type[Any], Callable[[Connection], Any]]] = {
     **ledger.REPOSITORIES,
     **policy.REPOSITORIES,
     **vault.REPOSITORIES,
+    **witness.REPOSITORIES,
 }
 """The implementation of each port; importing this also brings every table into the metadata."""
