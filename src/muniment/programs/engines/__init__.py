@@ -14,13 +14,31 @@ import numpy as np
 from muniment.errors import Invalid
 from muniment.programs.features import Encoding
 
-__all__ = ["Engine", "Part", "Progress", "Scorer", "engine"]
+__all__ = ["Engine", "Explainer", "Part", "Progress", "Scorer", "engine"]
 
 Progress = Callable[[int, dict[str, float]], None]
 """Takes the step and the metrics of that step."""
 
 Part = tuple[np.ndarray, np.ndarray]
 """A matrix of features, float64, and the labels, booleans."""
+
+
+class Explainer(Protocol):
+    """Says what each feature contributes to the output of a fitted algorithm, exactly."""
+
+    @property
+    def method(self) -> str:
+        """How, in a few words."""
+
+    @property
+    def takes_background(self) -> bool:
+        """Whether contributions are those against the mean of chosen rows."""
+
+    def contributions(self, matrix: np.ndarray) -> np.ndarray:
+        """One column per feature and last the expected output, in log-odds, float64; rows add up to ``margin``."""
+
+    def margin(self, matrix: np.ndarray) -> np.ndarray:
+        """The output itself, in log-odds, float64."""
 
 
 class Scorer(Protocol):
@@ -40,6 +58,12 @@ class Scorer(Protocol):
 
     def importances(self) -> list[float]:
         """The library's own importance of each feature."""
+
+    def native(self) -> dict[str, list[float]]:
+        """All kinds of importance that the library knows, by name: ``gain`` and ``split`` for trees."""
+
+    def explainer(self, background: np.ndarray) -> Explainer:
+        """What explains it; ``background`` are the rows that an average is taken over, where the method takes one."""
 
 
 class Engine(Protocol):

@@ -13,7 +13,7 @@ import lightgbm
 import numpy as np
 
 from muniment.kernel.digest import Digest
-from muniment.programs.engines import Part, Progress, Scorer
+from muniment.programs.engines import Explainer, Part, Progress, Scorer
 from muniment.programs.features import Encoding
 
 FILE: Final = "model.txt"
@@ -47,7 +47,29 @@ class _LightGBM:
         return {"kind": "none"}
 
     def importances(self) -> list[float]:
-        return [float(gain) for gain in self.booster.feature_importance("gain")]
+        return self.native()["gain"]
+
+    def native(self) -> dict[str, list[float]]:
+        return {kind: [float(one) for one in self.booster.feature_importance(kind)] for kind in ("gain", "split")}
+
+    def explainer(self, background: np.ndarray) -> Explainer:
+        del background  # the trees' own counts of training rows stand in its place
+        return _TreeContributions(self.booster)
+
+
+@dataclass(frozen=True, slots=True)
+class _TreeContributions:
+    """The library's exact contributions (Lundberg et al. 2020, Nature Machine Intelligence 2), path-dependent."""
+
+    booster: Any
+    method: str = "exact tree contributions (path-dependent)"
+    takes_background: bool = False
+
+    def contributions(self, matrix: np.ndarray) -> np.ndarray:
+        return np.asarray(self.booster.predict(matrix, pred_contrib=True, num_threads=1), np.float64)
+
+    def margin(self, matrix: np.ndarray) -> np.ndarray:
+        return np.asarray(self.booster.predict(matrix, raw_score=True, num_threads=1), np.float64)
 
 
 def fit(

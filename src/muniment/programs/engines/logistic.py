@@ -13,7 +13,7 @@ import sklearn
 import skops.io
 from sklearn.linear_model import LogisticRegression
 
-from muniment.programs.engines import Part, Progress, Scorer
+from muniment.programs.engines import Explainer, Part, Progress, Scorer
 from muniment.programs.features import Encoding
 
 FILE: Final = "model.skops"
@@ -105,6 +105,44 @@ class _Logistic:
             float(next(weights)) if levels is None else float(max((next(weights) for _ in range(levels)), default=0.0))
             for levels in self.design.levels
         ]
+
+    def native(self) -> dict[str, list[float]]:
+        return {"weight": self.importances()}
+
+    def explainer(self, background: np.ndarray) -> Explainer:
+        return _LinearContributions(
+            self.design,
+            np.asarray(self.estimator.coef_[0], np.float64),
+            float(self.estimator.intercept_[0]),
+            self.design.apply(background).mean(axis=0),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _LinearContributions:
+    """Weight times distance from the mean of the background, summed over the columns that a feature became."""
+
+    design: _Design
+    weights: np.ndarray
+    intercept: float
+    centre: np.ndarray
+    method: str = "exact linear contributions"
+    takes_background: bool = True
+
+    def contributions(self, matrix: np.ndarray) -> np.ndarray:
+        parts = (self.design.apply(matrix) - self.centre) * self.weights
+        found = np.empty((len(matrix), len(self.design.levels) + 1))
+        column = 0
+        for number, levels in enumerate(self.design.levels):
+            width = 1 if levels is None else levels
+            found[:, number] = parts[:, column : column + width].sum(axis=1)
+            column += width
+        found[:, -1] = self.intercept + float((self.weights * self.centre).sum())
+        return found
+
+    def margin(self, matrix: np.ndarray) -> np.ndarray:
+        found: np.ndarray = (self.design.apply(matrix) * self.weights).sum(axis=1) + self.intercept
+        return found
 
 
 def fit(

@@ -9,7 +9,7 @@ import numpy as np
 import xgboost
 
 from muniment.kernel.digest import Digest
-from muniment.programs.engines import Part, Progress, Scorer
+from muniment.programs.engines import Explainer, Part, Progress, Scorer
 from muniment.programs.features import Encoding
 
 FILE: Final = "model.ubj"
@@ -39,8 +39,38 @@ class _XGBoost:
         return {"kind": "none"}
 
     def importances(self) -> list[float]:
-        gains = self.booster.get_score(importance_type="total_gain")
-        return [float(gains.get(f"f{number}", 0.0)) for number in range(len(self.encoding.features))]
+        return self._importance("total_gain")
+
+    def native(self) -> dict[str, list[float]]:
+        return {"gain": self._importance("total_gain"), "split": self._importance("weight")}
+
+    def explainer(self, background: np.ndarray) -> Explainer:
+        del background  # the trees' own counts of training rows stand in its place
+        return _TreeContributions(self.booster, self.encoding)
+
+    def _importance(self, kind: str) -> list[float]:
+        found = self.booster.get_score(importance_type=kind)
+        return [float(found.get(f"f{number}", 0.0)) for number in range(len(self.encoding.features))]
+
+
+@dataclass(frozen=True, slots=True)
+class _TreeContributions:
+    """The library's exact contributions (Lundberg et al. 2020, Nature Machine Intelligence 2), path-dependent."""
+
+    booster: Any
+    encoding: Encoding
+    method: str = "exact tree contributions (path-dependent)"
+    takes_background: bool = False
+
+    def contributions(self, matrix: np.ndarray) -> np.ndarray:
+        data = _dmatrix(matrix, None, self.encoding)
+        found: np.ndarray = self.booster.predict(data, pred_contribs=True).astype(np.float64)
+        return found
+
+    def margin(self, matrix: np.ndarray) -> np.ndarray:
+        data = _dmatrix(matrix, None, self.encoding)
+        found: np.ndarray = self.booster.predict(data, output_margin=True).astype(np.float64)
+        return found
 
 
 def _dmatrix(matrix: np.ndarray, labels: np.ndarray | None, encoding: Encoding) -> Any:
