@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
+
+import msgspec
 
 from muniment.errors import NotFound
 from muniment.identity.model import Standing
@@ -13,12 +17,40 @@ from muniment.kernel.ports import Clock, Session, Store
 from muniment.kernel.principal import Authentication, Principal, PrincipalKind
 from muniment.kernel.verb import Resource, Verb
 from muniment.policy.cedar import Answer
+from muniment.policy.memo import Kept
 from muniment.policy.ports import Decision, Facts, PolicyDocuments, Publications
 from muniment.policy.schema import INTERNAL, build_schema, group_of
 from muniment.policy.sets import PolicySet, PolicySets
 from muniment.policy.slice import Context, Slice, make_context, make_slice
 
 _NO_FACTS: Final = Facts()
+_DECISIONS_KEPT: Final = 2048
+_LONGEST_KEPT: Final = 4096
+"""Bytes of a resource's attributes; a decision about one with more is not kept."""
+
+_encode: Final = msgspec.json.Encoder(order="deterministic").encode
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A decision but for the circumstances that its evidence names."""
+
+    policies: tuple[str, ...]
+    policy_set: Digest
+    reasons: tuple[str, ...]
+    allowed: bool
+    evidence: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, decision: Decision) -> _Known:
+        """What can be said again under circumstances that policies cannot tell from these."""
+        evidence = {name: value for name, value in decision.evidence.items() if name != "context"}
+        return cls(decision.policies, decision.policy_set, decision.reasons, decision.allowed, evidence)
+
+    def decision(self, circumstances: Mapping[str, Any]) -> Decision:
+        """The decision under the circumstances of now."""
+        evidence = {**self.evidence, "context": circumstances}
+        return Decision(self.allowed, self.policies, (), self.policy_set, self.reasons, evidence)
 
 
 class CedarAuthorizer:
@@ -28,6 +60,7 @@ class CedarAuthorizer:
         self.verbs: Final[Mapping[str, Verb]] = {verb.action: verb for verb in verbs}
         self.sets: Final = PolicySets(build_schema(self.verbs.values()))
         self._clock = clock
+        self._decisions: Kept[_Known] = Kept(_DECISIONS_KEPT)
 
     def install(self, store: Store) -> None:
         """Keep what ships with this version of the product, so that its decisions can be replayed by any later one.
@@ -69,9 +102,54 @@ class CedarAuthorizer:
         principal = authentication.principal
         standing = None if principal.kind is PrincipalKind.SYSTEM else _standing(session, principal, now)
         policies = self._in_force(session, resource.project)
+        action = (verb.action, group_of(verb))
+        context = make_context(authentication, now, action, facts)
+        circumstances = context.record()
+        view = self.sets.sight(policies, resource.project).view(circumstances)
+        key = None if view is None else self._key(policies, principal, standing, now, verb, resource, view)
+        known = None if key is None else self._decisions.find(key)
+        if known is not None:
+            return known.decision(circumstances)
         seen = make_slice(principal, standing, resource, verb.on.attributes, now)
-        context = make_context(authentication, now, (verb.action, group_of(verb)), facts)
-        return self.evaluate(policies, seen, resource, (verb.action, group_of(verb)), context)
+        decision = self.evaluate(policies, seen, resource, action, context)
+        if key is not None and not decision.errors:
+            self._decisions.keep(key, _Known.of(decision))
+        return decision
+
+    def _key(
+        self,
+        policies: PolicySet,
+        principal: Principal,
+        standing: Standing | None,
+        now: datetime,
+        verb: Verb,
+        resource: Resource,
+        view: tuple[Hashable, ...],
+    ) -> tuple[Hashable, ...] | None:
+        """Everything that a decision is made from; None when it cannot be told apart from others, or is too large."""
+        if self.verbs.get(verb.action) is not verb:
+            return None
+        attributes = b""
+        if resource.attributes:
+            try:
+                attributes = _encode(resource.attributes)
+            except (msgspec.MsgspecError, TypeError, ValueError):
+                return None
+            if len(attributes) > _LONGEST_KEPT:
+                return None
+        return (
+            policies.digest,
+            principal.kind,
+            principal.id,
+            standing,
+            standing is None or standing.account.active(now),
+            verb.action,
+            resource.kind,
+            resource.id,
+            resource.project,
+            attributes,
+            view,
+        )
 
     def evaluate(
         self, policies: PolicySet, seen: Slice, resource: Resource, action: tuple[str, str], context: Context
@@ -111,7 +189,7 @@ class CedarAuthorizer:
         return self.sets.in_force(session.use(Publications).heads(project), project, session.use(PolicyDocuments))
 
 
-def _standing(session: Session, principal: Principal, now: Any) -> Standing:
+def _standing(session: Session, principal: Principal, now: datetime) -> Standing:
     standing = session.use(Standings).standing(principal.id, now)
     if standing is None or standing.account.kind is not principal.kind:
         raise NotFound("MUNI-P201", f"there is no account {principal.id[:80]!r}", principal=str(principal)[:200])

@@ -10,12 +10,10 @@ that project, and a resource is in exactly one (property-tested).
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pkgutil import get_data
-from threading import Lock
-from typing import Final, Generic, TypeVar
+from typing import Final
 
 import msgspec
 
@@ -23,10 +21,9 @@ from muniment.errors import IntegrityError
 from muniment.kernel.canonical import canonical
 from muniment.kernel.digest import Digest
 from muniment.policy.cedar import Link, Rule, RuleSet, Schema, parse_rules, role_of
+from muniment.policy.memo import Kept, Sight
 from muniment.policy.ports import DocumentSource, Publication
 from muniment.wire.policy import PolicyTest
-
-T = TypeVar("T")
 
 _LINKED_SETS_KEPT: Final = 2048
 _SHARDS_KEPT: Final = 512
@@ -121,10 +118,11 @@ class PolicySets:
         texts = (shipped("core"), shipped("roles"), schema)
         self.core, self.roles, self.schema = (Digest.of(text.encode()) for text in texts)
         self._shipped = dict(zip((self.core, self.roles, self.schema), texts, strict=True))
-        self._manifests: _Kept[Manifest] = _Kept(_SHARDS_KEPT)
-        self._sets: _Kept[PolicySet] = _Kept(_SHARDS_KEPT)
-        self._shards: _Kept[RuleSet] = _Kept(_SHARDS_KEPT)
-        self._linked: _Kept[RuleSet] = _Kept(_LINKED_SETS_KEPT)
+        self._manifests: Kept[Manifest] = Kept(_SHARDS_KEPT)
+        self._sets: Kept[PolicySet] = Kept(_SHARDS_KEPT)
+        self._shards: Kept[RuleSet] = Kept(_SHARDS_KEPT)
+        self._linked: Kept[RuleSet] = Kept(_LINKED_SETS_KEPT)
+        self._sights: Kept[Sight] = Kept(_SHARDS_KEPT)
 
     def manifest(self, installation: Digest | None, project: Digest | None) -> Manifest:
         """The manifest with these publications and what ships with this version of the product."""
@@ -160,6 +158,10 @@ class PolicySets:
             return self._shards.get(key, lambda: RuleSet(policies.shard(project))).linked(links)
 
         return self._linked.get((*key, links), link)
+
+    def sight(self, policies: PolicySet, project: str | None) -> Sight:
+        """What the project's shard can see of the circumstances."""
+        return self._sights.get((policies.digest, project), lambda: Sight.of(policies.shard(project)))
 
     def draft(
         self, publication: bytes, project: str | None, installation: Digest | None, documents: DocumentSource
@@ -217,25 +219,3 @@ class _WithDraft:
     def get(self, digest: Digest) -> bytes | None:
         """The document, or None."""
         return self.draft if digest == self.digest else self.kept.get(digest)
-
-
-class _Kept(Generic[T]):
-    """The most recently used values by key; a value is a pure function of its key."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._values: OrderedDict[Hashable, T] = OrderedDict()
-        self._lock = Lock()
-
-    def get(self, key: Hashable, make: Callable[[], T]) -> T:
-        """The value for a key, made at most once per thread that asks at the same time."""
-        with self._lock:
-            if key in self._values:
-                self._values.move_to_end(key)
-                return self._values[key]
-        value = make()
-        with self._lock:
-            self._values[key] = value
-            while len(self._values) > self._most:
-                self._values.popitem(last=False)
-        return value
