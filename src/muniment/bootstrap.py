@@ -21,6 +21,7 @@ from muniment.adapters.sandbox.workshop import LocalWorkshop, cache_folder
 from muniment.adapters.sql.migrate import check_schema
 from muniment.adapters.sql.repositories import REPOSITORIES
 from muniment.adapters.sql.store import Repositories, SqlStore, sqlite_url
+from muniment.adapters.witness.client import HttpWitnesses
 from muniment.catalog.ports import Checkpoints
 from muniment.catalog.service import VERBS as CATALOG
 from muniment.data.interpreting import INTERPRETERS as DATA_INTERPRETERS
@@ -58,6 +59,8 @@ from muniment.kernel.ports import (
 )
 from muniment.ledger.service import Ledger
 from muniment.ledger.verbs import VERBS as LEDGER
+from muniment.ledger.witness_verbs import VERBS as WITNESSES
+from muniment.ledger.witnessing import Witnesses
 from muniment.policy.authorizer import CedarAuthorizer
 from muniment.policy.service import VERBS as POLICY
 from muniment.vault.service import VERBS as VAULT
@@ -75,6 +78,7 @@ VERBS: Final = VerbTable(
         *LEDGER,
         *POLICY,
         *VAULT,
+        *WITNESSES,
         *auditing.VERBS,
         *completing.VERBS,
         *environments.VERBS,
@@ -151,6 +155,7 @@ class Platform:
             entropy,
             faults,
         )
+        self.witnesses = Witnesses(self.store, self.ledger, HttpWitnesses(), clock, entropy)
         self.workshop = parts.workshop or LocalWorkshop(cache_folder())
         archive = program_archive()
         programs, outcomes, uses = Programs(archive, Digest.of(archive)), Outcomes(), LastUses()
@@ -170,6 +175,7 @@ class Platform:
             SignInDelays: SignInDelays(),
             Vault: self.vault,
             VerbTable: VERBS,
+            Witnesses: self.witnesses,
             Workshop: self.workshop,
             CedarAuthorizer: authorizer,
         }

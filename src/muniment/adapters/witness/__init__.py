@@ -1,0 +1,1 @@
+"""Witnesses: reaching them over HTTP, and the folder in which one remembers."""
