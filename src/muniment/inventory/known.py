@@ -1,0 +1,416 @@
+"""Everything that facts about a model version are derived from, loaded once, by a fixed number of questions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+
+from muniment.catalog.absence import Verdict, decide
+from muniment.catalog.model import (
+    Activity,
+    ActivityKind,
+    Direction,
+    Edge,
+    Entity,
+    EntityKind,
+    Graph,
+    Relation,
+)
+from muniment.catalog.ports import Activities, Entities, Lineage, Names
+from muniment.catalog.service import gather as gather_evidence
+from muniment.errors import MunimentError, NotFound
+from muniment.execution.environments import Environments, JobEnvironment
+from muniment.execution.judging import parse_object
+from muniment.execution.model import Run, RunStatus
+from muniment.execution.queue import RunQueue
+from muniment.identity.ports import Grants
+from muniment.inventory.fact import moment_of
+from muniment.inventory.model import Record, RecordKind
+from muniment.inventory.ports import Records
+from muniment.inventory.revalidation import reviews_of, use_case_of
+from muniment.inventory.standing import Review
+from muniment.kernel.digest import Digest
+from muniment.kernel.grade import Grade
+from muniment.kernel.verb import Call
+from muniment.ledger.ports import CheckpointRepository, Head
+from muniment.policy.ports import Publication, Publications
+from muniment.vault.model import ProjectKey
+from muniment.vault.ports import ProjectKeys
+from muniment.vault.service import Vault
+
+__all__ = ["Absence", "Known", "Measurement", "load", "records_about"]
+
+_MOST_MEASUREMENTS: Final = 200
+"""So many runs of a kind, the newest, are looked at."""
+
+_MOST_REPORTS: Final = 8
+"""So many reports of evaluations, the newest, are read for what not every evaluation measures."""
+
+_MOST_PARTS: Final = 16
+_MOST_ORIGINS: Final = 8
+_MOST_TRIALS: Final = 500
+_MOST_GRANTS: Final = 10_000
+_REPORT: Final = 8 << 20
+
+PORTABLE: Final = frozenset({EntityKind.FILE, EntityKind.CODE, EntityKind.ENVIRONMENT, EntityKind.BASE})
+"""What comes from outside by its nature, and needs no recorded origin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """Whether one thing was used to make the model."""
+
+    verdict: Verdict
+    grade: Grade
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A run that measured the model: an evaluation or an explanation."""
+
+    run: Activity
+    data: Digest | None
+    report: Digest
+    grade: Grade
+    """The weakest of the run and of what joins it to the model and to the report."""
+
+    document: Mapping[str, Any] | None = None
+    """The report; None where it was not needed, or cannot be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What the platform holds about a model version."""
+
+    at: datetime
+    model: Entity
+    records: Sequence[Record]
+    """About the version, its findings and their comments; oldest first."""
+
+    reviews: Sequence[Review]
+    use_case: Record | None
+    upstream: Graph
+    entities: Mapping[Digest, Entity]
+    """Those upstream, whole."""
+
+    activities: Mapping[str, Activity]
+    """Those upstream, whole."""
+
+    maker: Run | None
+    """The run that made it first."""
+
+    inputs: Sequence[Edge]
+    """Snapshots that the maker read."""
+
+    made: Graph
+    """Everything that the runs around the data used and generated: ingests, splits, profiles."""
+
+    proofs: Mapping[Digest, Entity]
+    """Proofs of splits by digest."""
+
+    findings: Mapping[Digest, int]
+    """Findings of a report about data, by the report."""
+
+    reproductions: Sequence[Run]
+    trials: Mapping[Digest, str]
+    """Other models of the experiment, each with the run that made it."""
+
+    evaluations: Sequence[Measurement]
+    """Newest first; with their reports those on data proven unused in training, as many as were needed."""
+
+    explanations: Sequence[Measurement]
+    parts: Sequence[Digest]
+    """The other parts of the split that made the training data."""
+
+    absences: Mapping[Digest, Absence]
+    """By what was asked about: the other parts, and the data of evaluations as far as that was needed."""
+
+    downstream: Graph
+    labels: Mapping[Digest, str]
+    """How to call the data."""
+
+    environment: JobEnvironment | None
+    head: Head | None
+    keys: Sequence[ProjectKey]
+    publications: Mapping[str, Publication]
+    roles: Sequence[str]
+    drills: Sequence[Record]
+    dependencies: Sequence[Record]
+
+
+def load(call: Call, digest: Digest, at: datetime | None = None) -> Known:
+    """Load what is known of a model version.
+
+    Args:
+        call: the request.
+        digest: the version.
+        at: leave out what came later; None takes everything up to now.
+
+    Raises:
+        NotFound: the project has no such model.
+    """
+    project, now = call.project, at or call.now
+    lineage = call.use(Lineage)
+    model = call.use(Entities).find(project, [digest]).get(digest)
+    if model is None:
+        raise NotFound("MUNI-M251", f"nothing with digest {digest.short}… is a model of this project", digest=digest)
+    upstream = _until(lineage.closure(project, digest, Direction.UPSTREAM), now)
+    downstream = _until(lineage.closure(project, digest, Direction.DOWNSTREAM, 1), now)
+    entities = call.use(Entities).find(project, upstream.entities)
+    activities = call.use(Activities).find(project, {*upstream.activities, *downstream.activities})
+    records = records_about(call, digest, now)
+    maker = _maker(call, upstream, digest)
+    inputs = [
+        edge
+        for edge in upstream.edges
+        if maker is not None and edge.activity == maker.id and _is_data(upstream, edge, Relation.USED)
+    ]
+    made = _around_the_data(call, upstream, inputs, now)
+    absences = _Absences(call, model)
+    for part in _other_parts(made, inputs):
+        absences.ask(part)
+    evaluations = _measurements(call, downstream, activities, ActivityKind.EVALUATE)
+    evaluations = _read(call, evaluations, absences)
+    explanations = _measurements(call, downstream, activities, ActivityKind.EXPLAIN)
+    measured = (*evaluations, *explanations)
+    return Known(
+        at=now,
+        model=model,
+        records=records,
+        reviews=[r for r in reviews_of(call, digest, records, upstream) if r.since <= now],
+        use_case=_use_case(call, records, now),
+        upstream=upstream,
+        entities=entities,
+        activities=activities,
+        maker=maker,
+        inputs=inputs,
+        made=made,
+        proofs={d: e for d, e in _of_kind(call, made, EntityKind.PROOF).items() if e.kind is EntityKind.PROOF},
+        findings=_findings(call, made),
+        reproductions=_reproductions(call, maker, digest, now),
+        trials=_trials(call, maker, digest, now),
+        evaluations=evaluations,
+        explanations=explanations,
+        parts=_other_parts(made, inputs),
+        absences=absences.found,
+        downstream=downstream,
+        labels=names_of(call, {e.entity for e in inputs} | {m.data for m in measured if m.data is not None}),
+        environment=None if maker is None else call.use(Environments).of_digest(Digest(maker.job["env"])),
+        head=call.use(CheckpointRepository).head(),
+        keys=call.use(ProjectKeys).versions(project),
+        publications=call.use(Publications).heads(project),
+        roles=_roles(call, now),
+        drills=[r for r in call.use(Records).of_kind(project, RecordKind.DRILL, 1) if r.at <= now],
+        dependencies=[r for r in call.use(Records).of_kind(project, RecordKind.DEPENDENCY) if r.at <= now],
+    )
+
+
+def records_about(call: Call, digest: Digest, at: datetime | None = None) -> list[Record]:
+    """What was said about a version, and about the findings on it; oldest first."""
+    repository = call.use(Records)
+    own = repository.about(call.project, [str(digest)])
+    findings = [record.id for record in own if record.kind is RecordKind.FINDING]
+    more = repository.about(call.project, findings) if findings else []
+    found = sorted([*own, *more], key=lambda record: record.id)
+    return [record for record in found if at is None or record.at <= at]
+
+
+def _until(graph: Graph, at: datetime) -> Graph:
+    """The part of a lineage that had begun by then."""
+    early = {id_ for id_, node in graph.activities.items() if node.started_at <= at}
+    if len(early) == len(graph.activities):
+        return graph
+    return replace(
+        graph,
+        activities={id_: node for id_, node in graph.activities.items() if id_ in early},
+        edges=tuple(edge for edge in graph.edges if edge.activity in early),
+    )
+
+
+def _is_data(graph: Graph, edge: Edge, relation: Relation) -> bool:
+    return edge.relation is relation and graph.entities[edge.entity].kind is EntityKind.DATA
+
+
+def _maker(call: Call, upstream: Graph, digest: Digest) -> Run | None:
+    makers = sorted(e.activity for e in upstream.edges if e.relation is Relation.GENERATED and e.entity == digest)
+    first = next((one for one in makers if upstream.activities[one].kind is not ActivityKind.REPRODUCE), None)
+    return None if first is None else call.use(RunQueue).get(call.project, first)
+
+
+def _around_the_data(call: Call, upstream: Graph, inputs: Iterable[Edge], at: datetime) -> Graph:
+    """The runs that made or profiled the data, with all their inputs and outputs."""
+    lineage, runs = call.use(Lineage), set[str]()
+    makers: dict[Digest, set[str]] = {}
+    for edge in upstream.edges:
+        if edge.relation is Relation.GENERATED:
+            makers.setdefault(edge.entity, set()).add(edge.activity)
+    data = [edge.entity for edge in inputs]
+    for here in data:
+        for run in makers.get(here, ()):
+            runs.add(run)
+            data += [
+                e.entity
+                for e in upstream.edges
+                if e.activity == run and _is_data(upstream, e, Relation.USED) and e.entity not in data
+            ]
+    for here in data[:_MOST_ORIGINS]:
+        below = lineage.closure(call.project, here, Direction.DOWNSTREAM, 1)
+        runs |= {node.id for node in below.activities.values() if node.kind is ActivityKind.PROFILE}
+    return _until(lineage.of_activities(call.project, runs), at)
+
+
+def _of_kind(call: Call, graph: Graph, kind: EntityKind) -> dict[Digest, Entity]:
+    wanted = [digest for digest, node in graph.entities.items() if node.kind is kind]
+    return call.use(Entities).find(call.project, wanted) if wanted else {}
+
+
+def _findings(call: Call, made: Graph) -> dict[Digest, int]:
+    """How many findings each report about the data holds."""
+    counted = {}
+    for edge in made.edges:
+        if edge.relation is Relation.GENERATED and made.entities[edge.entity].kind is EntityKind.REPORT:
+            document = _document(call, edge.entity)
+            if document is not None and isinstance(document.get("findings"), list):
+                counted[edge.entity] = len(document["findings"])
+    return counted
+
+
+def _other_parts(made: Graph, inputs: Iterable[Edge]) -> list[Digest]:
+    """The parts of the splits that made the inputs, without the inputs themselves."""
+    used = {edge.entity for edge in inputs}
+    splits = {
+        edge.activity
+        for edge in made.edges
+        if _is_data(made, edge, Relation.GENERATED)
+        and edge.entity in used
+        and made.activities[edge.activity].kind is ActivityKind.SPLIT
+    }
+    parts = {e.entity for e in made.edges if e.activity in splits and _is_data(made, e, Relation.GENERATED)}
+    return sorted(parts - used)[:_MOST_PARTS]
+
+
+def _measurements(
+    call: Call, downstream: Graph, activities: Mapping[str, Activity], kind: ActivityKind
+) -> list[Measurement]:
+    """The runs of one kind that ended well and left a report about the model, the one asked for last first."""
+    edges: dict[str, list[Edge]] = {}
+    for edge in downstream.edges:
+        if downstream.activities[edge.activity].kind is kind:
+            edges.setdefault(edge.activity, []).append(edge)
+    found = []
+    for run in sorted(edges, reverse=True)[:_MOST_MEASUREMENTS]:
+        activity = activities[run]
+        reports = [e for e in edges[run] if e.relation is Relation.GENERATED]
+        reports = [e for e in reports if downstream.entities[e.entity].kind is EntityKind.REPORT]
+        if activity.facts.get("status") != RunStatus.OK or not reports:
+            continue
+        grade = _weakest([activity.grade, *(edge.grade for edge in edges[run])])
+        found.append(Measurement(activity, None, reports[0].entity, grade))
+    if not found:
+        return []
+    whole = call.use(Lineage).of_activities(call.project, [one.run.id for one in found])
+    read = {e.activity: e.entity for e in whole.edges if e.relation is Relation.USED and e.role == "data"}
+    return [replace(one, data=read.get(one.run.id)) for one in found]
+
+
+class _Absences:
+    """Asks once whether a thing was used to make a model."""
+
+    def __init__(self, call: Call, model: Entity) -> None:
+        self._call, self._model = call, model
+        self.found: dict[Digest, Absence] = {}
+
+    def ask(self, digest: Digest) -> Absence | None:
+        """The answer; None for what the project does not know."""
+        if digest not in self.found:
+            asked = self._call.use(Entities).find(self._call.project, [digest]).get(digest)
+            if asked is None:
+                return None
+            proof = decide(gather_evidence(self._call.session, self._call.project, asked, self._model.digest))
+            self.found[digest] = Absence(proof.verdict, proof.grade)
+        return self.found[digest]
+
+
+def _read(call: Call, evaluations: Sequence[Measurement], absences: _Absences) -> list[Measurement]:
+    """The evaluations, with the reports of the newest on unused data: until there is one of everything."""
+    read, wanted = [], {"metrics", "groups", "stability"}
+    for one in evaluations:
+        absence = absences.ask(one.data) if wanted and one.data is not None else None
+        if absence is None or absence.verdict is not Verdict.UNUSED:
+            read.append(one)
+            continue
+        document = _document(call, one.report)
+        read.append(replace(one, document=document))
+        wanted -= {name for name in wanted if document is not None and document.get(name)}
+        if sum(each.document is not None for each in read) >= _MOST_REPORTS:
+            wanted = set()
+    return read
+
+
+def _reproductions(call: Call, maker: Run | None, digest: Digest, at: datetime) -> list[Run]:
+    """Finished reproductions of the model, newest first."""
+    if maker is None:
+        return []
+    runs = call.use(RunQueue).of_plan(call.project, maker.plan)
+    wanted = [
+        run
+        for run in runs
+        if run.kind == "reproduce"
+        and run.facts.get("reproduces") == str(digest)
+        and "verdict" in run.result
+        and moment_of(run.id) <= at
+    ]
+    return wanted[::-1]
+
+
+def _trials(call: Call, maker: Run | None, digest: Digest, at: datetime) -> dict[Digest, str]:
+    """Models that other runs of the same experiment made."""
+    if maker is None or maker.experiment is None:
+        return {}
+    kinds = (ActivityKind.TRAIN, ActivityKind.RUN)
+    activities = call.use(Activities)
+    ids = [a.id for k in kinds for a in activities.newest(call.project, k, maker.experiment, _MOST_TRIALS)]
+    graph = _until(call.use(Lineage).of_activities(call.project, ids), at)
+    return {
+        edge.entity: edge.activity
+        for edge in graph.edges
+        if edge.relation is Relation.GENERATED
+        and graph.entities[edge.entity].kind is EntityKind.MODEL
+        and edge.entity != digest
+    }
+
+
+def _use_case(call: Call, records: Sequence[Record], at: datetime) -> Record | None:
+    name = use_case_of(records)
+    if name is None:
+        return None
+    told = call.use(Records).about(call.project, [f"usecase:{name}"], RecordKind.USE_CASE)
+    return next((record for record in reversed(told) if record.at <= at), None)
+
+
+def _roles(call: Call, at: datetime) -> list[str]:
+    grants = call.use(Grants).all(_MOST_GRANTS)
+    return sorted({g.role.value for g in grants if g.active(at) and g.project in (None, call.project)})
+
+
+def _document(call: Call, report: Digest) -> dict[str, Any] | None:
+    """A report, which its own digest names; None where it cannot be read any more or is none."""
+    try:
+        content = call.use(Vault).read_bytes(call.project, report)
+    except MunimentError:
+        return None
+    return parse_object(content) if len(content) <= _REPORT else None
+
+
+def _weakest(grades: Iterable[Grade]) -> Grade:
+    order = (Grade.DECLARED, Grade.ATTESTED, Grade.PROVEN)
+    return min(grades, key=order.index, default=Grade.DECLARED)
+
+
+def names_of(call: Call, digests: Iterable[Digest]) -> dict[Digest, str]:
+    """How to call these entities: the newest name, else the digest."""
+    digests = list(digests)
+    borne = call.use(Names).of(call.project, digests)
+    return {digest: str(borne[digest][0]) if borne.get(digest) else str(digest) for digest in digests}
