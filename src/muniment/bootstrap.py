@@ -63,6 +63,8 @@ from muniment.ledger.witness_verbs import VERBS as WITNESSES
 from muniment.ledger.witnessing import Witnesses
 from muniment.policy.authorizer import CedarAuthorizer
 from muniment.policy.service import VERBS as POLICY
+from muniment.validation.interpreting import INTERPRETERS as VALIDATION_INTERPRETERS
+from muniment.validation.service import VERBS as VALIDATION
 from muniment.vault.service import VERBS as VAULT
 from muniment.vault.service import Vault
 
@@ -77,6 +79,7 @@ VERBS: Final = VerbTable(
         *INVENTORY,
         *LEDGER,
         *POLICY,
+        *VALIDATION,
         *VAULT,
         *WITNESSES,
         *auditing.VERBS,
@@ -108,6 +111,9 @@ class Settings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=
 
     require: str = "enforced"
     """``enforced``: no job starts without walls. ``none``: without walls jobs run too, and are graded declared."""
+
+    upload_limit_gib: int = 64
+    """GiB that one body may have which comes over HTTP."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +171,7 @@ class Platform:
             Checkpoints: _Checkpoints(self.ledger),
             Clock: clock,
             Entropy: entropy,
-            Interpreters: Interpreters({**DATA_INTERPRETERS, **MODEL_INTERPRETERS}),
+            Interpreters: Interpreters({**DATA_INTERPRETERS, **MODEL_INTERPRETERS, **VALIDATION_INTERPRETERS}),
             LastUses: uses,
             Ledger: self.ledger,
             Outcomes: outcomes,

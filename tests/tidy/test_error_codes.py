@@ -29,6 +29,7 @@ ROOMS = {
     "D": {"data", "programs", "analytics"},
     "M": {"inventory"},
     "S": {"adapters/sql"},
+    "T": {"validation"},
     "E": {"evidence"},
     "H": {"http"},
     "A": {"cli", "sdk", "connecting", "bootstrap", "founding", "adapters/git", "testing"},

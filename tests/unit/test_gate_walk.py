@@ -35,8 +35,9 @@ OFFICE = {"catalog:read", "audit:read", "identity:manage", "identity:read", "pol
 CHARTER = {
     "admin": ANY_ROLE | OFFICE | {"system:operate", "key:manage"},
     "admin2": ANY_ROLE | OFFICE | {"system:operate"},
-    "scientist": ANY_ROLE | {"catalog:read", "data:write", "data:read", "run:write", "run:reproduce", "model:read"},
-    "validator": ANY_ROLE | {"catalog:read", "run:reproduce", "model:read"},
+    "scientist": ANY_ROLE
+    | {"catalog:read", "data:write", "data:read", "run:write", "run:reproduce", "run:validate", "model:read"},
+    "validator": ANY_ROLE | {"catalog:read", "run:reproduce", "run:validate", "model:read"},
     "approver": ANY_ROLE | {"catalog:read"},
     "operator": ANY_ROLE | {"catalog:read", "model:read", "key:read", "env:manage", "system:operate"},
     "auditor": ANY_ROLE | {"catalog:read", "audit:read", "identity:read", "key:read", "system:operate"},

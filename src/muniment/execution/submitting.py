@@ -25,6 +25,7 @@ from muniment.kernel.identifiers import format_time
 from muniment.kernel.resources import PROJECT
 from muniment.kernel.verb import Call, Content, verb
 from muniment.programs.algorithms import ALGORITHMS, training_parameters
+from muniment.programs.groups import FAVOURABLE, read_groups
 from muniment.programs.parameters import read_parameters
 from muniment.vault.service import Vault
 from muniment.wire import execution as wire
@@ -217,20 +218,25 @@ def run_script(call: Call, request: wire.RunScript) -> wire.Started:
     request=wire.EvaluateModel,
     reply=wire.Started,
     event="evaluation.requested",
-    group="run:write",
+    group="run:validate",
 )
 def evaluate_model(call: Call, request: wire.EvaluateModel) -> wire.Started:
-    """Measure a model on a snapshot, hermetically."""
+    """Measure a model on a snapshot, hermetically: quality, stability against a reference, how groups fare."""
     model = resolve(call.session, call.project, request.model, EntityKind.MODEL)
     data = resolve(call.session, call.project, request.data, EntityKind.DATA)
     if request.threshold is not None and not 0 < request.threshold < 1:
         raise Invalid("MUNI-X121", "a threshold lies between 0 and 1", threshold=str(request.threshold))
-    params = {} if request.threshold is None else {"threshold": request.threshold}
+    params: dict[str, Any] = {} if request.threshold is None else {"threshold": request.threshold}
+    if request.groups:
+        params |= {"groups": _groups(request, data), "favourable": request.favourable}
+    inputs = {"model": str(model.digest), "data": str(data.digest)}
+    if request.reference is not None:
+        inputs["reference"] = str(resolve(call.session, call.project, request.reference, EntityKind.DATA).digest)
     spec = JobSpec(
         kind="evaluate",
         program="muniment.programs.evaluate",
         label="evaluate",
-        inputs={"model": str(model.digest), "data": str(data.digest)},
+        inputs=inputs,
         params=params,
         limits=limits_from(request.limits),
         experiment=None,
@@ -294,6 +300,29 @@ def making_of(call: Call, model: Entity) -> Run:
         model=str(model.digest),
         grade=model.grade,
     )
+
+
+def _groups(request: wire.EvaluateModel, data: Entity) -> dict[str, Any]:
+    """The columns to compare groups by, as the program reads them.
+
+    Raises:
+        Invalid: a column is named twice or is not in the data, a rule is not readable, or the direction is none.
+    """
+    columns = [one.column for one in request.groups]
+    if twice := sorted({column for column in columns if columns.count(column) > 1}):
+        raise Invalid("MUNI-X142", f"the column {twice[0][:80]!r} is named twice", columns=twice[:10])
+    strangers = sorted(set(columns) - {column["name"] for column in data.facts.get("schema", [])})
+    if strangers:
+        raise Invalid("MUNI-X108", "the snapshot has no such column", columns=strangers, data=request.data)
+    if request.favourable not in FAVOURABLE:
+        raise Invalid(
+            "MUNI-X143",
+            f"{request.favourable[:40]!r} is no prediction",
+            given=request.favourable[:80],
+            allowed=list(FAVOURABLE),
+        )
+    given = {one.column: {"favoured": one.favoured, "cuts": one.cuts} for one in request.groups}
+    return {rule.column: rule.document() for rule in read_groups(given)}
 
 
 def _training_parameters(request: wire.TrainModel) -> dict[str, Any]:

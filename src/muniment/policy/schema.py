@@ -27,6 +27,7 @@ GROUPS: Final = (
     "policy:manage",
     "policy:read",
     "run:reproduce",
+    "run:validate",
     "run:write",
     "system:operate",
 )

@@ -85,6 +85,17 @@ class RunScript(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     limits: JobLimits = field(default_factory=JobLimits)
 
 
+class Grouping(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """A column whose groups of people are compared."""
+
+    column: str
+    favoured: str | None = None
+    """The group that the others are compared with; None for the one that fares best."""
+
+    cuts: list[float] = field(default_factory=list)
+    """Upper bounds, inclusive, that part a column of numbers; none: each value is a group."""
+
+
 class EvaluateModel(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Measure a model on a snapshot, hermetically."""
 
@@ -92,6 +103,15 @@ class EvaluateModel(Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tru
     model: str
     data: str
     threshold: float | None = None
+    groups: list[Grouping] = field(default_factory=list)
+    """Columns of the snapshot whose groups are compared; the model need not have them."""
+
+    favourable: str = "negative"
+    """Which prediction is good for the person: ``negative``, as with defaults, or ``positive``."""
+
+    reference: str | None = None
+    """Reference of the snapshot that scores and features are compared with for stability, such as the training part."""
+
     limits: JobLimits = field(default_factory=JobLimits)
 
 

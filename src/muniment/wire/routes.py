@@ -21,7 +21,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 _READING: Final = (
     "Check",
     "Compare",
-    "Explain",
+    "ExplainDecision",
     "Export",
     "Fetch",
     "Find",
