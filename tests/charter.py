@@ -67,12 +67,14 @@ LEASE: Final = declare("execution:LeaseRun", INSTALLATION, "whatever", internal=
 
 OTHERS: Final = (
     declare("execution:DefineEnvironment", INSTALLATION, "env:manage"),
+    declare("execution:EvaluateModel", DATASET, "run:validate"),
     declare("execution:ListEnvironments", INSTALLATION, "env:read"),
     declare("execution:ReproduceModel", DATASET, "run:reproduce"),
     declare("execution:TrainModel", PROJECT, "run:write"),
     declare("inventory:FetchModel", DATASET, "model:read"),
     declare("inventory:ListModels", PROJECT, "catalog:read"),
     declare("ledger:GetCheckpoint", INSTALLATION, "audit:verify"),
+    declare("validation:ExplainModel", DATASET, "run:validate"),
     declare("vault:CheckObjects", PROJECT, "system:operate"),
     declare("vault:ListKeys", PROJECT, "key:read"),
 )
