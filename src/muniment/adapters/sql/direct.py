@@ -2,18 +2,16 @@
 
 SQLAlchemy writes the text, once per engine; what it does at each execution besides costs several times what SQLite
 needs for the answer. Only for questions whose values and answers are text and numbers, which drivers take and give as
-they are.
+they are; constants stand in the text of a question (``literal_column``), not among its values.
 """
 
 from __future__ import annotations
 
 from typing import Any, cast
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Dialect
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.expression import Executable
-
-_Written = tuple[str, dict[str, Any], tuple[str, ...] | None]
-"""Its text in a dialect, the constants in it by name, and the order of the values where the driver takes a list."""
 
 
 def driver(connection: Connection) -> Any:
@@ -24,24 +22,20 @@ def driver(connection: Connection) -> Any:
 
 
 class Question:
-    """One query with named values."""
+    """One query with named values; each is bound once, however often it is named."""
 
     def __init__(self, query: Executable) -> None:
         self._query = query
-        self._written: dict[str, _Written] = {}
+        self._written: dict[str, str] = {}
 
     def ask(self, connection: Connection, values: dict[str, str]) -> list[tuple[Any, ...]]:
         """All rows of the answer."""
         raw = driver(connection)
-        text, constants, order = self._written.get(connection.dialect.name) or self._write(connection)
-        named = {**constants, **values} if constants else values
-        rows = raw.execute(text, named if order is None else [named[name] for name in order]).fetchall()
-        return cast("list[tuple[Any, ...]]", rows)
+        text = self._written.get(connection.dialect.name) or self._write(connection.dialect)
+        return cast("list[tuple[Any, ...]]", raw.execute(text, values).fetchall())
 
-    def _write(self, connection: Connection) -> _Written:
-        compiled = cast("Any", self._query).compile(dialect=connection.dialect)
-        order = compiled.positiontup
-        constants = {name: value for name, value in compiled.params.items() if value is not None}
-        written: _Written = (str(compiled), constants, None if order is None else tuple(order))
-        self._written[connection.dialect.name] = written
-        return written
+    def _write(self, dialect: Dialect) -> str:
+        named = sqlite.dialect(paramstyle="named") if dialect.name == "sqlite" else dialect  # type: ignore[no-untyped-call]
+        text = str(cast("Any", self._query).compile(dialect=named))
+        self._written[dialect.name] = text
+        return text

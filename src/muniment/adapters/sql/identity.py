@@ -21,7 +21,7 @@ from sqlalchemy import (
     delete,
     exists,
     insert,
-    literal,
+    literal_column,
     null,
     or_,
     select,
@@ -163,23 +163,23 @@ def _own_or_by_group(member: ColumnElement[str]) -> ColumnElement[bool]:
 
 
 _KEPT: Final = 4096
-_NOTHING: Final = [null() for _ in range(len(GRANTS.c) - 6)]
+_NAMED: Final[ColumnElement[str]] = bindparam("name")
+_GROUP_KIND: Final[ColumnElement[str]] = literal_column(f"'{SubjectKind.GROUP.value}'")
 _STANDING: Final = Question(
     union_all(
-        select(literal("account").label("what"), *ACCOUNTS.c, *_NOTHING).where(ACCOUNTS.c.name == bindparam("name")),
-        select(literal("group"), MEMBERSHIPS.c.group, *[null() for _ in range(len(GRANTS.c) - 1)]).where(
-            MEMBERSHIPS.c.member == bindparam("name"), _BELONGS
+        select(literal_column("'account'"), *ACCOUNTS.c, *[null()] * (len(GRANTS.c) - len(ACCOUNTS.c))).where(
+            ACCOUNTS.c.name == _NAMED
         ),
-        select(literal("grant"), *GRANTS.c).where(
-            or_(
-                GRANTS.c.subject == bindparam("name"),
-                GRANTS.c.subject.in_(
-                    select(MEMBERSHIPS.c.group).where(MEMBERSHIPS.c.member == bindparam("name"), _BELONGS)
-                ),
-            ),
-            _own_or_by_group(bindparam("name")),
-            _IN_FORCE,
+        select(literal_column("'group'"), MEMBERSHIPS.c.group, *[null()] * (len(GRANTS.c) - 1)).where(
+            MEMBERSHIPS.c.member == _NAMED, _BELONGS
         ),
+        select(literal_column("'grant'"), *GRANTS.c).where(
+            GRANTS.c.subject == _NAMED, GRANTS.c.subject_kind != _GROUP_KIND, _IN_FORCE
+        ),
+        select(literal_column("'grant'"), *GRANTS.c)
+        .select_from(MEMBERSHIPS)
+        .join(GRANTS, GRANTS.c.subject == MEMBERSHIPS.c.group)
+        .where(MEMBERSHIPS.c.member == _NAMED, _BELONGS, GRANTS.c.subject_kind == _GROUP_KIND, _IN_FORCE),
     )
 )
 _HOLDERS: Final = (
@@ -516,17 +516,17 @@ def _standing(rows: tuple[tuple[Any, ...], ...]) -> Standing | None:
     """What the rows say; kept by what they hold, so never stale."""
     account: Account | None = None
     groups: set[str] = set()
-    grants: list[RoleGrant] = []
+    grants: dict[str, RoleGrant] = {}  # by id: who is in a group twice holds its grants once
     for what, *fields in rows:
         if what == "grant":
-            grants.append(_grant(fields))
+            grants[fields[0]] = _grant(fields)
         elif what == "group":
             groups.add(fields[0])
         else:
             account = _account(fields[:6])
     if account is None:
         return None
-    return Standing(account, tuple(sorted(groups)), tuple(sorted(grants, key=lambda grant: grant.id)))
+    return Standing(account, tuple(sorted(groups)), tuple(grants[id_] for id_ in sorted(grants)))
 
 
 @lru_cache(_KEPT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -11,11 +12,10 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     Table,
-    and_,
     bindparam,
     func,
     insert,
-    or_,
+    literal_column,
     select,
 )
 
@@ -41,15 +41,13 @@ PUBLICATIONS: Final = Table(
     Column("published_at", MOMENT, nullable=False),
 )
 
-_LATEST: Final = (
-    select(PUBLICATIONS.c.scope, func.max(PUBLICATIONS.c.version).label("version"))
-    .where(or_(PUBLICATIONS.c.scope == "", PUBLICATIONS.c.scope == bindparam("project")))
-    .group_by(PUBLICATIONS.c.scope)
-    .subquery()
-)
+_KEPT: Final = 4096
+_LATER: Final = PUBLICATIONS.alias("later")
 _HEADS: Final = Question(
-    select(PUBLICATIONS).join(
-        _LATEST, and_(_LATEST.c.scope == PUBLICATIONS.c.scope, _LATEST.c.version == PUBLICATIONS.c.version)
+    select(PUBLICATIONS).where(
+        PUBLICATIONS.c.scope.in_([literal_column("''"), bindparam("project")]),
+        PUBLICATIONS.c.version
+        == select(func.max(_LATER.c.version)).where(_LATER.c.scope == PUBLICATIONS.c.scope).scalar_subquery(),
     )
 )
 
@@ -94,7 +92,7 @@ class SqlPublications:
     def heads(self, project: str | None) -> Mapping[str, Publication]:
         """The versions in force: of the installation and, when given, of the project."""
         rows = _HEADS.ask(self._db, {"project": project or ""})
-        return {row[0]: _publication(row) for row in rows}
+        return {row[0]: _head(row) for row in rows}
 
     def all(self) -> tuple[Publication, ...]:
         """Every version of every scope, newest first."""
@@ -104,6 +102,12 @@ class SqlPublications:
             )
         )
         return tuple(_publication(row) for row in rows)
+
+
+@lru_cache(_KEPT)
+def _head(row: tuple[Any, ...]) -> Publication:
+    """What the row says; kept by what it holds, so never stale."""
+    return _publication(row)
 
 
 def _publication(row: Sequence[Any]) -> Publication:
