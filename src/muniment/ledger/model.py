@@ -209,11 +209,12 @@ def visible(text: str) -> str:
 
 
 def _plain(value: Any, where: str, depth: int) -> Any:
+    """A copy that holds nothing but what every canonical JSON writes the same way."""
     kind = type(value)
-    if kind is str or kind is bool or isinstance(value, str) or (isinstance(value, int) and -_EXACT <= value <= _EXACT):
+    if kind is str or kind is bool:
         return value
     if depth < _DEPTH:
-        if isinstance(value, Mapping):
+        if kind is dict or isinstance(value, Mapping):
             plain = {}
             for key, inner in value.items():
                 if inner is None:
@@ -222,8 +223,10 @@ def _plain(value: Any, where: str, depth: int) -> Any:
                     raise Invalid("MUNI-L104", "the keys of an entry are ASCII text", where=where, key=repr(key)[:80])
                 plain[key] = inner if type(inner) is str else _plain(inner, key, depth + 1)
             return plain
-        if isinstance(value, (list, tuple)):
-            return [_plain(inner, where, depth + 1) for inner in value]
+        if kind is list or isinstance(value, (list, tuple)):
+            return [inner if type(inner) is str else _plain(inner, where, depth + 1) for inner in value]
+    if isinstance(value, str) or (isinstance(value, int) and -_EXACT <= value <= _EXACT):
+        return value
     raise Invalid(
         "MUNI-L102",
         "an entry holds only strings, booleans, integers within 2^53, lists and mappings, not too deep",
