@@ -40,6 +40,7 @@ COMMANDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "prove-unused": ("prove:prove_unused", "Whether a data set was used to make a model, with proof."),
         "reproduce": ("prove:reproduce", "Make a model again from its record alone, and compare."),
         "audit": ("audit:audit", "The ledger: tail, search, show, export, verify."),
+        "witness": ("witness:witness", "Witnesses: somebody outside cosigns what the ledger grows to."),
         "fsck": ("keys:fsck", "Check that every sealed object is there and opens."),
     },
     "Govern": {

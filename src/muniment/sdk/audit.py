@@ -8,6 +8,7 @@ from typing import Any
 from muniment.sdk.asking import Asking
 from muniment.sdk.cells import table
 from muniment.sdk.frames import to_frame
+from muniment.sdk.witnesses import Witnesses
 from muniment.wire import ledger as wl
 
 __all__ = ["Audit", "Entries"]
@@ -34,6 +35,8 @@ class Audit:
 
     def __init__(self, asking: Asking) -> None:
         self._asking = asking
+        self.witnesses = Witnesses(asking)
+        """Who cosigns what the ledger grows to."""
 
     def tail(self, limit: int = 50) -> Entries:
         """The newest entries."""
