@@ -201,5 +201,49 @@ class BootstrapSecret:
     spent_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """The public half of a key that a person signs with."""
+
+    fingerprint: Digest
+    """SHA-256 of the 32 bytes of the key: unique for ever, over all accounts."""
+
+    account: str
+    public_key: bytes
+    """32 bytes, Ed25519."""
+
+    label: str
+    enrolled_at: datetime
+    revoked_at: datetime | None = None
+    revoked_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountLink:
+    """Two accounts belong to one person."""
+
+    id: str
+    account: str
+    other: str
+    since: datetime
+    linked_by: str
+    ended_at: datetime | None = None
+    ended_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tie:
+    """Why an account is not independent of another."""
+
+    account: str
+    """Who depends."""
+
+    by: str
+    """On whom."""
+
+    how: str
+    """``made this account``, ``issued a token of this account``, ``granted scientist to this account`` ..."""
+
+
 def _holds(now: datetime, since: datetime, until: datetime | None, ended: datetime | None) -> bool:
     return since <= now and (until is None or now < until) and (ended is None or now < ended)

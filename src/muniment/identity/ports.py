@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from muniment.identity.model import (
     Account,
+    AccountLink,
     BootstrapSecret,
     Group,
     Membership,
     Password,
     Project,
     RoleGrant,
+    SigningKey,
     Standing,
+    Tie,
     Token,
 )
+from muniment.kernel.digest import Digest
 from muniment.kernel.ports import Session
 
 
@@ -153,3 +157,44 @@ class ProjectOpened(Protocol):
 
     def opened(self, session: Session, project: str) -> None:
         """Called once, before the transaction commits."""
+
+
+class SigningKeys(Protocol):
+    """Public keys of people; a key is bound to one account for ever."""
+
+    def add(self, key: SigningKey) -> None:
+        """Keep one that nobody holds."""
+
+    def find(self, fingerprint: Digest) -> SigningKey | None:
+        """The key of this fingerprint, also a revoked one."""
+
+    def of(self, account: str | None) -> Sequence[SigningKey]:
+        """The keys of an account, or of all, newest first, also revoked ones."""
+
+    def revoke(self, fingerprint: Digest, at: datetime, by: str) -> None:
+        """Let it sign no more from this moment on."""
+
+
+class Ties(Protocol):
+    """Which accounts are one person, and which depend on others."""
+
+    def link(self, link: AccountLink) -> None:
+        """Join two accounts."""
+
+    def unlink(self, link: str, at: datetime, by: str) -> None:
+        """End a link now."""
+
+    def links(self, at: datetime) -> Sequence[AccountLink]:
+        """The links that hold at this moment, newest first."""
+
+    def same(self, names: Iterable[str], at: datetime) -> frozenset[str]:
+        """Every account of the people behind these accounts.
+
+        The owner of a service account is the person behind it, and linked accounts are one person; the answer holds the
+        accounts that were given, and the service accounts that these people answer for.
+        """
+
+    def beholden(self, names: Iterable[str], project: str, at: datetime) -> Sequence[Tie]:
+        """Other accounts that one of these made, issued a token for, or gave a role or a membership that reaches a
+        project at this moment.
+        """

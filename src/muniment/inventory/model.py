@@ -67,6 +67,12 @@ class RecordKind(StrEnum):
     DRILL = "drill"
     """An exercise of the exit plan and how it went."""
 
+    BINDING = "binding"
+    """All jobs of an experiment belong to a use case from now on."""
+
+    TIERING_RULE = "tiering-rule"
+    """How exposure and purpose come to a tier, and what each tier asks for; an institution's own, for all projects."""
+
 
 @dataclass(frozen=True)
 class Record:

@@ -305,3 +305,95 @@ class Administrators(Struct, kw_only=True, frozen=True):
     """The first administrators with a token each; the texts are never shown again."""
 
     administrators: list[IssuedToken]
+
+
+class EnrolSigningKey(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Make known the public half of a key that one signs with."""
+
+    public_key: str
+    """Base64 of the 32 bytes, or of the DER form that openssl writes."""
+
+    proof: str
+    """Base64 of a signature with this key over ``{"format":"muniment.enrolment/1","public_key":...,"signer":...}``."""
+
+    label: str = ""
+
+
+class RevokeSigningKey(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Let one of one's own keys sign no more."""
+
+    key: str
+    """Fingerprint."""
+
+
+class RevokeSigningKeyOf(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Let anybody's key sign no more."""
+
+    key: str
+
+
+class ListSigningKeys(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """One's own signing keys, newest first."""
+
+
+class ListSigningKeysOf(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """The signing keys of one account or of all, newest first."""
+
+    owner: str | None = None
+    limit: int = 100
+
+
+class SigningKey(Struct, kw_only=True, frozen=True):
+    """A public key that somebody signs with."""
+
+    key: str
+    """Fingerprint: the SHA-256 of its 32 bytes."""
+
+    owner: str
+    public_key: str
+    """Base64 of the 32 bytes."""
+
+    label: str
+    enrolled_at: str
+    revoked_at: str | None
+    revoked_by: str | None
+
+
+class SigningKeys(Struct, kw_only=True, frozen=True):
+    """A list of signing keys."""
+
+    keys: list[SigningKey]
+
+
+class LinkAccounts(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """State that two accounts belong to one person."""
+
+    account: str
+    other: str
+
+
+class UnlinkAccounts(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """End a link that was made in error."""
+
+    link: str
+    """Id of the link."""
+
+
+class AccountLink(Struct, kw_only=True, frozen=True):
+    """Two accounts belong to one person."""
+
+    id: str
+    account: str
+    other: str
+    since: str
+    linked_by: str
+
+
+class ListAccountLinks(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Which accounts are known to belong to one person."""
+
+
+class AccountLinks(Struct, kw_only=True, frozen=True):
+    """A list of links."""
+
+    links: list[AccountLink]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
@@ -13,6 +13,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Index,
+    LargeBinary,
     String,
     Table,
     Text,
@@ -21,7 +22,9 @@ from sqlalchemy import (
     delete,
     exists,
     insert,
+    literal,
     literal_column,
+    not_,
     null,
     or_,
     select,
@@ -33,6 +36,7 @@ from muniment.adapters.sql.direct import Question
 from muniment.adapters.sql.schema import DIGEST, ID, METADATA, MOMENT, NAME
 from muniment.identity.model import (
     Account,
+    AccountLink,
     BootstrapSecret,
     Group,
     Membership,
@@ -40,12 +44,25 @@ from muniment.identity.model import (
     Project,
     Role,
     RoleGrant,
+    SigningKey,
     Standing,
     SubjectKind,
+    Tie,
     Token,
     TokenKind,
 )
-from muniment.identity.ports import Accounts, Bootstraps, Grants, Groups, Passwords, Projects, Standings, Tokens
+from muniment.identity.ports import (
+    Accounts,
+    Bootstraps,
+    Grants,
+    Groups,
+    Passwords,
+    Projects,
+    SigningKeys,
+    Standings,
+    Ties,
+    Tokens,
+)
 from muniment.kernel.digest import Digest
 from muniment.kernel.identifiers import format_time, parse_time
 from muniment.kernel.principal import PrincipalKind
@@ -135,6 +152,31 @@ PROJECTS: Final = Table(
     Column("name", NAME, primary_key=True),
     Column("created_at", MOMENT, nullable=False),
     Column("created_by", NAME, nullable=False),
+)
+
+
+SIGNING_KEYS: Final = Table(
+    "identity_signing_keys",
+    METADATA,
+    Column("fingerprint", DIGEST, primary_key=True),
+    Column("account", NAME, nullable=False),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("label", String(200), nullable=False),
+    Column("enrolled_at", MOMENT, nullable=False),
+    Column("revoked_at", MOMENT),
+    Column("revoked_by", NAME),
+)
+Index("ix_identity_signing_keys_account", SIGNING_KEYS.c.account)
+LINKS: Final = Table(
+    "identity_links",
+    METADATA,
+    Column("id", ID, primary_key=True),
+    Column("account", NAME, nullable=False),
+    Column("other", NAME, nullable=False),
+    Column("since", MOMENT, nullable=False),
+    Column("linked_by", NAME, nullable=False),
+    Column("ended_at", MOMENT),
+    Column("ended_by", NAME),
 )
 
 
@@ -503,6 +545,137 @@ class SqlProjects:
         return tuple(Project(row.name, parse_time(row.created_at), row.created_by) for row in rows)
 
 
+class SqlSigningKeys:
+    """Public keys of people."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._db = connection
+
+    def add(self, key: SigningKey) -> None:
+        """Keep one that nobody holds."""
+        self._db.execute(
+            insert(SIGNING_KEYS).values(
+                fingerprint=key.fingerprint,
+                account=key.account,
+                public_key=key.public_key,
+                label=key.label,
+                enrolled_at=format_time(key.enrolled_at),
+                revoked_at=_text(key.revoked_at),
+                revoked_by=key.revoked_by,
+            )
+        )
+
+    def find(self, fingerprint: Digest) -> SigningKey | None:
+        """The key of this fingerprint, also a revoked one."""
+        row = self._db.execute(select(SIGNING_KEYS).where(SIGNING_KEYS.c.fingerprint == fingerprint)).first()
+        return _signing_key(row) if row is not None else None
+
+    def of(self, account: str | None) -> Sequence[SigningKey]:
+        """The keys of an account, or of all, newest first, also revoked ones."""
+        newest = select(SIGNING_KEYS).order_by(SIGNING_KEYS.c.enrolled_at.desc(), SIGNING_KEYS.c.fingerprint)
+        if account is not None:
+            newest = newest.where(SIGNING_KEYS.c.account == account)
+        return [_signing_key(row) for row in self._db.execute(newest)]
+
+    def revoke(self, fingerprint: Digest, at: datetime, by: str) -> None:
+        """Let it sign no more from this moment on."""
+        self._db.execute(
+            update(SIGNING_KEYS)
+            .where(SIGNING_KEYS.c.fingerprint == fingerprint, SIGNING_KEYS.c.revoked_at.is_(None))
+            .values(revoked_at=format_time(at), revoked_by=by)
+        )
+
+
+class SqlTies:
+    """Which accounts are one person, and which depend on others."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._db = connection
+
+    def link(self, link: AccountLink) -> None:
+        """Join two accounts."""
+        self._db.execute(
+            insert(LINKS).values(
+                id=link.id,
+                account=link.account,
+                other=link.other,
+                since=format_time(link.since),
+                linked_by=link.linked_by,
+            )
+        )
+
+    def unlink(self, link: str, at: datetime, by: str) -> None:
+        """End a link now."""
+        self._db.execute(
+            update(LINKS)
+            .where(LINKS.c.id == link, LINKS.c.ended_at.is_(None))
+            .values(ended_at=format_time(at), ended_by=by)
+        )
+
+    def links(self, at: datetime) -> Sequence[AccountLink]:
+        """The links that hold at this moment, newest first."""
+        moment = format_time(at)
+        holding = select(LINKS).where(
+            LINKS.c.since <= moment, or_(LINKS.c.ended_at.is_(None), LINKS.c.ended_at > moment)
+        )
+        return [
+            AccountLink(row.id, row.account, row.other, parse_time(row.since), row.linked_by)
+            for row in self._db.execute(holding.order_by(LINKS.c.id.desc()))
+        ]
+
+    def same(self, names: Iterable[str], at: datetime) -> frozenset[str]:
+        """Every account of the people behind these accounts."""
+        found = {name for name in names if name}
+        pairs = [(link.account, link.other) for link in self.links(at)]
+        pairs += [
+            tuple(row)
+            for row in self._db.execute(select(ACCOUNTS.c.name, ACCOUNTS.c.owner).where(ACCOUNTS.c.owner.is_not(None)))
+        ]
+        while more := {two for pair in pairs for two in pair if found & set(pair)} - found:
+            found |= more
+        return frozenset(found)
+
+    def beholden(self, names: Iterable[str], project: str, at: datetime) -> Sequence[Tie]:
+        """Other accounts that one of these made, issued a token for, or gave a role or membership."""
+        by = sorted(set(names))
+        if not by:
+            return []
+        here = or_(GRANTS.c.project.is_(None), GRANTS.c.project == project)
+        grouped = GRANTS.c.subject_kind == SubjectKind.GROUP.value
+        members = MEMBERSHIPS.c.group == GRANTS.c.subject
+        made = select(ACCOUNTS.c.name, ACCOUNTS.c.created_by, literal("made this account"))
+        issued = select(TOKENS.c.owner, TOKENS.c.issued_by, literal("issued a token of this account"))
+        granted = select(GRANTS.c.subject, GRANTS.c.granted_by, literal("granted it ") + GRANTS.c.role)
+        through = select(MEMBERSHIPS.c.member, GRANTS.c.granted_by, literal("granted its group ") + GRANTS.c.role)
+        joined = select(
+            MEMBERSHIPS.c.member, MEMBERSHIPS.c.added_by, literal("put it into the group ") + GRANTS.c.subject
+        )
+        both = MEMBERSHIPS.join(GRANTS, members)
+        moment = {"at": format_time(at)}
+        found: set[tuple[str, str, str]] = set()
+        for query in (
+            made.where(ACCOUNTS.c.created_by.in_(by)),
+            issued.where(TOKENS.c.issued_by.in_(by), TOKENS.c.owner != TOKENS.c.issued_by),
+            granted.where(GRANTS.c.granted_by.in_(by), here, not_(grouped), _IN_FORCE),
+            through.select_from(both).where(GRANTS.c.granted_by.in_(by), here, grouped, _IN_FORCE, _BELONGS),
+            joined.select_from(both).where(MEMBERSHIPS.c.added_by.in_(by), here, grouped, _IN_FORCE, _BELONGS),
+        ):
+            found |= {(row[0], row[1], row[2]) for row in self._db.execute(query, moment)}
+        return [Tie(*one) for one in sorted(found) if one[0] not in by]
+
+
+def _signing_key(row: Any) -> SigningKey:
+    return SigningKey(
+        Digest(row.fingerprint),
+        row.account,
+        bytes(row.public_key),
+        row.label,
+        parse_time(row.enrolled_at),
+        _moment(row.revoked_at),
+        row.revoked_by,
+    )
+
+
 def _text(moment: datetime | None) -> str | None:
     return format_time(moment) if moment is not None else None
 
@@ -581,6 +754,8 @@ REPOSITORIES: Final[Mapping[type[Any], Callable[[Connection], Any]]] = {
     Grants: SqlGrants,
     Tokens: SqlTokens,
     Passwords: SqlPasswords,
+    SigningKeys: SqlSigningKeys,
+    Ties: SqlTies,
     Bootstraps: SqlBootstraps,
     Projects: SqlProjects,
     ProjectDirectory: SqlProjects,

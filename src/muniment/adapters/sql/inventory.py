@@ -1,17 +1,49 @@
-"""The inventory in SQL: records, which are never updated."""
+"""The inventory in SQL: records, which are never updated; the projection of versions; challenges to be signed."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields
+from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Column, Connection, Index, Row, String, Table, Text, insert, select
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Index,
+    Integer,
+    Row,
+    Select,
+    String,
+    Table,
+    Text,
+    and_,
+    case,
+    delete,
+    func,
+    insert,
+    not_,
+    or_,
+    select,
+    update,
+)
 
 from muniment.adapters.sql.schema import DIGEST, ID, METADATA, MOMENT, NAME
+from muniment.inventory.lifecycle import State
 from muniment.inventory.model import Record, RecordKind
-from muniment.inventory.ports import Records
+from muniment.inventory.ports import (
+    Challenge,
+    Challenges,
+    Count,
+    Records,
+    VersionRow,
+    Versions,
+    Wanted,
+)
 from muniment.kernel.canonical import canonical
+from muniment.kernel.digest import Digest
 from muniment.kernel.grade import Grade
 from muniment.kernel.identifiers import format_time, parse_time
 
@@ -31,7 +63,64 @@ RECORDS: Final = Table(
     Index(None, "project", "kind", "id"),
 )
 
+VERSIONS: Final = Table(
+    "inventory_version",
+    METADATA,
+    Column("project", NAME, primary_key=True),
+    Column("digest", DIGEST, primary_key=True),
+    Column("name", NAME, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("use_case", NAME),
+    Column("model_kind", String(16), nullable=False),
+    Column("origin", String(16), nullable=False),
+    Column("owner", NAME, nullable=False),
+    Column("algorithm", String(200), nullable=False),
+    Column("supplier", NAME),
+    Column("tier", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("since", MOMENT, nullable=False),
+    Column("registered_at", MOMENT, nullable=False),
+    Column("approvals", Integer, nullable=False),
+    Column("required", Integer, nullable=False),
+    Column("approved_at", MOMENT),
+    Column("expires", MOMENT),
+    Column("emergency_until", MOMENT),
+    Column("next_review", String(10)),
+    Column("findings_high", Integer, nullable=False),
+    Column("findings_open", Integer, nullable=False),
+    Index(None, "project", "registered_at", "digest"),
+    Index(None, "project", "state", "tier"),
+    Index(None, "project", "use_case"),
+)
+INPUTS: Final = Table(
+    "inventory_input",
+    METADATA,
+    Column("project", NAME, primary_key=True),
+    Column("digest", DIGEST, primary_key=True),
+    Column("input", DIGEST, primary_key=True),
+    Column("label", String(400), nullable=False),
+    Index(None, "project", "input"),
+)
+CHALLENGES: Final = Table(
+    "inventory_challenge",
+    METADATA,
+    Column("id", ID, primary_key=True),
+    Column("project", NAME, nullable=False),
+    Column("model", DIGEST, nullable=False),
+    Column("meaning", String(40), nullable=False),
+    Column("signer", NAME, nullable=False),
+    Column("key", DIGEST, nullable=False),
+    Column("statement", DIGEST, nullable=False),
+    Column("prepared_at", MOMENT, nullable=False),
+    Column("expires", MOMENT, nullable=False),
+    Column("spent_at", MOMENT),
+)
+
 _SUBJECTS_AT_ONCE: Final = 500
+_KEPT: Final = timedelta(days=1)
+"""So long a challenge is kept after its end, so that a late signature is told why it is refused."""
+
+_FINAL: Final = tuple(state.value for state in State if state.final)
 
 
 class SqlRecords:
@@ -93,4 +182,176 @@ def _record(row: Row[Any]) -> Record:
     )
 
 
-REPOSITORIES: Final[Mapping[type[Any], Callable[[Connection], Any]]] = {Records: SqlRecords}
+class SqlVersions:
+    """The registered versions, one row each."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._db = connection
+
+    def put(self, row: VersionRow) -> None:
+        """Keep a row in place of the former one of the same digest."""
+        values = {name: _plain(getattr(row, name)) for name in _COLUMNS}
+        mine = and_(VERSIONS.c.project == row.project, VERSIONS.c.digest == row.digest)
+        if self._db.execute(update(VERSIONS).where(mine).values(**values)).rowcount == 0:
+            self._db.execute(insert(VERSIONS).values(**values))
+
+    def get(self, project: str, digest: Digest) -> VersionRow | None:
+        """The row of a version."""
+        return self.find(project, [digest]).get(digest)
+
+    def find(self, project: str, digests: Iterable[Digest]) -> Mapping[Digest, VersionRow]:
+        """Those of these versions that are registered."""
+        wanted, found = sorted(set(digests)), dict[Digest, VersionRow]()
+        for at in range(0, len(wanted), _SUBJECTS_AT_ONCE):
+            some = wanted[at : at + _SUBJECTS_AT_ONCE]
+            query = select(VERSIONS).where(VERSIONS.c.project == project, VERSIONS.c.digest.in_(some))
+            found |= {row.digest: row for row in map(_version, self._db.execute(query))}
+        return found
+
+    def listed(self, project: str, wanted: Wanted, now: datetime, limit: int) -> Sequence[VersionRow]:
+        """Versions, the newest registration first."""
+        query = select(VERSIONS).where(VERSIONS.c.project == project, *_wanted(wanted, format_time(now)))
+        newest = query.order_by(VERSIONS.c.registered_at.desc(), VERSIONS.c.digest).limit(limit)
+        return [*map(_version, self._db.execute(newest))]
+
+    def of_use_case(self, project: str, use_case: str) -> Sequence[VersionRow]:
+        """Every version that is registered under a use case."""
+        query = select(VERSIONS).where(VERSIONS.c.project == project, VERSIONS.c.use_case == use_case)
+        return [*map(_version, self._db.execute(query.order_by(VERSIONS.c.digest)))]
+
+    def put_inputs(self, project: str, digest: Digest, inputs: Mapping[Digest, str]) -> None:
+        """Keep which data and models a version came from, in place of what was kept."""
+        self._db.execute(delete(INPUTS).where(INPUTS.c.project == project, INPUTS.c.digest == digest))
+        rows = [
+            {"project": project, "digest": digest, "input": one, "label": label[:400]}
+            for one, label in sorted(inputs.items())
+        ]
+        if rows:
+            self._db.execute(insert(INPUTS), rows)
+
+    def counts(self, project: str, now: datetime) -> Sequence[tuple[int, str, int]]:
+        """How many versions stand where: tier, state as people see it, count."""
+        at = format_time(now)
+        state = case(
+            (_emergency(at), State.APPROVED.value),
+            (and_(VERSIONS.c.state == State.APPROVED.value, VERSIONS.c.expires <= at), "expired"),
+            else_=VERSIONS.c.state,
+        ).label("shown")
+        query = select(VERSIONS.c.tier, state, func.count()).where(VERSIONS.c.project == project)
+        return [(row[0], row[1], row[2]) for row in self._db.execute(query.group_by(VERSIONS.c.tier, state))]
+
+    def ages(self, project: str) -> Sequence[tuple[str, datetime, int]]:
+        """State, the oldest moment since when a version is in it, and how many are."""
+        query = (
+            select(VERSIONS.c.state, func.min(VERSIONS.c.since), func.count())
+            .where(VERSIONS.c.project == project, VERSIONS.c.state.notin_(_FINAL))
+            .group_by(VERSIONS.c.state)
+        )
+        return [(row[0], parse_time(row[1]), row[2]) for row in self._db.execute(query)]
+
+    def shared(self, project: str, what: str, limit: int) -> Sequence[Count]:
+        """What most versions share."""
+        living = [VERSIONS.c.project == project, VERSIONS.c.state.notin_(_FINAL)]
+        many = func.count().label("many")
+        if what == "input":
+            joined = and_(VERSIONS.c.project == INPUTS.c.project, VERSIONS.c.digest == INPUTS.c.digest)
+            query: Select[Any, Any] = select(func.min(INPUTS.c.label), many).select_from(INPUTS).join(VERSIONS, joined)
+            by: ColumnElement[Any] = INPUTS.c.input
+        else:
+            by = VERSIONS.c[what]
+            query = select(*[by, many])
+            living.append(and_(by.is_not(None), by != ""))
+        query = query.where(*living).group_by(by).having(many > 1).order_by(many.desc(), by).limit(limit)
+        return [Count(what, row[0], row[1]) for row in self._db.execute(query)]
+
+
+class SqlChallenges:
+    """Statements that wait for a signature."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._db = connection
+
+    def add(self, challenge: Challenge) -> None:
+        """Keep a new one; those that ended long ago go."""
+        ended = format_time(challenge.prepared_at - _KEPT)
+        self._db.execute(delete(CHALLENGES).where(CHALLENGES.c.expires < ended))
+        self._db.execute(
+            insert(CHALLENGES), {one.name: _plain(getattr(challenge, one.name)) for one in fields(Challenge)}
+        )
+
+    def get(self, project: str, challenge: str) -> Challenge | None:
+        """The challenge of this id."""
+        query = select(CHALLENGES).where(CHALLENGES.c.id == challenge, CHALLENGES.c.project == project)
+        row = self._db.execute(query).first()
+        if row is None:
+            return None
+        return Challenge(
+            id=row.id,
+            project=row.project,
+            model=Digest(row.model),
+            meaning=row.meaning,
+            signer=row.signer,
+            key=Digest(row.key),
+            statement=Digest(row.statement),
+            prepared_at=parse_time(row.prepared_at),
+            expires=parse_time(row.expires),
+            spent_at=_moment(row.spent_at),
+        )
+
+    def spend(self, challenge: str, at: datetime) -> None:
+        """Let it never be used again."""
+        self._db.execute(update(CHALLENGES).where(CHALLENGES.c.id == challenge).values(spent_at=format_time(at)))
+
+
+_COLUMNS: Final = tuple(one.name for one in fields(VersionRow))
+_MOMENTS: Final = frozenset({"since", "registered_at", "approved_at", "expires", "emergency_until"})
+
+
+def _plain(value: Any) -> Any:
+    """A field as its column holds it."""
+    if isinstance(value, datetime):
+        return format_time(value)
+    return value.value if isinstance(value, State) else value
+
+
+def _version(row: Row[Any]) -> VersionRow:
+    values = dict(row._mapping)
+    moments = {name: _moment(values[name]) for name in _MOMENTS}
+    return VersionRow(**{**values, **moments, "digest": Digest(row.digest), "state": State(row.state)})
+
+
+def _moment(text: str | None) -> datetime | None:
+    return parse_time(text) if text is not None else None
+
+
+def _emergency(at: str) -> ColumnElement[bool]:
+    return and_(VERSIONS.c.emergency_until > at, VERSIONS.c.state.notin_(_FINAL))
+
+
+def _wanted(wanted: Wanted, at: str) -> list[ColumnElement[bool]]:
+    """The conditions that a filter means."""
+    plain = ("tier", "use_case", "owner", "origin", "supplier")
+    asked = {name: value for name in plain if (value := getattr(wanted, name)) is not None}
+    conditions: list[ColumnElement[bool]] = [VERSIONS.c[name] == value for name, value in asked.items()]
+    emergency = func.coalesce(VERSIONS.c.emergency_until, "") > at
+    living = VERSIONS.c.state.notin_(_FINAL)
+    if wanted.state is State.APPROVED:
+        conditions.append(or_(VERSIONS.c.state == wanted.state.value, _emergency(at)))
+    elif wanted.state is not None:
+        conditions += [VERSIONS.c.state == wanted.state.value, or_(not_(living), not_(emergency))]
+    meanings = {
+        "emergency": and_(emergency, living),
+        "overdue": and_(func.coalesce(VERSIONS.c.next_review, "9999") < at[:10], living),
+        "expired": and_(func.coalesce(VERSIONS.c.expires, "9999") <= at, living, not_(emergency)),
+    }
+    for name, meaning in meanings.items():
+        if (value := getattr(wanted, name)) is not None:
+            conditions.append(meaning if value else not_(meaning))
+    return conditions
+
+
+REPOSITORIES: Final[Mapping[type[Any], Callable[[Connection], Any]]] = {
+    Challenges: SqlChallenges,
+    Records: SqlRecords,
+    Versions: SqlVersions,
+}

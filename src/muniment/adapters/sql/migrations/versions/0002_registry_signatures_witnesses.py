@@ -12,6 +12,52 @@ down_revision = "0001"
 def upgrade() -> None:
     """Bring the schema up to this revision."""
     op.create_table(
+        "identity_links",
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("account", sa.String(length=200), nullable=False),
+        sa.Column("other", sa.String(length=200), nullable=False),
+        sa.Column("since", sa.String(length=27), nullable=False),
+        sa.Column("linked_by", sa.String(length=200), nullable=False),
+        sa.Column("ended_at", sa.String(length=27), nullable=True),
+        sa.Column("ended_by", sa.String(length=200), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_identity_links")),
+    )
+    op.create_table(
+        "identity_signing_keys",
+        sa.Column("fingerprint", sa.String(length=71), nullable=False),
+        sa.Column("account", sa.String(length=200), nullable=False),
+        sa.Column("public_key", sa.LargeBinary(), nullable=False),
+        sa.Column("label", sa.String(length=200), nullable=False),
+        sa.Column("enrolled_at", sa.String(length=27), nullable=False),
+        sa.Column("revoked_at", sa.String(length=27), nullable=True),
+        sa.Column("revoked_by", sa.String(length=200), nullable=True),
+        sa.PrimaryKeyConstraint("fingerprint", name=op.f("pk_identity_signing_keys")),
+    )
+    op.create_index("ix_identity_signing_keys_account", "identity_signing_keys", ["account"], unique=False)
+    op.create_table(
+        "inventory_challenge",
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("project", sa.String(length=200), nullable=False),
+        sa.Column("model", sa.String(length=71), nullable=False),
+        sa.Column("meaning", sa.String(length=40), nullable=False),
+        sa.Column("signer", sa.String(length=200), nullable=False),
+        sa.Column("key", sa.String(length=71), nullable=False),
+        sa.Column("statement", sa.String(length=71), nullable=False),
+        sa.Column("prepared_at", sa.String(length=27), nullable=False),
+        sa.Column("expires", sa.String(length=27), nullable=False),
+        sa.Column("spent_at", sa.String(length=27), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_inventory_challenge")),
+    )
+    op.create_table(
+        "inventory_input",
+        sa.Column("project", sa.String(length=200), nullable=False),
+        sa.Column("digest", sa.String(length=71), nullable=False),
+        sa.Column("input", sa.String(length=71), nullable=False),
+        sa.Column("label", sa.String(length=400), nullable=False),
+        sa.PrimaryKeyConstraint("project", "digest", "input", name=op.f("pk_inventory_input")),
+    )
+    op.create_index(op.f("ix_inventory_input_project_input"), "inventory_input", ["project", "input"], unique=False)
+    op.create_table(
         "inventory_record",
         sa.Column("id", sa.String(length=26), nullable=False),
         sa.Column("project", sa.String(length=200), nullable=False),
@@ -29,6 +75,44 @@ def upgrade() -> None:
     )
     op.create_index(
         op.f("ix_inventory_record_project_subject_id"), "inventory_record", ["project", "subject", "id"], unique=False
+    )
+    op.create_table(
+        "inventory_version",
+        sa.Column("project", sa.String(length=200), nullable=False),
+        sa.Column("digest", sa.String(length=71), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("use_case", sa.String(length=200), nullable=True),
+        sa.Column("model_kind", sa.String(length=16), nullable=False),
+        sa.Column("origin", sa.String(length=16), nullable=False),
+        sa.Column("owner", sa.String(length=200), nullable=False),
+        sa.Column("algorithm", sa.String(length=200), nullable=False),
+        sa.Column("supplier", sa.String(length=200), nullable=True),
+        sa.Column("tier", sa.Integer(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("since", sa.String(length=27), nullable=False),
+        sa.Column("registered_at", sa.String(length=27), nullable=False),
+        sa.Column("approvals", sa.Integer(), nullable=False),
+        sa.Column("required", sa.Integer(), nullable=False),
+        sa.Column("approved_at", sa.String(length=27), nullable=True),
+        sa.Column("expires", sa.String(length=27), nullable=True),
+        sa.Column("emergency_until", sa.String(length=27), nullable=True),
+        sa.Column("next_review", sa.String(length=10), nullable=True),
+        sa.Column("findings_high", sa.Integer(), nullable=False),
+        sa.Column("findings_open", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("project", "digest", name=op.f("pk_inventory_version")),
+    )
+    op.create_index(
+        op.f("ix_inventory_version_project_registered_at_digest"),
+        "inventory_version",
+        ["project", "registered_at", "digest"],
+        unique=False,
+    )
+    op.create_index(
+        op.f("ix_inventory_version_project_state_tier"), "inventory_version", ["project", "state", "tier"], unique=False
+    )
+    op.create_index(
+        op.f("ix_inventory_version_project_use_case"), "inventory_version", ["project", "use_case"], unique=False
     )
     op.create_table(
         "ledger_cosignature",
