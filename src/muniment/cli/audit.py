@@ -15,6 +15,7 @@ from muniment.errors import IntegrityError
 from muniment.sdk.shown import count, size
 from muniment.wire import ledger as wire
 from muniment.wire.records import RecordsReport, VerifyRecords
+from muniment.wire.witness import Witness
 
 
 @click.group(cls=Group)
@@ -152,6 +153,8 @@ def verify(face: Face, shallow: bool) -> None:
                 else "",
                 "checkpoint": mark and f"{count(mark.size)} entries, root {mark.root}",
                 "key": mark and mark.key,
+                "witnesses": tuple(map(_cosigned, report.witnesses)) or "none: nobody outside cosigns this ledger",
+                "cosigned": _quorum(report) if report.witnesses else "",
             },
         )
 
@@ -164,6 +167,18 @@ def checkpoint(face: Face) -> None:
     """Print the signed checkpoint; keep it elsewhere, and nothing before it can be changed unnoticed."""
     mark = face.client.audit.checkpoint()
     face.answer(mark, lambda screen: screen.raw(mark.note))
+
+
+def _cosigned(one: Witness) -> str:
+    """How far a witness has come, in words."""
+    if one.size is None:
+        return f"{one.name} has cosigned nothing yet"
+    return f"{one.name} cosigned {count(one.size)} entries at {(one.time or '')[:19]}, {count(one.behind or 0)} behind"
+
+
+def _quorum(report: wire.LedgerReport) -> str:
+    extent = "no checkpoint" if report.cosigned is None else f"{count(report.cosigned)} entries"
+    return f"{extent}, by at least {report.required} of {len(report.witnesses)}"
 
 
 _TOP = "ledger-export"

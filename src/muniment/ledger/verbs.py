@@ -11,6 +11,8 @@ from muniment.kernel.verb import Call, Download, Effect, verb
 from muniment.ledger.export import FOLDER
 from muniment.ledger.model import Checkpoint, Entry, Search, columns
 from muniment.ledger.service import Ledger
+from muniment.ledger.witness_verbs import shown
+from muniment.ledger.witnessing import Witnesses
 from muniment.wire import ledger as wire
 
 
@@ -109,17 +111,27 @@ def export_ledger(call: Call, request: wire.ExportLedger) -> Download:
 def verify_ledger(call: Call, request: wire.VerifyLedger) -> wire.LedgerReport:
     """Check every entry against the signed checkpoints, and name the first that differs."""
     ledger = call.use(Ledger)
-    report = ledger.verify(deep=request.deep)
-    call.note(ok=report.ok, findings=len(report.findings))
+    report, witnesses = ledger.verify(deep=request.deep), call.use(Witnesses)
+    broken = witnesses.examine() if request.deep else []
+    size = report.checkpoint.size if report.checkpoint else 0
+    standing, required = witnesses.standing()
+    cosigned = None if broken else witnesses.cosigned_checkpoint()
+    call.note(ok=report.ok and not broken, findings=len(report.findings) + len(broken))
     return wire.LedgerReport(
-        ok=report.ok,
-        entries=report.checkpoint.size if report.checkpoint else 0,
+        ok=report.ok and not broken,
+        entries=size,
         waiting=report.waiting,
         first=report.first,
-        checked=list(report.checked),
+        checked=[*report.checked, *([_COSIGNATURES] if standing and request.deep else [])],
         not_checked=list(report.not_checked),
-        findings=[wire.LedgerFinding(index=found.index, what=found.what) for found in report.findings],
+        findings=[
+            *(wire.LedgerFinding(index=found.index, what=found.what) for found in report.findings),
+            *(wire.LedgerFinding(index=None, what=what) for what in broken),
+        ],
         checkpoint=_signed(ledger, report.checkpoint) if report.checkpoint else None,
+        witnesses=[shown(one, call.now, size) for one in standing],
+        required=required,
+        cosigned=cosigned.size if cosigned else None,
     )
 
 
@@ -136,6 +148,9 @@ def get_checkpoint(call: Call, request: wire.GetCheckpoint) -> wire.LedgerCheckp
     """Sign everything recorded so far and hand out the checkpoint, to be kept elsewhere."""
     ledger = call.use(Ledger)
     return _signed(ledger, ledger.checkpoint())
+
+
+_COSIGNATURES: Final = "every cosignature against the checkpoint it was made for"
 
 
 def _signed(ledger: Ledger, checkpoint: Checkpoint) -> wire.LedgerCheckpoint:

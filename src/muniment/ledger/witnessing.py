@@ -155,10 +155,19 @@ class Witnesses:
 
     def beat(self) -> None:
         """Submit from the background: what fails is logged and shown by ``standing``."""
+        before = dict(self._problems)
         try:
-            self.submit(fresh=False)
+            outcomes = self.submit(fresh=False)
         except MunimentError as failed:
             _log.error("%s witnesses could not be asked: %s", failed.code, failed.message)
+            return
+        except Exception:
+            _log.exception("witnesses could not be asked")
+            return
+        for outcome in outcomes:
+            known, error = before.get(outcome.witness), outcome.error
+            if error is not None and (known is None or known.code != error.code):
+                _log.error("%s %s %s", error.code, outcome.witness, error.message)
 
     def request(self, name: str, since: int | None = None) -> tuple[str, Checkpoint]:
         """The submission of the newest checkpoint to a witness, to be carried to it as a file, and that checkpoint.
@@ -238,8 +247,6 @@ class Witnesses:
         if error is None:
             self._problems.pop(outcome.witness, None)
             return outcome
-        if (known := self._problems.get(outcome.witness)) is None or known.code != error.code:
-            _log.error("%s %s", error.code, error.message)
         self._problems[outcome.witness] = error
         if outcome.status is Witnessed.FORKED and outcome.witness not in self._told:
             self._ledger.record(self._fork(outcome, error))

@@ -6,6 +6,8 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from muniment.wire.witness import Witness
+
 
 class TailEntries(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """The newest entries."""
@@ -135,3 +137,11 @@ class LedgerReport(Struct, kw_only=True, frozen=True):
     not_checked: list[str]
     findings: list[LedgerFinding] = field(default_factory=list)
     checkpoint: LedgerCheckpoint | None = None
+    witnesses: list[Witness] = field(default_factory=list)
+    """Who cosigned, and how far."""
+
+    required: int = 0
+    """How many of them must cosign a checkpoint."""
+
+    cosigned: int | None = None
+    """Entries of the newest checkpoint that as many cosigned."""
