@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from muniment.catalog.absence import Verdict
@@ -22,9 +21,9 @@ from muniment.inventory.model import Record, RecordKind
 from muniment.inventory.standing import Severity, findings_in, threads_in
 from muniment.kernel.digest import Digest
 from muniment.kernel.grade import Grade, weakest
-from muniment.kernel.identifiers import format_time, parse_time
+from muniment.kernel.identifiers import format_time
 
-__all__ = ["authors_of", "facts_from", "state_of"]
+__all__ = ["authors_of", "facts_from"]
 
 Found = Iterator[Fact | Absent]
 
@@ -68,24 +67,6 @@ def authors_of(known: Known) -> frozenset[str]:
     """Agents who made anything upstream of the model, the model included; reproducing it makes nobody an author."""
     agents = {node.agent for node in known.upstream.activities.values() if node.kind is not ActivityKind.REPRODUCE}
     return frozenset(agents | {entity.author for entity in known.entities.values()} | {known.model.author})
-
-
-def state_of(records: Iterable[Record]) -> str | None:
-    """Where a version stands by what was said about it; None before it is registered."""
-    state = None
-    for record in records:
-        state = _STATES.get(record.kind, state)
-    return state
-
-
-_STATES: Final[Mapping[RecordKind, str]] = {
-    RecordKind.REGISTRATION: "draft",
-    RecordKind.SUBMISSION: "submitted",
-    RecordKind.REVIEW: "in_validation",
-    RecordKind.APPROVAL: "approved",
-    RecordKind.REJECTION: "rejected",
-    RecordKind.RETIREMENT: "retired",
-}
 
 
 def _performance(known: Known) -> Found:
@@ -291,11 +272,16 @@ def _inventory(known: Known) -> Found:
         yield Absent("model.", "it is not registered")
         yield Absent("usecase.", "it is not registered")
     else:
-        for name, field in (("kind", "model_kind"), ("origin", "origin"), ("owner", "owner")):
-            if registration.body.get(field):
-                yield _stated(f"model.{name}", str(registration.body[field]), registration, "its registration")
-        last = next(r for r in reversed(records) if r.kind in _STATES)
-        yield Fact("model.state", str(state_of(records)), _COMPUTED, str(last.digest), f"by the {last.kind}")
+        for name in ("origin", "owner"):
+            if registration.body.get(name):
+                yield _stated(f"model.{name}", str(registration.body[name]), registration, "its registration")
+        kind = _last(records, RecordKind.DETERMINATION)
+        told = str(kind.body["result"] if kind else registration.body.get("model_kind", "model"))
+        yield _stated("model.kind", told, kind or registration, "as determined" if kind else "as registered")
+        version = known.version
+        if version is not None:
+            text = f"since {format_time(version.since)[:10]}"
+            yield Fact("model.state", version.state_at(known.at).value, _COMPUTED, str(registration.digest), text)
         yield from _use(known, registration)
     tier = _last(records, RecordKind.TIER)
     if tier is None:
@@ -334,44 +320,34 @@ def _validation(known: Known) -> Found:
 
 
 def _approval(known: Known) -> Found:
-    tier = _last(known.records, RecordKind.TIER)
-    required = (tier.body.get("requires") or {}).get("approvals") if tier else None
-    if tier is not None and isinstance(required, int):
-        yield _stated("approval.required", required, tier, f"tier {tier.body.get('level')} asks for it")
-    approvals = _in_force(known.records)
-    if not approvals:
-        yield Absent("approval.", "it is not approved")
+    version = known.version
+    if version is None:
+        yield Absent("approval.", "it is not registered")
         return
-    last = approvals[-1]
+    if version.tier is not None:
+        yield _stated("approval.required", version.required, version.tier, f"tier {version.level} asks for it")
+    standing = version.emergency if version.emergency_at(known.at) else version.in_force
+    approvals = version.approvals or (standing.records if standing is not None else ())
+    if not approvals:
+        yield Absent("approval.", "nobody has approved it")
+        return
     people = sorted({record.by for record in approvals})
-    record, by = str(last.digest), ", ".join(people)
+    record, by = str(approvals[-1].digest), ", ".join(people)
     yield Fact("approval.count", len(people), _COMPUTED, record, f"by {by}")
     signed = all(record.body.get("signature") for record in approvals)
     yield Fact("approval.signed", signed, _COMPUTED, record, f"{len(approvals)} approvals")
-    submission = _last(known.records, RecordKind.SUBMISSION)
-    strangers = authors_of(known) | ({submission.by} if submission else set())
+    strangers = authors_of(known) | ({version.submission.by} if version.submission else set())
     yield Fact("approval.independent", strangers.isdisjoint(people), _COMPUTED, record, f"by {by}")
-    expires = min((str(r.body["expires"]) for r in approvals if r.body.get("expires")), default=None)
-    if expires is None:
-        yield Fact("approval.expired", False, _COMPUTED, record, "no end was set")
-    else:
-        yield _stated("approval.expires", expires, last, "the first end of the approvals in force")
-        yield Fact("approval.expired", _past(expires, known.at), _COMPUTED, record, f"it ends {expires}")
-    emergency = any(r.body.get("emergency") for r in approvals)
-    yield _stated("approval.emergency", emergency, last, "by the approvals in force")
-    conditions = list(dict.fromkeys(str(c) for r in approvals for c in r.body.get("conditions") or []))
-    yield _stated("approval.conditions", conditions, last, "of all approvals in force")
-
-
-def _in_force(records: Sequence[Record]) -> list[Record]:
-    """The approvals since the last submission, unless it was rejected or retired afterwards."""
-    approvals: list[Record] = []
-    for record in records:
-        if record.kind is RecordKind.APPROVAL:
-            approvals.append(record)
-        elif record.kind in (RecordKind.SUBMISSION, RecordKind.REJECTION, RecordKind.RETIREMENT):
-            approvals = []
-    return approvals
+    emergency = standing is not None and standing is version.emergency
+    yield Fact("approval.emergency", emergency, _COMPUTED, record, "by break-glass" if emergency else "by the steps")
+    if standing is None:
+        yield Absent("approval.", f"{len(people)} of {version.required} have approved it")
+        return
+    record = str(standing.record.digest)
+    expires = format_time(standing.expires)
+    yield Fact("approval.expires", expires, _COMPUTED, record, "the first end of the approvals in force")
+    yield Fact("approval.expired", standing.expires <= known.at, _COMPUTED, record, f"it ends {expires}")
+    yield Fact("approval.conditions", list(standing.conditions), _COMPUTED, record, "of all approvals in force")
 
 
 def _findings(known: Known) -> Found:
@@ -450,6 +426,11 @@ def _installation(known: Known) -> Found:
         size = known.head.checkpoint.size
         yield Fact("ledger.entries", size, _COMPUTED, f"checkpoint:{size}", "under the newest checkpoint")
         yield Fact("ledger.signed", True, _COMPUTED, f"checkpoint:{size}", "by the ledger's key")
+        names = ", ".join(known.witnesses) or "none is named"
+        yield Fact("ledger.witnesses", len(known.witnesses), _COMPUTED, f"checkpoint:{size}", names)
+        seen = known.witnessed
+        text = "no checkpoint bears the cosignatures that are asked for" if seen is None else f"{seen} entries cosigned"
+        yield Fact("ledger.witnessed", seen is not None, _COMPUTED, f"checkpoint:{seen or size}", text)
     if known.keys:
         newest, text = known.keys[0], "wrapped by this installation's own key service"
         record = f"key:{newest.project}@{newest.version}"
@@ -460,7 +441,8 @@ def _installation(known: Known) -> Found:
         version = ", ".join(f"{head.scope or 'installation'}@{head.version}" for head in heads)
         yield Fact("policy.version", version, _COMPUTED, str(heads[-1].document), "published by the institution")
     else:
-        yield Absent("policy.version", "the shipped policies alone are in force")
+        record = str(known.model.digest)
+        yield Fact("policy.version", "shipped", _COMPUTED, record, "the policies that ship, and none besides")
     yield Fact("policy.roles", list(known.roles), _COMPUTED, str(known.model.digest), "held by somebody at that time")
     if known.drills:
         yield _stated("drill.present", True, known.drills[0], f"on {format_time(known.drills[0].at)[:10]}")
@@ -520,10 +502,3 @@ def _word(column: str) -> str:
 def _strictness(classification: str) -> int:
     known = classification in CLASSIFICATIONS
     return CLASSIFICATIONS.index(classification) if known else len(CLASSIFICATIONS)
-
-
-def _past(moment: str, at: datetime) -> bool:
-    """Whether a day, to its end, or a moment has passed."""
-    if len(moment) == len("2026-11-26"):
-        return moment < at.astimezone(UTC).date().isoformat()
-    return parse_time(moment) <= at

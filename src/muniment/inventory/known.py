@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
@@ -27,6 +28,7 @@ from muniment.execution.model import Run, RunStatus
 from muniment.execution.queue import RunQueue
 from muniment.identity.ports import Grants
 from muniment.inventory.fact import moment_of
+from muniment.inventory.lifecycle import Version, fold
 from muniment.inventory.model import Record, RecordKind
 from muniment.inventory.ports import Records
 from muniment.inventory.revalidation import reviews_of, use_case_of
@@ -34,7 +36,9 @@ from muniment.inventory.standing import Review
 from muniment.kernel.digest import Digest
 from muniment.kernel.grade import Grade
 from muniment.kernel.verb import Call
+from muniment.ledger.cosignature import verify_cosignature
 from muniment.ledger.ports import CheckpointRepository, Head
+from muniment.ledger.witness_ports import WitnessRepository
 from muniment.policy.ports import Publication, Publications
 from muniment.vault.model import ProjectKey
 from muniment.vault.ports import ProjectKeys
@@ -89,6 +93,9 @@ class Known:
     records: Sequence[Record]
     """About the version, its findings and their comments; oldest first."""
 
+    version: Version | None
+    """Its life; None before it is registered."""
+
     reviews: Sequence[Review]
     use_case: Record | None
     upstream: Graph
@@ -133,6 +140,10 @@ class Known:
 
     environment: JobEnvironment | None
     head: Head | None
+    witnesses: Sequence[str]
+    witnessed: int | None
+    """The largest checkpoint that as many witnesses cosigned as are asked for; None when there is none."""
+
     keys: Sequence[ProjectKey]
     publications: Mapping[str, Publication]
     roles: Sequence[str]
@@ -179,6 +190,7 @@ def load(call: Call, digest: Digest, at: datetime | None = None) -> Known:
         at=now,
         model=model,
         records=records,
+        version=fold(records),
         reviews=[r for r in reviews_of(call, digest, records, upstream) if r.since <= now],
         use_case=_use_case(call, records, now),
         upstream=upstream,
@@ -199,6 +211,8 @@ def load(call: Call, digest: Digest, at: datetime | None = None) -> Known:
         labels=names_of(call, {e.entity for e in inputs} | {m.data for m in measured if m.data is not None}),
         environment=None if maker is None else call.use(Environments).of_digest(Digest(maker.job["env"])),
         head=call.use(CheckpointRepository).head(),
+        witnesses=[one.name for one in call.use(WitnessRepository).all()],
+        witnessed=_witnessed(call),
         keys=call.use(ProjectKeys).versions(project),
         publications=call.use(Publications).heads(project),
         roles=_roles(call, now),
@@ -388,6 +402,23 @@ def _use_case(call: Call, records: Sequence[Record], at: datetime) -> Record | N
         return None
     told = call.use(Records).about(call.project, [f"usecase:{name}"], RecordKind.USE_CASE)
     return next((record for record in reversed(told) if record.at <= at), None)
+
+
+def _witnessed(call: Call) -> int | None:
+    """What is kept as a cosignature counts only when it verifies over the very checkpoint."""
+    repository, checkpoints = call.use(WitnessRepository), call.use(CheckpointRepository)
+    keys = [str(one.key) for one in repository.all()]
+    required = repository.required() or len(keys)
+    size = repository.cosigned(keys, required) if keys else None
+    checkpoint = None if size is None else checkpoints.at(size)
+    if size is None or checkpoint is None:
+        return None
+    good = set()
+    for one in repository.of_size(size):
+        with suppress(MunimentError):
+            if one.key in keys and verify_cosignature(checkpoint.note, one.line, one.key) == one.time:
+                good.add(one.key)
+    return size if len(good) >= required else None
 
 
 def _roles(call: Call, at: datetime) -> list[str]:
