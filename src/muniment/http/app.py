@@ -6,12 +6,14 @@ import json
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, BinaryIO, Final, cast
 
 import anyio.from_thread
+import anyio.to_thread
 import msgspec
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
@@ -31,6 +33,12 @@ _log = logging.getLogger("muniment.http")
 MOST_DOCUMENT: Final = 1 << 20
 """Bytes a request document may have; bytes that are stored come as a body of their own, without this bound."""
 
+UPLOADS_AT_ONCE: Final = 16
+"""Bodies that are read at the same time; further ones wait, and no other request waits for them."""
+
+PATIENCE_S: Final = 60.0
+"""How long the next piece of a body may take."""
+
 _HEADERS: Final = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -38,12 +46,23 @@ _HEADERS: Final = {
 }
 
 
-def application(gate: Gate, *, hosts: frozenset[str] | None = None) -> Starlette:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uploads:
+    """What bodies are taken."""
+
+    limit_bytes: int = 64 << 30
+    """Bytes of one body."""
+
+    patience_s: float = PATIENCE_S
+
+
+def application(gate: Gate, *, hosts: frozenset[str] | None = None, uploads: Uploads | None = None) -> Starlette:
     """The API as an ASGI application.
 
     Args:
         gate: what every route asks.
         hosts: names by which the server may be addressed, against DNS rebinding; None takes any.
+        uploads: bounds of bodies.
     """
     api = msgspec.json.encode(document(gate.table, muniment.__version__))
 
@@ -53,7 +72,8 @@ def application(gate: Gate, *, hosts: frozenset[str] | None = None) -> Starlette
     async def health(_request: Request) -> Response:
         return _json(b'{"status":"ok"}')
 
-    routes = [_route(gate, verb) for verb in gate.table if not verb.internal]
+    bounds, slots = uploads or Uploads(), anyio.CapacityLimiter(UPLOADS_AT_ONCE)
+    routes = [_route(gate, verb, bounds, slots) for verb in gate.table if not verb.internal]
     routes += [Route("/openapi.json", openapi), Route("/v1/health", health)]
     app = Starlette(
         routes=routes,
@@ -64,15 +84,16 @@ def application(gate: Gate, *, hosts: frozenset[str] | None = None) -> Starlette
     return app
 
 
-def _route(gate: Gate, verb: Verb) -> Route:
+def _route(gate: Gate, verb: Verb, bounds: Uploads, slots: anyio.CapacityLimiter) -> Route:
     if reads(verb.action) and verb.effect is not Effect.READ:
         raise Invalid("MUNI-H101", "a verb's phrase and its effect contradict each other", action=verb.action)
 
     async def answer(request: Request) -> Response:
         try:
             reading = await _reading(request, verb)
-            body = cast("BinaryIO", _Body(request)) if verb.takes_body else None
-            reply = await run_in_threadpool(gate.invoke, verb.action, reading, _credential(request), body)
+            body = cast("BinaryIO", _Body(request, bounds)) if verb.takes_body else None
+            ask = partial(gate.invoke, verb.action, reading, _credential(request), body)
+            reply = await anyio.to_thread.run_sync(ask, limiter=slots if verb.takes_body else None)
         except MunimentError as refused:
             return _refusal(refused)
         except ClientDisconnect:
@@ -128,12 +149,18 @@ def _once_each(names: Iterable[str]) -> None:
 class _Body:
     """The request's body as a file, read from the worker thread piece by piece; nothing of it is ever put on disk."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, bounds: Uploads) -> None:
         self._pieces: AsyncIterator[bytes] = aiter(request.stream())
-        self._rest = b""
+        self._bounds, self._taken, self._rest = bounds, 0, b""
+        stated = request.headers.get("content-length", "0")
+        self._stated = int(stated) if stated.isdecimal() else 0
 
     def read(self, size: int = -1) -> bytes:
-        """The next bytes, at most ``size``; empty at the end."""
+        """The next bytes, at most ``size``; empty at the end.
+
+        Raises:
+            Invalid: the body is larger than the server takes, stops coming, or ends before the request does.
+        """
         while not self._rest:
             piece = anyio.from_thread.run(self._next)
             if piece is None:
@@ -145,10 +172,31 @@ class _Body:
         return taken
 
     async def _next(self) -> bytes | None:
+        self._check(self._stated)
+        piece = await self._piece()
+        self._taken += len(piece or b"")
+        self._check(self._taken)
+        return piece
+
+    def _check(self, size: int) -> None:
+        if size > self._bounds.limit_bytes:
+            raise Invalid(
+                "MUNI-H110",
+                "the body is larger than this server takes",
+                limit_bytes=self._bounds.limit_bytes,
+                do="raise upload_limit_gib in muniment.json, or add the file on the machine itself",
+            )
+
+    async def _piece(self) -> bytes | None:
         try:
-            return await anext(self._pieces, None)
+            with anyio.fail_after(self._bounds.patience_s):
+                return await anext(self._pieces, None)
         except ClientDisconnect:
             raise Invalid("MUNI-H108", "the bytes ended before the request did", do="send them again") from None
+        except TimeoutError:
+            raise Invalid(
+                "MUNI-H111", "the bytes stopped coming", waited_s=self._bounds.patience_s, do="send them again"
+            ) from None
 
 
 class _KnownByName:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import ipaddress
-import signal
-import socket
-import ssl
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import uvicorn
 
 from muniment.bootstrap import Platform
-from muniment.errors import Invalid, Unavailable
-from muniment.http.app import application
+from muniment.errors import Unavailable
+from muniment.http.app import Uploads, application
+from muniment.http.listening import Address, bind, signals_only_stop
 
 _USES_S: Final = 60.0
 _LONGEST_HEAD: Final = 128 << 10
@@ -27,24 +23,17 @@ _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listen:
-    """Where and how a server listens."""
+class Listen(Address):
+    """Where and how a server listens, and what runs beside it."""
 
-    host: str = "127.0.0.1"
-    port: int = 8600
-    """0 takes a free one."""
-
-    certificate: Path | None = None
-    private_key: Path | None = None
     workers: int = 1
     """Jobs that run at once."""
 
     checkpoint_s: float = 1.0
+    """Seconds between two checkpoints, at most."""
 
-    @property
-    def tls(self) -> bool:
-        """Whether the server speaks TLS."""
-        return self.certificate is not None and self.private_key is not None
+    witness_s: float = 30.0
+    """Seconds between two visits to the witnesses."""
 
 
 def serve(platform: Platform, listen: Listen, ready: Callable[[str], None]) -> None:
@@ -59,23 +48,21 @@ def serve(platform: Platform, listen: Listen, ready: Callable[[str], None]) -> N
         Invalid: a plain-HTTP server may listen on loopback only, or the certificate or its key cannot be read.
         Unavailable: the address cannot be had.
     """
-    loopback = _is_loopback(listen.host)
-    _check_tls(listen, loopback=loopback)
-    taken = _bind(listen)
-    port = taken.getsockname()[1]
+    listen.check()
+    taken = bind(listen.host, listen.port)
     config = configuration(platform, listen)
     stop = threading.Event()
     threads = [
         threading.Thread(target=platform.worker.serve, args=(stop,), name=f"worker-{n}") for n in range(listen.workers)
     ]
     threads.append(threading.Thread(target=_note_uses, args=(platform, stop), name="uses"))
+    threads.append(threading.Thread(target=_visit_witnesses, args=(platform, stop, listen.witness_s), name="witnesses"))
     for thread in threads:
         thread.start()
     try:
         platform.ledger.start(listen.checkpoint_s)
-        host = f"[{listen.host}]" if ":" in listen.host else listen.host
-        ready(f"{'https' if listen.tls else 'http'}://{host}:{port}")
-        with _signals_only_stop():
+        ready(listen.url(taken.getsockname()[1]))
+        with signals_only_stop():
             uvicorn.Server(config).run(sockets=[taken])
     finally:
         stop.set()
@@ -88,7 +75,11 @@ def serve(platform: Platform, listen: Listen, ready: Callable[[str], None]) -> N
 def configuration(platform: Platform, listen: Listen) -> uvicorn.Config:
     """How the server speaks HTTP."""
     return uvicorn.Config(
-        application(platform.gate, hosts=_LOOPBACK if _is_loopback(listen.host) else None),
+        application(
+            platform.gate,
+            hosts=_LOOPBACK if listen.loopback else None,
+            uploads=Uploads(limit_bytes=platform.settings.upload_limit_gib << 30),
+        ),
         host=listen.host,
         port=listen.port,
         log_level="warning",
@@ -103,69 +94,12 @@ def configuration(platform: Platform, listen: Listen) -> uvicorn.Config:
     )
 
 
-@contextmanager
-def _signals_only_stop() -> Iterator[None]:
-    """Uvicorn raises the signals that stopped it once more when it is done; by then they have done their work."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _check_tls(listen: Listen, *, loopback: bool) -> None:
-    given = [path for path in (listen.certificate, listen.private_key) if path is not None]
-    if len(given) == 1 or (not given and not loopback):
-        raise Invalid(
-            "MUNI-H107",
-            "beyond this machine the API speaks TLS only, which takes a certificate and its key",
-            host=listen.host,
-            do="give --certificate and --private-key, or listen on 127.0.0.1",
-        )
-    if given:
-        try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(given[0], given[1])
-        except OSError as broken:  # SSLError is one
-            raise Invalid(
-                "MUNI-H109",
-                "the certificate and its key cannot be used",
-                files=[str(path) for path in given],
-                reason=str(broken),
-            ) from broken
-
-
 def _note_uses(platform: Platform, stop: threading.Event) -> None:
     while not stop.wait(_USES_S):
         with suppress(Unavailable):
             platform.note_uses()
 
 
-def _bind(listen: Listen) -> socket.socket:
-    family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
-    taken = socket.socket(family, socket.SOCK_STREAM)
-    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        taken.bind((listen.host, listen.port))
-        taken.listen(512)
-    except OSError as broken:
-        taken.close()
-        raise Unavailable(
-            "MUNI-H501",
-            f"cannot listen on {listen.host}:{listen.port}",
-            reason=broken.strerror or "",
-            do="choose another --port, or stop what listens there",
-        ) from broken
-    return taken
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def _visit_witnesses(platform: Platform, stop: threading.Event, interval_s: float) -> None:
+    while not stop.wait(interval_s):
+        platform.witnesses.beat()
