@@ -73,6 +73,9 @@ class RecordKind(StrEnum):
     TIERING_RULE = "tiering-rule"
     """How exposure and purpose come to a tier, and what each tier asks for; an institution's own, for all projects."""
 
+    CATALOGUE = "catalogue"
+    """A version of a control catalogue that the institution published; the body names its file by digest."""
+
 
 @dataclass(frozen=True)
 class Record:
