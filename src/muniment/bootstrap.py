@@ -27,6 +27,7 @@ from muniment.catalog.service import VERBS as CATALOG
 from muniment.data.interpreting import INTERPRETERS as DATA_INTERPRETERS
 from muniment.data.service import VERBS as DATA
 from muniment.errors import Invalid, NotFound
+from muniment.evidence import supervising
 from muniment.execution import auditing, completing, environments, reading, submitting
 from muniment.execution.completing import Outcomes
 from muniment.execution.environments import Workshop
@@ -87,6 +88,7 @@ VERBS: Final = VerbTable(
         *environments.VERBS,
         *reading.VERBS,
         *submitting.VERBS,
+        *supervising.VERBS,
     )
 )
 """Everything that can be asked of the platform."""
