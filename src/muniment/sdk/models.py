@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from muniment.sdk.asking import Asking, Job, Watch, reference_of
 from muniment.sdk.cells import card, facts, fold, table, tiles
+from muniment.sdk.explanations import Explanation, ExplanationList, explanation_of
 from muniment.sdk.frames import to_frame
 from muniment.sdk.lineage import Lineage, Proof, absence_of, lineage_of
 from muniment.sdk.shown import headline, measure
 from muniment.wire import execution as wx
 from muniment.wire import inventory as wi
+from muniment.wire import validation as wv
 
 __all__ = ["Model", "ModelList", "Models"]
 
@@ -39,14 +41,76 @@ class Model:
         """The metrics of the newest evaluation; empty when it was never evaluated."""
         return dict(self.detail.evaluations[0].metrics) if self.detail.evaluations else {}
 
-    def evaluate(self, data: Any, *, threshold: float | None = None, watch: Watch | None = None) -> Job:
-        """Measure it on a snapshot; gives the run, whose ``metrics()`` are the result."""
+    def evaluate(
+        self,
+        data: Any,
+        *,
+        threshold: float | None = None,
+        groups: Iterable[str | wx.Grouping] = (),
+        favourable: str = "negative",
+        reference: Any = None,
+        watch: Watch | None = None,
+    ) -> Job:
+        """Measure it on a snapshot; gives the run, whose ``metrics()`` are the result.
+
+        Args:
+            data: the snapshot, or its reference.
+            threshold: score from which a prediction is positive; None takes the model's.
+            groups: columns whose groups of people are compared, by name or with a rule; the model need not have them.
+            favourable: which prediction is good for the person: ``negative`` or ``positive``.
+            reference: the snapshot that scores and features are compared with for stability.
+            watch: see ``Job.wait``.
+        """
         request = wx.EvaluateModel(
-            project=self._asking.project, model=self.reference, data=reference_of(data), threshold=threshold
+            project=self._asking.project,
+            model=self.reference,
+            data=reference_of(data),
+            threshold=threshold,
+            groups=[wx.Grouping(column=one) if isinstance(one, str) else one for one in groups],
+            favourable=favourable,
+            reference=None if reference is None else reference_of(reference),
         )
         run = self._asking.start("execution:EvaluateModel", request).wait(watch).checked()
         self.detail = model_at(self._asking, self.reference).detail
         return run
+
+    def explain(
+        self,
+        data: Any,
+        *,
+        background: Any = None,
+        seed: int = 0,
+        rows: int | None = None,
+        top: int | None = None,
+        watch: Watch | None = None,
+    ) -> Explanation:
+        """Say what each feature contributes to its output on a snapshot, exactly.
+
+        Args:
+            data: the snapshot, or its reference; it need not have the target.
+            background: snapshot that a linear model's averages are taken over; None takes the explained rows.
+            seed: of every sample.
+            rows: most rows to explain; None for 50,000.
+            top: features with curves and points; None for 12.
+            watch: see ``Job.wait``.
+        """
+        request = wv.ExplainModel(
+            project=self._asking.project,
+            model=self.reference,
+            data=reference_of(data),
+            background=None if background is None else reference_of(background),
+            seed=seed,
+            rows=rows,
+            top=top,
+        )
+        run = self._asking.start("validation:ExplainModel", request).wait(watch).checked()
+        return explanation_of(self.reference, run)
+
+    def explanations(self, limit: int = 10) -> ExplanationList:
+        """What was found before, newest first."""
+        request = wv.ListExplanations(project=self._asking.project, model=self.reference, limit=limit)
+        found = self._asking.ask("validation:ListExplanations", request, wv.Explanations)
+        return ExplanationList(Explanation(self.reference, one) for one in found.explanations)
 
     def reproduce(self, watch: Watch | None = None) -> dict[str, Any]:
         """Make it again from the record alone; gives the verdict and what it rests on."""

@@ -17,6 +17,7 @@ from muniment.sdk.models import Model, model_at
 from muniment.sdk.shown import brief, elapsed, headline, measure, seconds, visible
 from muniment.wire import data as wd
 from muniment.wire import execution as wx
+from muniment.wire import validation as wv
 
 __all__ = ["Comparison", "Jobs", "Run", "Runs"]
 
@@ -181,10 +182,31 @@ class Jobs:
         """Run a script of the caller; ``tree`` is a tar of its source tree."""
         return self.start("execution:RunScript", request, tree)
 
-    def evaluate(self, model: str, data: str, threshold: float | None = None) -> Run:
-        """Measure a model on a snapshot."""
-        request = wx.EvaluateModel(project=self._asking.project, model=model, data=data, threshold=threshold)
+    def evaluate(
+        self,
+        model: str,
+        data: str,
+        threshold: float | None = None,
+        *,
+        groups: Sequence[wx.Grouping] = (),
+        favourable: str = "negative",
+        reference: str | None = None,
+    ) -> Run:
+        """Measure a model on a snapshot; see ``Model.evaluate``."""
+        request = wx.EvaluateModel(
+            project=self._asking.project,
+            model=model,
+            data=data,
+            threshold=threshold,
+            groups=list(groups),
+            favourable=favourable,
+            reference=reference,
+        )
         return self.start("execution:EvaluateModel", request)
+
+    def explain(self, request: wv.ExplainModel) -> Run:
+        """Say what each feature contributes to the output of a model; see ``Model.explain``."""
+        return self.start("validation:ExplainModel", request)
 
     def reproduce(self, model: str) -> Run:
         """Run again, from the record alone, the job that made a model."""
