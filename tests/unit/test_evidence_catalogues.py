@@ -343,6 +343,16 @@ def test_what_a_report_says_of_itself_is_no_part_of_an_answer_about_the_model() 
     assert answer(itself, report_facts(itself, 7)).items[1].status is Status.PARTLY
 
 
+@pytest.mark.parametrize("idle", ["not review.overdue", "findings.high = 0", "review.overdue = false"])
+def test_that_nothing_happened_is_no_part_of_an_answer(idle: str) -> None:
+    """No finding of a model that nobody looked at says nothing; beside a review it does."""
+    asked = catalogue(GOOD.replace("validation.present", f"validation.present and {idle}"))
+    known = {"review.overdue": fact("review.overdue", False), "findings.high": fact("findings.high", 0)}
+    assert answer(asked, known).items[1].status is Status.UNANSWERED
+    known["validation.present"] = fact("validation.present", True)
+    assert answer(asked, known).items[1].status is Status.PARTLY
+
+
 def test_an_answer_says_why_a_fact_is_absent() -> None:
     """The reason that whoever gathered the facts gave stands in the answer."""
     known = Facts([fact("metric.auc", 0.6), Absent("fairness.", "no evaluation compared groups")])

@@ -2,8 +2,8 @@
 
 1. An item is split into what must all hold (the conjuncts of its query); each is judged over the facts.
 2. All of them hold: *answered*; or *partly*, when the item says what its query does not show.
-3. Some of them hold: *partly*; what a report says of itself does not count, because it always holds. None holds:
-   *unanswered*. There is no query: *open*.
+3. Some of them hold: *partly*. What a report says of itself does not count here, because it always holds, nor does what
+   holds as long as nothing happened (``not``, ``= 0``, ``= false``). None holds: *unanswered*. No query: *open*.
 4. The grade of an answer is the weakest grade among the facts that were found for it; without a fact it has none.
 
 An answer never says that a requirement is met. It says that records exist which speak to it, and what they say.
@@ -14,11 +14,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 
 from muniment.evidence.catalogue import REPORT_FACTS, Catalogue, Item
 from muniment.inventory.fact import Fact, Facts
-from muniment.kernel.expressions import Expression, Outcome, conjuncts, evaluate
+from muniment.kernel.expressions import (
+    Comparator,
+    Comparison,
+    Expression,
+    Not,
+    Number,
+    Outcome,
+    Presence,
+    Truth,
+    conjuncts,
+    evaluate,
+)
 from muniment.kernel.grade import Grade, weakest
 
 __all__ = ["Answered", "ItemAnswer", "Piece", "Status", "answer", "counts", "report_facts"]
@@ -44,8 +56,8 @@ class Piece:
     why: str
     """What was found, or why nothing can be said."""
 
-    of_model: bool
-    """Whether it asks something of the model, and not of the report alone."""
+    speaks: bool
+    """Whether it says something by itself: it asks about the model, and cannot hold because nothing happened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +130,7 @@ def _status(item: Item, pieces: tuple[Piece, ...]) -> Status:
     held = [piece for piece in pieces if piece.outcome is Outcome.YES]
     if len(held) == len(pieces):
         return Status.PARTLY if item.gap else Status.ANSWERED
-    return Status.PARTLY if any(piece.of_model for piece in held) else Status.UNANSWERED
+    return Status.PARTLY if any(piece.speaks for piece in held) else Status.UNANSWERED
 
 
 def _piece(part: Expression, facts: Mapping[str, Fact]) -> Piece:
@@ -127,7 +139,19 @@ def _piece(part: Expression, facts: Mapping[str, Fact]) -> Piece:
     for test, one in zip(part.tests(), judged.parts, strict=True):
         missing = [name for name in test.asked() if name not in facts]
         reasons += [_absence(name, facts) for name in missing] or [one.why]
-    return Piece(str(part), judged.outcome, "; ".join(dict.fromkeys(reasons)), not part.names <= REPORT_FACTS.keys())
+    speaks = not (part.names <= REPORT_FACTS.keys() or _idle(part))
+    return Piece(str(part), judged.outcome, "; ".join(dict.fromkeys(reasons)), speaks)
+
+
+def _idle(part: Expression) -> bool:
+    """Whether it holds of a model to which nothing ever happened."""
+    nothing = (Number(Decimal(0)), Truth(False))
+    match part:
+        case Not() | Presence(_, False):
+            return True
+        case Comparison(_, Comparator.EQUAL, operand):
+            return operand in nothing
+    return False
 
 
 def _absence(name: str, facts: Mapping[str, Fact]) -> str:
