@@ -31,6 +31,7 @@ COMMANDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "train": ("train:train", "Train a built-in algorithm, hermetically."),
         "run": ("run:run", "Run a script of yours unchanged, hermetically."),
         "evaluate": ("evaluate:evaluate", "Measure a model on a data set."),
+        "explain": ("explain:explain", "What each feature contributes to a model."),
         "runs": ("runs:runs", "Runs: list, show, logs, watch, cancel, compare."),
         "model": ("model:model", "Models: list, show, fetch."),
         "env": ("env:env", "Job environments: list, build, show."),

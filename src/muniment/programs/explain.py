@@ -78,7 +78,7 @@ def explain(job: Job) -> None:
     contributions, expected, error = _contributions(job, explainer, matrix)
     scores = model.scorer.score(matrix)
     report = _report(model, matrix, contributions, draw, given["top"])
-    job.metrics(None, {"rows": len(matrix), "additivity_error": error})
+    job.metrics(None, {"additivity_error": error})
     job.write(
         "report.json",
         {
@@ -142,7 +142,7 @@ def _contributions(job: Job, explainer: Explainer, matrix: np.ndarray) -> tuple[
                 tolerance=TOLERANCE,
             )
         found[start : start + len(part)] = contributed[:, :-1]
-        job.metrics(start // _BATCH, {"rows_done": start + len(part)})
+        job.metrics(start // _BATCH, {"rows": start + len(part)})
     return found, expected or 0.0, worst
 
 
