@@ -10,6 +10,7 @@ import msgspec
 
 from muniment.sdk.asking import Job, Watch, reference_of
 from muniment.sdk.audit import Audit
+from muniment.sdk.catalogues import Catalogues
 from muniment.sdk.datasets import Data
 from muniment.sdk.environments import Environments
 from muniment.sdk.lineage import Lineage, Proof, absence_of, lineage_of
@@ -51,6 +52,8 @@ class Client:
         """Models."""
         self.audit = Audit(self)
         """The ledger."""
+        self.catalogues = Catalogues(self)
+        """Control catalogues."""
         self.environments = Environments(self)
         """Job environments."""
         self.jobs = Jobs(self)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from muniment.sdk.asking import Asking, Job, Watch, reference_of
+from muniment.sdk.catalogues import Report, report_on
 from muniment.sdk.cells import card, facts, fold, table, tiles
 from muniment.sdk.explanations import Explanation, ExplanationList, explanation_of
 from muniment.sdk.frames import to_frame
@@ -125,6 +126,10 @@ class Model:
     def uses(self, data: Any) -> Proof:
         """Whether a snapshot was used, directly or not, to make it."""
         return absence_of(self._asking, data, self)
+
+    def report(self, catalogue: str | None = None) -> Report:
+        """What the records answer a supervisor, by one control catalogue, or by all that are in force."""
+        return report_on(self._asking, self.reference, catalogue)
 
     def fetch(self) -> Iterator[bytes]:
         """Its files as a tar, chunk by chunk."""
