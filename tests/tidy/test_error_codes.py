@@ -21,7 +21,7 @@ ROOMS = {
     "I": {"identity"},
     "P": {"policy"},
     "V": {"vault", "adapters/kms", "adapters/blob"},
-    "L": {"ledger", "adapters/ledger"},
+    "L": {"ledger", "adapters/ledger", "adapters/witness"},
     "G": {"gate"},
     "C": {"catalog"},
     "X": {"execution", "data/interpreting", "inventory/interpreting"},
@@ -30,7 +30,7 @@ ROOMS = {
     "M": {"inventory"},
     "S": {"adapters/sql"},
     "T": {"validation"},
-    "E": {"evidence"},
+    "E": {"evidence", "adapters/typeset"},
     "H": {"http"},
     "A": {"cli", "sdk", "connecting", "bootstrap", "founding", "adapters/git", "testing"},
 }

@@ -1,0 +1,200 @@
+"""What surrounds the model, what this report does not say, and how to check it."""
+
+from __future__ import annotations
+
+from muniment.evidence.chapters.subject import ROWS, Subject, at, code, dicts, text
+from muniment.evidence.displaying import count, number, shortened
+from muniment.evidence.document import (
+    Block,
+    Callout,
+    Facts,
+    Line,
+    Missing,
+    Paragraph,
+    Part,
+    Points,
+    Row,
+    Shape,
+    Table,
+    Tone,
+    Value,
+    said,
+)
+from muniment.evidence.wording import GRADES
+
+__all__ = ["checking", "environment", "limits"]
+
+_PACKAGES = 40
+
+
+def environment(subject: Subject) -> Part:
+    """The environment and its components."""
+    env = subject.part("environment")
+    if not env:
+        return Part("Environment and components", (Missing("No environment is recorded."),))
+    mark = subject.citations.mark(
+        "environment of the training",
+        digest=text(env.get("digest")) or None,
+        grade=text(subject.part("training").get("grade")) or "declared",
+    )
+    facts: tuple[tuple[str, Line], ...] = (
+        ("Environment", said(code(env.get("name")))),
+        ("Digest", said(code(env.get("digest"), None, 80))),
+        ("Python", said(Value(text(env.get("python")) or "–"))),
+    )
+    packages = dicts(env.get("packages"))
+    rows = tuple(
+        Row(
+            (
+                said(code(one.get("name"))),
+                said(Value(text(one.get("version")) or "–")),
+                said(code(one.get("sha256"), None, 80)),
+            )
+        )
+        for one in packages[:_PACKAGES]
+    )
+    blocks: list[Block] = [Facts(facts, mark)]
+    if rows:
+        blocks.append(
+            Table(("Package", "Version", "SHA-256 of the wheel"), rows, "lll", (1, 0, 0), mark=mark, small=True)
+        )
+    note = (
+        "The bill of materials in the pack lists every component with its digest."
+        if len(packages) <= _PACKAGES
+        else ("The table is cut; the bill of materials in the pack lists every component with its digest.")
+    )
+    blocks.append(Paragraph(said(note)))
+    return Part("Environment and components", tuple(blocks))
+
+
+def limits(subject: Subject) -> Part:
+    """What is proven, attested and declared, and what is not guaranteed."""
+    ledger = subject.ledger()
+    blocks: list[Block] = [_graded(subject)]
+    witnesses = subject.parts("witnesses")
+    if witnesses:
+        names = ", ".join(text(one.get("name")) for one in witnesses[:10])
+        line = said(
+            "The checkpoint is cosigned by ",
+            Value(names, ledger),
+            ". An operator could rewrite the ledger only together with them.",
+        )
+        blocks.append(Callout("Witnesses", (Paragraph(line),), Tone.GOOD))
+    else:
+        line = said(
+            "No witness has cosigned this checkpoint. Whoever holds the ledger's key could have written another "
+            "history "
+            "of the same form; what speaks against it is that others may hold earlier checkpoints."
+        )
+        blocks.append(Callout("Witnesses", (Paragraph(line),), Tone.CAREFUL))
+    points = (
+        said(
+            "That the data are true. The platform knows what was given to it, and every byte of it; not whether the "
+            "world "
+            "was so."
+        ),
+        said(
+            "That a person did not learn something elsewhere and write it into code or parameters: lineage ends where "
+            "thought begins."
+        ),
+        said("What is declared. It is shown because it matters, and marked because nobody checked it."),
+        said("Anything after the checkpoint: a finding raised later, an approval withdrawn. A newer report says."),
+        said("That the machine was not taken over while it ran: who controls the kernel controls what it says."),
+    )
+    blocks.append(Part("What is not guaranteed", (Points(points),)))
+    return Part("Limits of this report", tuple(blocks))
+
+
+def _graded(subject: Subject) -> Part:
+    facts = dicts(subject.dossier.get("facts"))
+    if not facts:
+        counts = tuple(
+            (
+                name,
+                said(
+                    Value(count(int(at(subject.dossier, "grades", name) or 0)), subject.ledger()),
+                    f" statements, {meaning}",
+                ),
+            )
+            for name, meaning in GRADES.items()
+        )
+        return Part("What is proven, attested and declared", (Facts(counts),))
+    rows = []
+    for one in sorted(facts, key=lambda one: text(one.get("name")))[:ROWS]:
+        name, record = text(one.get("name")), text(one.get("record"))
+        run = record if record.startswith("run:") else None
+        mark = subject.citations.mark(
+            f"fact {name}", run=run, record=None if run else record or None, grade=text(one.get("grade")) or "declared"
+        )
+        value = one.get("value")
+        shown = number(value) if isinstance(value, (bool, int, float)) else _list(value)
+        rows.append(
+            Row(
+                (
+                    said(code(name, None, 40)),
+                    said(Value(shortened(shown, 60))),
+                    said(Value(text(one.get("text")), None, Shape.MUTED)),
+                ),
+                mark,
+            )
+        )
+    table = Table(("Fact", "Value", "What it says"), tuple(rows), "lll", (0, 0, 1), small=True)
+    intro = said("The facts that gates and catalogues may ask of this model, with who stands behind each.")
+    return Part("What is proven, attested and declared", (Paragraph(intro), table))
+
+
+def _list(value: object) -> str:
+    return ", ".join(text(one) for one in value) if isinstance(value, (list, tuple)) else text(value) or "–"
+
+
+def checking(subject: Subject) -> Part:
+    """How a reader checks all of it without the platform."""
+    checkpoint, ledger = subject.part("checkpoint"), subject.ledger()
+    steps = (
+        said(
+            "Get the installation's public key from the bank by another way than this pack, and save it as ",
+            code("key.txt"),
+            ".",
+        ),
+        said(
+            "Unpack the archive that this report came in and run ",
+            code("python3 verify.py . --key key.txt"),
+            ". It needs Python alone, and no network.",
+        ),
+        said(
+            "It checks the digest of every file against the signed manifest, this report among them; the signature of "
+            "the "
+            "checkpoint; the inclusion of every ledger entry; every record against the entry that names it; and every "
+            "person's signature."
+        ),
+        said(
+            "Compare the root it prints with the one on the first page, and with a checkpoint that a witness or you "
+            "yourself "
+            "hold from before."
+        ),
+        said(
+            "To follow one number: take the small number beside it, find its line in the index, open the file of that "
+            "name "
+            "under ",
+            code("records/"),
+            ", and find the ledger entry that the line names under ",
+            code("ledger/"),
+            ".",
+        ),
+        said("With access to the installation the report can be made again from the same checkpoint, byte for byte."),
+    )
+    facts = Facts(
+        (
+            ("Origin", said(code(checkpoint.get("origin"), None, 80))),
+            ("Size", said(Value(count(checkpoint.get("size"))), " entries")),
+            ("Root", said(code(checkpoint.get("root"), None, 80))),
+            ("Made with", said("Muniment ", Value(text(at(subject.dossier, "installation", "version")) or "–"))),
+        ),
+        ledger,
+    )
+    note = text(checkpoint.get("note")).strip()
+    blocks: list[Block] = [Points(steps, numbered=True), facts]
+    if note:
+        lines = tuple(said(code(line, None, 200)) for line in note.splitlines() if line.strip())
+        blocks.append(Callout("The signed checkpoint", tuple(Paragraph(line) for line in lines)))
+    return Part("How to verify this report", tuple(blocks))

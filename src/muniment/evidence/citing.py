@@ -1,0 +1,85 @@
+"""The index of records: every number of a report leads to one of its lines, and each line to the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from muniment.evidence.document import Mark, Value
+
+__all__ = ["Citations"]
+
+_STRENGTH: Final = ("declared", "attested", "proven")
+
+
+@dataclass(slots=True)
+class Citations:
+    """The lines of the index, numbered in the order in which they are first needed."""
+
+    entries: Mapping[str, Mapping[str, Any]]
+    """Ledger entry by the digest of the record that it bears out: ``{index, id}``."""
+
+    graded: dict[str, str] = field(default_factory=dict)
+    _lines: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def mark(
+        self,
+        what: str,
+        *,
+        run: str | None = None,
+        digest: str | None = None,
+        record: str | None = None,
+        grade: str | None = None,
+    ) -> Mark | None:
+        """The mark that leads to this evidence; None where there is nothing to lead to.
+
+        Args:
+            what: the evidence in a few words.
+            run: ``run:<id>`` of the job that made it.
+            digest: of the bytes it is about.
+            record: digest of the document that bears it out, which a ledger entry names.
+            grade: of what is said.
+        """
+        key = record or digest or run
+        if not key:
+            return None if grade is None else self.untraced(what, grade)
+        key = f"{run or ''} {key}"
+        line = self._lines.setdefault(key, {"number": len(self._lines) + 1, "what": what})
+        entry = self.entries.get(record or "") or self.entries.get(digest or "") or self.entries.get(run or "") or {}
+        for name, value in (("run", run), ("digest", digest), ("record", record), ("grade", grade)):
+            line[name] = line.get(name) or value
+        line["entry"] = line.get("entry") if line.get("entry") is not None else entry.get("index")
+        line["entry_id"] = line.get("entry_id") or entry.get("id")
+        return Mark(grade, line["number"])
+
+    def untraced(self, what: str, grade: str) -> Mark:
+        """A mark for what the dossier itself says without naming a document for it."""
+        line = self._lines.setdefault(f"dossier {what}", {"number": len(self._lines) + 1, "what": what})
+        line.setdefault("grade", grade)
+        line.setdefault("where", "dossier.json")
+        return Mark(grade, line["number"])
+
+    def lines(self) -> tuple[dict[str, Any], ...]:
+        """The index."""
+        blank = {
+            "run": None,
+            "digest": None,
+            "record": None,
+            "grade": None,
+            "entry": None,
+            "entry_id": None,
+            "where": None,
+        }
+        return tuple({**blank, **line} for line in self._lines.values())
+
+
+def weakest_of(*grades: str | None) -> str | None:
+    """The weakest of some grades."""
+    known = [grade for grade in grades if grade in _STRENGTH]
+    return min(known, key=_STRENGTH.index) if known else None
+
+
+def value(text: str, mark: Mark | None = None) -> Value:
+    """A value with its mark."""
+    return Value(text, mark)

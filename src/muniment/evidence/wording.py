@@ -1,0 +1,63 @@
+"""The report's fixed words: names of measures and what they mean, in plain English and without a number."""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["ALGORITHMS", "GRADES", "MEASURES", "WALLS", "name_of"]
+
+MEASURES: Final = {
+    "auc": ("AUC", "how often a positive scores above a negative; a half is chance, one is perfect"),
+    "gini": ("Gini", "twice the AUC less one"),
+    "ks": ("KS", "largest distance between the score distributions of the two classes"),
+    "brier": ("Brier score", "mean squared error of the scores as probabilities; lower is better"),
+    "ece": ("Calibration error", "mean distance of predicted and observed rates over bands of score"),
+    "log_loss": ("Log loss", "mean negative log-likelihood; lower is better"),
+    "accuracy": ("Accuracy", "share of rows predicted rightly at the threshold"),
+    "balanced_accuracy": ("Balanced accuracy", "mean of recall and specificity"),
+    "precision": ("Precision", "share of flagged rows that are positive"),
+    "recall": ("Recall", "share of positives that are flagged"),
+    "specificity": ("Specificity", "share of negatives that are not flagged"),
+    "f1": ("F-measure", "harmonic mean of precision and recall"),
+    "base_rate": ("Base rate", "share of positives in the data"),
+    "mean_score": ("Mean score", "mean of all scores; close to the base rate when well calibrated"),
+}
+"""Name and meaning of each measure, most telling first."""
+
+ALGORITHMS: Final = {
+    "logistic_regression": "logistic regression",
+    "xgboost": "gradient-boosted trees (XGBoost)",
+    "lightgbm": "gradient-boosted trees (LightGBM)",
+}
+
+GRADES: Final = {
+    "proven": "written by the platform from what really happened",
+    "attested": "signed by a person, who answers for it",
+    "declared": "stated or imported; nobody checked it",
+}
+
+WALLS: Final = {
+    "network": "no network",
+    "files_read": "nothing readable that was not declared",
+    "files_write": "nothing writable but the results",
+    "processes": "own process space",
+    "ipc": "no shared memory with others",
+    "memory": "bounded memory",
+    "disk": "bounded disk",
+    "metadata": "no host names or mounts seen",
+}
+
+STATES: Final = {
+    "draft": "neutral",
+    "submitted": "neutral",
+    "in_validation": "neutral",
+    "approved": "good",
+    "expired": "bad",
+    "rejected": "bad",
+    "retired": "careful",
+}
+
+
+def name_of(measure: str) -> str:
+    """A measure's name as people know it."""
+    return MEASURES[measure][0] if measure in MEASURES else measure.replace("_", " ")
