@@ -143,9 +143,11 @@ class Catalogues:
         """
         path = Path(file)
         try:
-            content = path.read_text(encoding="utf-8")
+            content = path.read_bytes().decode()
         except UnicodeDecodeError as broken:
-            raise Invalid("MUNI-A160", f"{path.name!r} is no text in UTF-8", file=path.name, at=broken.start) from broken
+            raise Invalid(
+                "MUNI-A160", f"{path.name!r} is no text in UTF-8", file=path.name, at=broken.start
+            ) from broken
         request = wire.PublishCatalogue(project=self._asking.project, content=content, file=path.name)
         return self._asking.ask("evidence:PublishCatalogue", request, wire.CatalogueSummary)
 
