@@ -1,27 +1,31 @@
 #!/usr/bin/env python3
-"""Check an export of a Muniment ledger, offline: one file, the standard library of Python 3.9 or newer, no network.
+"""Check what Muniment hands out, offline: one file, the standard library of Python 3.9 or newer, no network.
 
-    python3 verify.py EXPORT [--key KEY] [--checkpoint FILE]... [--tolerance SECONDS] [--json]
+    python3 verify.py PACK [--key KEY] [--checkpoint FILE]... [--witness KEY]... [--tolerance SECONDS] [--json]
 
-EXPORT is the tar file as exported, a zip of its files, or the folder they were unpacked to. Exit code: 0 everything
-that was checked is true, 1 something was tampered with or is damaged, 2 this is not an export or the call is wrong.
-It rests on SHA-256, Ed25519 (RFC 8032), the Merkle tree of RFC 6962 and signed notes (C2SP signed-note,
-tlog-checkpoint), and believes nothing but the key.
+PACK is an evidence pack about one model (a zip file), or an export of a whole ledger (a tar file); or the folder that
+either was unpacked to. Exit code: 0 everything that was checked is true, 1 something was tampered with or is damaged,
+2 this is neither, or the call is wrong. It rests on SHA-256, Ed25519 (RFC 8032), the Merkle tree of RFC 6962 and
+signed notes (C2SP signed-note, tlog-checkpoint, tlog-cosignature, tlog-proof), and believes nothing but the key.
+
+To read it, begin at ``check_pack`` or ``check_export`` below: each is an argument in numbered steps.
 """
 
 from __future__ import annotations
 
 import argparse
 import base64
+import binascii
 import hashlib
 import json
 import re
+import struct
 import sys
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
@@ -107,18 +111,12 @@ class Multiples:
 multiples = lru_cache(maxsize=4)(Multiples)
 
 
-class Key:
-    """A ledger's public key, written ``<origin>+<key id>+<base64(type 1 + key)>``."""
+class PublicKey:
+    """An Ed25519 public key of 32 bytes."""
 
-    def __init__(self, text: str) -> None:
-        parts = re.fullmatch(r"([!-*,-~]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/]{44})", text)
-        if not parts:
-            raise ValueError("not the key of a ledger")
-        self.text, self.origin, raw = text, parts[1], base64.b64decode(parts[3])
-        self.id, self.raw = hashlib.sha256(self.origin.encode() + b"\n" + raw).digest()[:4], raw[1:]
-        if raw[:1] != b"\1" or self.id.hex() != parts[2]:
-            raise ValueError("not an Ed25519 key, or damaged")
-        x, y, z, t = multiple = decode(self.raw)
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+        x, y, z, t = multiple = decode(raw)
         for _ in range(3):
             multiple = add(multiple, multiple)
         if encode(multiple) == encode(ZERO):
@@ -134,17 +132,39 @@ class Key:
         h = int.from_bytes(hashlib.sha512(signature[:32] + self.raw + message).digest(), "little") % L
         return encode(add(self.base.times(s), self.minus.times(h))) == signature[:32]
 
+
+class Key(PublicKey):
+    """A key with a name, ``<name>+<key id>+<base64(type + key)>``: a ledger's has type 1, a witness's type 4."""
+
+    def __init__(self, text: str, kind: int = 1) -> None:
+        parts = re.fullmatch(r"([!-*,-~]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/]{44})", text)
+        if not parts:
+            raise ValueError("not the key of a ledger or a witness")
+        self.text, self.origin, raw = text, parts[1], base64.b64decode(parts[3])
+        self.id = hashlib.sha256(self.origin.encode() + b"\n" + raw).digest()[:4]
+        if raw[0] != kind or self.id.hex() != parts[2]:
+            raise ValueError(f"not the Ed25519 key of a {'ledger' if kind == 1 else 'witness'}, or damaged")
+        super().__init__(raw[1:])
+
+    def line(self, line: str, size: int) -> bytes | None:
+        """What stands in a signature line of this name and key, ``size`` bytes long; None when it is of another."""
+        mark = f"\N{EM DASH} {self.origin} "
+        encoded = line[len(mark) :]
+        if not line.startswith(mark) or not re.fullmatch(r"[A-Za-z0-9+/]+={0,2}", encoded) or len(encoded) % 4:
+            return None
+        raw = base64.b64decode(encoded)
+        good = base64.b64encode(raw).decode() == encoded and len(raw) == 4 + size and raw[:4] == self.id
+        return raw[4:] if good else None
+
     def open(self, note: str, what: str) -> list[str]:
         """The lines of a note that carries one signature, by this key."""
         text, _, line = note.rpartition("\n\n")
-        mark = f"\N{EM DASH} {self.origin} "
-        encoded = line[len(mark) : -1]
-        if not line.startswith(mark) or line[-1:] != "\n" or not re.fullmatch(r"[A-Za-z0-9+/]{91}=", encoded):
+        if not line.startswith(f"\N{EM DASH} {self.origin} ") or line[-1:] != "\n":
             raise Tampered(f"{what} is not a note signed in the name of {self.origin}")
-        raw = base64.b64decode(encoded)
-        if base64.b64encode(raw).decode() != encoded or raw[:4] != self.id:
+        signature = self.line(line[:-1], 64)
+        if signature is None:
             raise Tampered(f"{what} is signed with another key")
-        if not self.signed((text + "\n").encode(), raw[4:]):
+        if not self.signed((text + "\n").encode(), signature):
             raise Tampered(f"the signature of {what} does not fit")
         return text.split("\n")
 
@@ -154,6 +174,16 @@ class Key:
         if len(lines) != 3 or lines[0] != self.origin or not re.fullmatch(r"0|[1-9][0-9]{0,17}", lines[1]):
             raise Tampered(f"{what} is not a checkpoint of {self.origin}")
         return int(lines[1]), lines[2]
+
+    def cosigned(self, line: str, text: str) -> datetime | None:
+        """When this witness cosigned a checkpoint, if the line is its own; Tampered when its signature does not fit."""
+        raw = self.line(line, 72)
+        if raw is None:
+            return None
+        seconds = int.from_bytes(raw[:8], "big")
+        if seconds >= 2**40 or not self.signed(f"cosignature/v1\ntime {seconds}\n{text}".encode(), raw[8:]):
+            raise Tampered(f"the cosignature of the witness {self.origin} does not fit the checkpoint")
+        return datetime.fromtimestamp(seconds, timezone.utc)  # noqa: UP017 - not in Python 3.9
 
 
 # --- The Merkle tree (RFC 6962, section 2.1): a leaf is SHA-256(0 + entry), a node SHA-256(1 + left + right). ---
@@ -182,7 +212,55 @@ class Tree:
         return base64.b64encode(node).decode()
 
 
-# --- The export. ---
+def included(entry: bytes, index: int, size: int, path: list[bytes]) -> str:
+    """The root to which a proof leads from an entry (RFC 9162, section 2.1.3.2); Tampered when it leads nowhere."""
+    position, last, node = index, size - 1, hashlib.sha256(b"\0" + entry).digest()
+    for other in path:
+        if last == 0:
+            raise Tampered(f"the proof of entry {index} is too long")
+        if position & 1 or position == last:
+            node = hashlib.sha256(b"\1" + other + node).digest()
+            while position and not position & 1:
+                position, last = position >> 1, last >> 1
+        else:
+            node = hashlib.sha256(b"\1" + node + other).digest()
+        position, last = position >> 1, last >> 1
+    if last or not 0 <= index < size:
+        raise Tampered(f"the proof of entry {index} is too short")
+    return base64.b64encode(node).decode()
+
+
+def begins(old: int, old_root: str, new: int, new_root: str, proof: list[bytes]) -> bool:
+    """Whether a proof shows that the larger tree begins with the smaller (RFC 9162, section 2.1.4.2)."""
+    if not 0 < old < new or not proof:
+        return False
+    nodes = [base64.b64decode(old_root), *proof] if old & (old - 1) == 0 else proof
+    position, last = old - 1, new - 1
+    while position & 1:
+        position, last = position >> 1, last >> 1
+    first = second = nodes[0]
+    for node in nodes[1:]:
+        if last == 0:
+            return False
+        if position & 1 or position == last:
+            first, second = (
+                hashlib.sha256(b"\1" + node + first).digest(),
+                hashlib.sha256(b"\1" + node + second).digest(),
+            )
+            while position and not position & 1:
+                position, last = position >> 1, last >> 1
+        else:
+            second = hashlib.sha256(b"\1" + second + node).digest()
+        position, last = position >> 1, last >> 1
+    return last == 0 and (encoded(first), encoded(second)) == (old_root, new_root)
+
+
+def encoded(raw: bytes) -> str:
+    """Bytes in base64."""
+    return base64.b64encode(raw).decode()
+
+
+# --- The export of a ledger. ---
 
 
 class Pack:
@@ -311,89 +389,850 @@ def check_entries(
     return tree, first, highest
 
 
-def verify(path: Path, given: str | None, kept: Iterable[str], tolerance: float = TOLERANCE_S) -> dict[str, Any]:
-    """Check an export; returns what is true of it, raises Tampered or NotAnExport.
+def check_export(pack: Pack, given: str | None, kept: Iterable[str], tolerance: float) -> dict[str, Any]:
+    """Check the export of a ledger.
 
-    ``given`` is the key from a trusted place, ``kept`` are notes of checkpoints that the auditor kept himself.
+    1. The manifest is signed by the ledger's key and names exactly the files there are, each with its SHA-256.
+    2. Every checkpoint is signed, and larger than the one before.
+    3. Every entry is an event, there once, in order of time; under every checkpoint stands the root that it states.
     """
+    enclosed = pack.read("key.txt").decode()
+    key = Key(enclosed[:-1] if given is None else given)
+    if enclosed != key.text + "\n":
+        raise Tampered("the key in the export is not the key that was given")
+    stated, digests = check_manifest(pack, key)
+    signed = check_checkpoints(pack, key, stated, digests)
+    own = [key.checkpoint(note, "a checkpoint that you kept") for note in kept]
+    if max(own, default=(0,))[0] > signed[-1][0]:
+        raise Tampered("a checkpoint that you kept is larger: the ledger was set back, or the export is older")
+    tree, first, highest = check_entries(pack, key.origin, digests, signed + own, tolerance)
+    return {
+        "kind": "ledger export", "origin": key.origin, "entries": tree.size, "root": tree.root(), "from": first,
+        "to": highest, "checkpoints": len(signed), "kept": len(own), "key": key.text,
+        "key_from": "you" if given else "the export", "tolerance": tolerance,
+    }  # fmt: skip
+
+
+def explain_export(found: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """In plain words, what was checked and what was not."""
+    checked = [
+        f"{found['entries']} entries give the root {found['root']}, which the ledger signed",
+        f"{found['checkpoints']} signed checkpoint(s), the earlier ones over beginnings of the same entries",
+        f"every entry is a well-formed event of {found['origin']}, has its own id, and none is dated more than "
+        f"{found['tolerance']:g} s before an earlier one",
+        "the export holds exactly the files it was made with",
+    ]
+    checked += [f"{found['kept']} checkpoint(s) that you kept are of this same history"] if found["kept"] else []
+    missing = ["whether what the entries say happened: only that it was recorded so, and not changed since"]
+    if found["key_from"] != "you":
+        missing.append(untrusted_key(found, "the export"))
+    if not found["kept"]:
+        missing.append("whether the holder of the key rewrote it all: give an earlier checkpoint with --checkpoint")
+    return checked, [*missing, "what was recorded after the last checkpoint of this export"]
+
+
+def untrusted_key(found: Mapping[str, Any], what: str) -> str:
+    """That a key which lies beside what it signs proves little."""
+    return (
+        f"whether the key is the institution's: it was taken from {what} itself, and who made the one may have made "
+        f"the other. Ask for it by another way, compare {found['key']}, give it with --key"
+    )
+
+
+# --- The evidence pack: its archive. One set of files has one archive, so no bit of it is free to change. ---
+
+PACK_TITLE = "muniment evidence pack v1"
+PACK_BYTES = 64 * 2**20
+PATH = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,99}(/[a-zA-Z0-9][a-zA-Z0-9._-]{0,99}){0,3}")
+NEEDED = {
+    "README.txt",
+    "dossier.json",
+    "keys.txt",
+    "ledger/checkpoint.txt",
+    "ledger/entries.jsonl",
+    "verify.py",
+    MANIFEST,
+}
+FREE = re.compile(r"formats/[a-zA-Z0-9._-]+|report\.pdf|lineage\.svg")
+"""What is bound by the manifest alone."""
+
+
+def archive(files: Mapping[str, bytes]) -> bytes:
+    """The one zip archive of these files: stored, in order of their names, dated 1980, without any extra."""
+    body, directory = bytearray(), bytearray()
+    for name, content in sorted(files.items()):
+        shared = struct.pack(
+            "<HHHHHIIIHH", 10, 0, 0, 0, 33, binascii.crc32(content), len(content), len(content), len(name), 0
+        )
+        directory += b"PK\1\2" + struct.pack("<H", 0x031E) + shared
+        directory += struct.pack("<HHHII", 0, 0, 0, 0o100644 << 16, len(body)) + name.encode("ascii")
+        body += b"PK\3\4" + shared + name.encode("ascii") + content
+    end = struct.pack("<HHHHIIH", 0, 0, len(files), len(files), len(directory), len(body), 0)
+    return bytes(body + directory + b"PK\5\6" + end)
+
+
+def unarchive(raw: bytes) -> dict[str, bytes]:
+    """The files of such an archive; nothing is unpacked, so nothing can grow. Tampered when it is not exactly one."""
+    files: dict[str, bytes] = {}
+    at = 0
+    while raw[at : at + 4] == b"PK\3\4" and len(raw) >= at + 30:
+        size, length = struct.unpack_from("<I", raw, at + 22)[0], struct.unpack_from("<H", raw, at + 26)[0]
+        start = at + 30 + length
+        name = raw[at + 30 : start].decode("latin-1")
+        if not PATH.fullmatch(name):
+            raise Tampered("the archive holds a file whose name is none of a pack")
+        if start + size > len(raw):
+            raise Tampered(f"the archive is cut off within {name}")
+        if name in files:
+            raise Tampered(f"the archive holds {name} twice")
+        files[name] = raw[start : start + size]
+        at = start + size
+    if archive(files) != raw:
+        raise Tampered("the archive is not laid out as packs are: something was added, cut off, moved or altered")
+    return files
+
+
+def canonical(value: Any) -> bytes:
+    """The one form of a JSON value."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def printed(value: Any) -> bytes:
+    """A report as the programs write it that make one."""
+    return json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+
+
+def digest_of(content: bytes) -> str:
+    """The name of these bytes."""
+    return "sha256:" + hashlib.sha256(content).hexdigest()
+
+
+def need(holds: Any, reason: str) -> None:
+    """Refuse with a reason unless something holds."""
+    if not holds:
+        raise Tampered(reason)
+
+
+def read_canonical(content: bytes, what: str) -> Any:
+    """The JSON value of a file that is in its one form."""
+    value = json.loads(content.decode())
+    need(canonical(value) == content, f"{what} is not in canonical form")
+    return value
+
+
+# --- The evidence pack: what is in it, and what the ledger tells of it. ---
+
+RUN_ENDED = "muniment.execution.run.ended.v1"
+ENROLLED = "muniment.identity.signing_key.enrolled.v1"
+REVOKED = ("muniment.identity.signing_key.revoked.v1", "muniment.identity.signing_key.revoked_of.v1")
+LINKED, UNLINKED = "muniment.identity.accounts.linked.v1", "muniment.identity.accounts.unlinked.v1"
+SIGNED_KINDS = {"submission", "review", "approval", "rejection", "retirement", "break-glass"}
+MEANINGS = {
+    "submission": "submitted for validation", "review": "validated", "approval": "approved", "rejection": "rejected",
+    "retirement": "retired", "break-glass": "break-glass",
+}  # fmt: skip
+
+
+class Entry:
+    """An entry of the ledger that is enclosed with its proof."""
+
+    def __init__(self, index: int, body: bytes) -> None:
+        event = json.loads(body.decode())
+        self.index, self.body, self.event = index, body, event
+        self.id, self.type, self.time = str(event["id"]), str(event["type"]), str(event["time"])
+        self.data: dict[str, Any] = event["data"]
+        self.facts: dict[str, Any] = self.data.get("facts", {})
+        self.done = self.data.get("outcome") == "ok"
+
+
+class Evidence:
+    """The files of a pack, with what was shown of them so far."""
+
+    def __init__(self, files: Mapping[str, bytes], key: Key) -> None:
+        self.files, self.key = files, key
+        self.size, self.root, self.text = 0, "", ""
+        self.entries: list[Entry] = []
+        self.documents: dict[str, Any] = {}
+        """What lies in records/, by digest."""
+        self.dossier: dict[str, Any] = {}
+        self.runs: dict[str, Run] = {}
+        self.records: dict[str, dict[str, Any]] = {}
+        """What people stated, by digest."""
+        self.signatures: list[dict[str, Any]] = []
+        self.witnesses: list[dict[str, Any]] = []
+        self.notes: list[str] = []
+        """What could not be checked."""
+
+
+class Run:
+    """A job: the entry that tells of its end, the one that tells who asked for it, and what is kept of it."""
+
+    def __init__(self, evidence: Evidence, ended: Entry, asked: Entry) -> None:
+        facts, documents = ended.facts, evidence.documents
+        self.ended, self.agent = ended, str(asked.data["principal"])
+        self.plan, self.seen = documents[facts["plan"]], documents[facts["record"]]
+        self.products = documents[facts["products"]]
+        self.record, self.plan_digest = facts["record"], facts["plan"]
+        self.metrics = documents.get(self.seen["metrics"]["digest"], {})
+        self.outputs = {one["digest"]: one["path"] for one in self.seen["outputs"]}
+        self.generated = {one["digest"] for one in self.products}
+        need(set(facts["generated"]) == self.generated, f"entry {ended.index} tells of other results than are enclosed")
+        need(asked.facts["plan"] == facts["plan"], f"entry {asked.index} asked for another plan than was run")
+        pinned = {("programs", self.plan["code"]), ("base", self.plan["base"]), ("environment", self.plan["env"])}
+        source = {("source", self.plan["source"])} if self.plan["source"] else set()
+        self.used = pinned | source | set(self.plan["inputs"].items())
+
+    def wrote(self, report: Any, path: str) -> bool:
+        """Whether a document is the file that this run left at this path."""
+        return self.outputs.get(digest_of(printed(report))) == path
+
+
+def check_pack(
+    files: Mapping[str, bytes], given: str | None, kept: Iterable[str], witnesses: Iterable[str], tolerance: float
+) -> dict[str, Any]:
+    """Check an evidence pack.
+
+    The argument, from the key to every figure:
+
+    1. The manifest is signed by the ledger's key; it names exactly the files there are, each with its SHA-256.
+    2. The checkpoint is signed by the ledger's key: so many entries, under this root. Witnesses cosigned it.
+    3. Each enclosed entry is an event of this ledger, and its proof leads to that root.
+    4. Each enclosed document is in its one form, and an enclosed entry names its digest, directly or by another one.
+    5. The dossier says of runs, data, figures and lineage what those documents say.
+    6. Each signature is a person's, by a key that an entry tells was his by then, over the manifest of this model.
+    7. Nobody approved what he had a part in, and as many people approved as the tier asks for.
+    """
+    enclosed = check_keys(files)
+    key = Key(enclosed["ledger"][0] if given is None else given)
+    need(enclosed["ledger"] == [key.text], "the key in the pack is not the key that was given")
+    evidence = Evidence(files, key)
+    check_pack_manifest(evidence)
+    check_checkpoint(evidence, list(kept), list(witnesses), enclosed["witness"])
+    check_proofs(evidence, tolerance)
+    check_documents(evidence)
+    check_dossier(evidence)
+    check_signatures(evidence, enclosed["person"])
+    check_four_eyes(evidence)
+    dossier = evidence.dossier
+    return {
+        "kind": "evidence pack", "origin": key.origin, "project": dossier["project"],
+        "model": dossier["model"]["reference"], "digest": dossier["model"]["digest"],
+        "state": dossier["state"]["value"], "entries": evidence.size, "root": evidence.root,
+        "time": dossier["checkpoint"]["time"], "proofs": len(evidence.entries), "documents": len(evidence.documents),
+        "records": len(evidence.records), "runs": len(evidence.runs), "files": len(files),
+        "signatures": evidence.signatures, "witnesses": evidence.witnesses, "key": key.text,
+        "key_from": "you" if given else "the pack", "notes": evidence.notes,
+    }  # fmt: skip
+
+
+def check_keys(files: Mapping[str, bytes]) -> dict[str, list[str]]:
+    """The keys that are enclosed, by whose they are: one of the ledger, any number of witnesses and people."""
+    keys: dict[str, list[str]] = {"ledger": [], "witness": [], "person": []}
+    for line in files["keys.txt"].decode().splitlines():
+        kind, _, text = line.partition(" ")
+        need(kind in keys and text, "keys.txt holds something other than keys")
+        keys[kind].append(text)
+    lines = [f"{kind} {text}\n" for kind, texts in keys.items() for text in texts]
+    need("".join(lines).encode() == files["keys.txt"] and len(keys["ledger"]) == 1, "keys.txt is not that of a pack")
+    return keys
+
+
+def check_pack_manifest(evidence: Evidence) -> None:
+    """Step 1: the manifest is signed, and names exactly the files there are, each with its SHA-256."""
+    files = evidence.files
+    lines = [*evidence.key.open(files[MANIFEST].decode(), MANIFEST), "", "", "", ""]
+    title, origin, state, subject, *sums = lines[:-4]
+    need(title == PACK_TITLE and origin == evidence.key.origin, f"{MANIFEST} is not that of an evidence pack")
+    stated = {name: digest for digest, _, name in (line.partition("  ") for line in sums)}
+    need(list(stated) == sorted(set(files) - {MANIFEST}), f"the files of the pack are not those that {MANIFEST} names")
+    need(len(stated) == len(sums), f"{MANIFEST} names a file twice")
+    for name, digest in stated.items():
+        need(hashlib.sha256(files[name]).hexdigest() == digest, f"{name} is not as it was packed")
+    size, _, root = state.partition(" ")
+    need(re.fullmatch(r"[1-9][0-9]{0,17}", size), f"{MANIFEST} states no checkpoint")
+    evidence.size, evidence.root = int(size), root
+    evidence.dossier = read_canonical(files["dossier.json"], "dossier.json")
+    dossier = evidence.dossier
+    need(subject == f"{dossier['model']['digest']} {dossier['project']}", "the dossier is about another model")
+
+
+def check_checkpoint(evidence: Evidence, kept: list[str], witnesses: list[str], enclosed: list[str]) -> None:
+    """Step 2: the checkpoint is signed by the ledger, cosigned by witnesses, and goes on from those that were kept."""
+    key, files = evidence.key, evidence.files
+    note = files["ledger/checkpoint.txt"].decode()
+    evidence.text, gap, lines = note.partition("\n\n")
+    evidence.text += "\n"
+    own, *others = lines.splitlines()
+    need(gap and "".join(f"{line}\n" for line in [own, *others]) == lines, "the checkpoint is not a note")
+    state = key.checkpoint(f"{evidence.text}\n{own}\n", "the checkpoint")
+    need(state == (evidence.size, evidence.root), f"the checkpoint is not the one that {MANIFEST} states")
+    need(evidence.dossier["checkpoint"]["note"] == f"{evidence.text}\n{own}\n", "the dossier states another checkpoint")
+    known = {text: Key(text, 4) for text in [*witnesses, *enclosed]}
+    for line in others:
+        moments = {text: moment for text, one in known.items() if (moment := one.cosigned(line, evidence.text))}
+        need(len(moments) == 1, "the checkpoint bears a cosignature by a witness whose key is not here")
+        text, moment = next(iter(moments.items()))
+        evidence.witnesses.append(
+            {
+                "witness": known[text].origin,
+                "key": text,
+                "time": moment.isoformat().replace("+00:00", "Z"),
+                "key_from": "you" if text in witnesses else "the pack",
+            }
+        )
+    told = [(one["key"], one["line"]) for one in evidence.dossier["witnesses"]]
+    shown = [(one["key"], f"{line}\n") for one, line in zip(evidence.witnesses, others)]  # noqa: B905 - as above
+    need(sorted(told) == sorted(shown), "the dossier names other witnesses than cosigned")
+    cosigned = [one["key"] for one in evidence.witnesses]
+    need(len(set(cosigned)) == len(cosigned), "a witness cosigned twice")
+    for text in witnesses:
+        need(text in cosigned, f"the witness {known[text].origin}, whose key you gave, did not cosign this checkpoint")
+    for mine in kept:
+        size, root = key.checkpoint(mine, "a checkpoint that you kept")
+        check_kept(evidence, size, root)
+
+
+def check_kept(evidence: Evidence, size: int, root: str) -> None:
+    """A checkpoint that the auditor kept is of the same history."""
+    name = f"ledger/consistency/{size}.txt"
+    need(
+        size <= evidence.size,
+        f"you kept a checkpoint of {size} entries: this pack is older, or the ledger was set back",
+    )
+    if size == evidence.size:
+        need(root == evidence.root, "the checkpoint that you kept has another root: there are two histories")
+    elif name in evidence.files:
+        proof = [base64.b64decode(line) for line in evidence.files[name].decode().splitlines()]
+        need(
+            begins(size, root, evidence.size, evidence.root, proof),
+            f"the history does not go on from your {size} entries",
+        )
+    else:
+        evidence.notes.append(
+            f"whether the ledger goes on from the {size} entries that you kept: the pack holds no proof of it; ask for "
+            f"one that does (muni evidence --since {size}), or for an export of the ledger"
+        )
+
+
+def check_proofs(evidence: Evidence, tolerance: float) -> None:
+    """Step 3: each entry is an event of this ledger, in order of time, and its proof leads to the root."""
+    files, note = evidence.files, evidence.files["ledger/checkpoint.txt"].decode()
+    names = sorted(name for name in files if name.startswith("ledger/proofs/"))
+    bodies = files["ledger/entries.jsonl"].split(b"\n")
+    need(bodies.pop() == b"" and len(bodies) == len(names), "there are not as many proofs as entries")
+    seen: set[str] = set()
+    highest = ""
+    for name, body in zip(names, bodies):  # noqa: B905 - not in Python 3.9
+        head, gap, rest = files[name].decode().partition("\n\n")
+        lines = head.split("\n")
+        index = int(name[len("ledger/proofs/") : -len(".tlog-proof")])
+        need(lines[:2] == ["c2sp.org/tlog-proof@v1", f"index {index}"] and gap, f"{name} is not a proof")
+        need(name == f"ledger/proofs/{index:012d}.tlog-proof" and rest == note, f"{name} is of another checkpoint")
+        path = [base64.b64decode(line, validate=True) for line in lines[2:]]
+        need([encoded(one) for one in path] == lines[2:] and {*map(len, path)} <= {32}, f"{name} is not a proof")
+        root = included(body, index, evidence.size, path)
+        need(root == evidence.root, f"entry {index} is not under the checkpoint")
+        time = check_entry(body, index, evidence.key.origin, seen)
+        if time < highest:
+            check_order(time, highest, index, tolerance)
+        highest = max(time, highest)
+        evidence.entries.append(Entry(index, body))
+    need(evidence.entries and evidence.entries[-1].index == evidence.size - 1, "the last entry is not enclosed")
+    need(evidence.dossier["checkpoint"]["time"] == evidence.entries[-1].time, "the dossier states another time")
+
+
+def check_documents(evidence: Evidence) -> None:
+    """Step 4: each document is in its one form, and an entry names its digest, directly or by another document."""
+    unnamed: dict[str, Any] = {}
+    for name in (name for name in evidence.files if name.startswith("records/")):
+        digest = digest_of(evidence.files[name])
+        need(name == f"records/{digest[7:]}.json", f"{name} is not the document that its name says")
+        unnamed[digest] = evidence.documents[digest] = read_canonical(evidence.files[name], name)
+    asked = {e.facts.get("run"): e for e in evidence.entries if e.done and {"kind", "plan", "inputs"} <= e.facts.keys()}
+    for entry in (entry for entry in evidence.entries if entry.done):
+        for digest in entry.facts.get("records", ()) if isinstance(entry.facts.get("records"), list) else ():
+            if digest in evidence.documents:
+                check_record(evidence.documents[digest], digest, entry)
+                need(digest not in evidence.records, f"two entries tell of the record {digest}")
+                evidence.records[digest] = evidence.documents[digest]
+                unnamed.pop(digest)
+        if entry.type == RUN_ENDED:
+            run, id_ = None, str(entry.facts["run"])
+            need(
+                id_ in asked and id_ not in evidence.runs,
+                f"nobody is known to have asked for run:{id_}, or it ended twice",
+            )
+            try:
+                run = evidence.runs[id_] = Run(evidence, entry, asked[id_])
+            except KeyError as missing:
+                raise Tampered(f"a document of run:{id_} is missing: {missing}") from missing
+            named = {
+                run.plan_digest,
+                run.record,
+                entry.facts["products"],
+                run.seen["metrics"]["digest"],
+                run.plan["env"],
+            }
+            for digest in named | run.generated:
+                unnamed.pop(digest, None)
+    need(not unnamed, f"no enclosed entry tells of {', '.join(sorted(unnamed)[:3])}")
+
+
+def check_record(record: Mapping[str, Any], digest: str, entry: Entry) -> None:
+    """An entry of the ledger tells of a record: who stated it, where, in the request that the entry is about."""
+    need(record.get("format") == "muniment.record/1", f"{digest} is not a record, but entry {entry.index} says so")
+    need(record["by"] == entry.data["principal"], f"the record {digest} names another author than entry {entry.index}")
+    need(record["project"] == entry.data["project"], f"the record {digest} is of another project")
+    need(record["at"] <= entry.time, f"the record {digest} is dated after entry {entry.index}, which tells of it")
+
+
+def check_dossier(evidence: Evidence) -> None:
+    """Step 5: the dossier says what the documents say, of every run, figure and edge that it names."""
+    dossier = evidence.dossier
+    need(dossier.get("format") == "muniment.dossier/1", "dossier.json is not a dossier")
+    state = {"origin": evidence.key.origin, "size": evidence.size}
+    need({name: dossier["checkpoint"][name] for name in state} == state, "the dossier states another checkpoint")
+    listed = {one["digest"]: one["entry"]["index"] for one in dossier["records"]}
+    need(set(listed) == set(evidence.documents), "the dossier lists other documents than are enclosed")
+    told = [{"index": e.index, "id": e.id, "type": e.type, "time": e.time} for e in evidence.entries]
+    need(dossier["entries"] == told, "the dossier lists other entries than are enclosed")
+    check_training(evidence)
+    for one in dossier["evaluations"] + dossier["explanations"]:
+        run = run_of(evidence, one)
+        need(run.plan["inputs"].get("model") == dossier["model"]["digest"], f"{one['run']} measured another model")
+        need(run.plan["inputs"].get("data") == one["data_digest"], f"{one['run']} measured on other data")
+        need(not one["report"] or run.wrote(one["report"], REPORT), f"the report of {one['run']} is not what it wrote")
+        check_figures(one, run)
+    for one in dossier["alternatives"]:
+        run = run_of(evidence, one)
+        need(one["digest"] is None or one["digest"] in run.generated, f"{one['run']} made another model")
+        need(
+            (one["params"], one["seed"]) == (run.plan["params"], run.plan["seed"]), f"{one['run']} had other parameters"
+        )
+        if one["measured_by"]:
+            measured = run_named(evidence, one["measured_by"])
+            need(measured.plan["inputs"].get("model") == one["digest"], f"{one['measured_by']} measured another model")
+            check_figures(one, measured)
+    for one in dossier["reproductions"]:
+        run = run_of(evidence, one)
+        need(run.ended.facts.get("verdict") in (one["verdict"], None), f"{one['run']} came to another verdict")
+    for one in dossier["data"]:
+        check_data(evidence, one)
+    split = dossier["split"]
+    if split is not None:
+        run = run_named(evidence, split["run"])
+        digest = digest_of(printed(split["proof"]))
+        need(digest == split["digest"] and digest in run.generated, "the proof of the split is not what was recorded")
+        need(
+            all(split["proof"][name] is split[name] for name in ("disjoint", "complete")), "the split is told otherwise"
+        )
+        need(set(split["parts"].values()) <= run.generated, "the parts are not those of the split")
+    check_environment(evidence)
+    check_lineage(evidence)
+    check_statements(evidence)
+
+
+REPORT = "output/data/report.json"
+
+
+def run_named(evidence: Evidence, reference: str) -> Run:
+    """The run that the dossier names."""
+    run = evidence.runs.get(str(reference)[4:])
+    need(run is not None and str(reference)[:4] == "run:", f"no entry tells of {reference}")
+    assert run is not None
+    return run
+
+
+def run_of(evidence: Evidence, one: Mapping[str, Any]) -> Run:
+    """The run that something in the dossier rests on: its record and who asked for it are those of the ledger."""
+    run = run_named(evidence, one["run"])
+    need(one["record"] == run.record, f"{one['run']} is told of by another record")
+    need(one.get("by", one.get("requested_by")) == run.agent, f"somebody else asked for {one['run']}")
+    complete = bool(run.seen["enforcement"]["complete"])
+    need(one["grade"] == ("proven" if complete else "declared"), f"{one['run']} is graded otherwise than it ran")
+    return run
+
+
+def check_figures(one: Mapping[str, Any], run: Run) -> None:
+    """The metrics are those that the run reported, each to the last digit."""
+    finite = {name: float(text) for name, text in run.metrics.items() if float(text) - float(text) == 0}
+    need(one["metrics"] == finite, f"the figures of {one['run']} are not those that were recorded")
+
+
+def check_training(evidence: Evidence) -> None:
+    """The model came out of the run that is said to have made it, with these parameters, behind these walls."""
+    model, one = evidence.dossier["model"], evidence.dossier["training"]
+    listed = evidence.documents.get(model["digest"])
+    need(
+        listed is None or listed["files"] == model["files"],
+        "the files of the model are not those that its digest names",
+    )
+    if one is None:
+        evidence.notes.append("how the model was made: it was not trained here, and what is said of it is declared")
+        return
+    run = run_of(evidence, one)
+    need(model["digest"] in run.generated and listed is not None, "the model did not come out of the run that is named")
+    for name, value in (("plan", run.plan_digest), ("inputs_by_digest", run.plan["inputs"])):
+        need(one[name] == value, f"the training is said to have had another {name}")
+    for name in ("kind", "params", "seed", "env", "base", "code", "program", "limits"):
+        need(one[name] == run.plan[name], f"the training is said to have had another {name}")
+    for name in ("enforcement", "usage"):
+        need(one[name] == run.seen[name], f"the {name} of the training is not what was recorded")
+    need(
+        (one["source"] or {"digest": None})["digest"] == run.plan["source"],
+        "the training is said to have had other code",
+    )
+    need(one["report"] is None or run.wrote(one["report"], REPORT), "the report of the training is not what it wrote")
+    check_figures(one, run)
+
+
+def check_data(evidence: Evidence, one: Mapping[str, Any]) -> None:
+    """Rows and columns of a snapshot are those that its digest names; a profile is what the program wrote of it."""
+    manifest = evidence.documents.get(one["digest"])
+    if one["kind"] == "data" and one["record"] is not None:
+        makers = [run for run in evidence.runs.values() if run.record == one["record"]]
+        need(any(one["digest"] in run.generated for run in makers), f"{one['reference']} did not come out of its run")
+    if manifest is not None:
+        need(
+            manifest["rows"] == one["rows"] and manifest["schema"] == one["schema"],
+            f"{one['reference']} has other rows",
+        )
+    if one["profile"] is not None:
+        run = run_named(evidence, one["profiled_by"])
+        need(run.plan["inputs"].get("data") == one["digest"], f"the profile is not of {one['reference']}")
+        need(run.wrote(one["profile"], REPORT), f"the profile of {one['reference']} is not what was written")
+
+
+def check_environment(evidence: Evidence) -> None:
+    """The packages are the wheels that the digest of the environment names."""
+    environment = evidence.dossier["environment"]
+    document = evidence.documents.get(environment["digest"]) if environment else None
+    if document is not None:
+        wheels = sorted(f"sha256:{one['sha256']}" for one in environment["packages"])
+        need(document["wheels"] == wheels, "the packages are not those of the environment")
+        need(
+            environment["digest"] == evidence.dossier["training"]["env"], "the environment is not that of the training"
+        )
+
+
+def check_lineage(evidence: Evidence) -> None:
+    """Each edge is what a plan or an end says, none that a plan says is missing, and the ways lead to the model."""
+    lineage, model = evidence.dossier["lineage"], evidence.dossier["model"]["digest"]
+    entities = {one["digest"] for one in lineage["entities"]}
+    declared = False
+    for activity in lineage["activities"]:
+        own = [edge for edge in lineage["edges"] if edge["activity"] == activity["id"]]
+        if activity["id"] not in evidence.runs:
+            declared = True
+            need(
+                {edge["grade"] for edge in own} <= {"declared"},
+                f"run:{activity['id']} is graded proven without a record",
+            )
+            continue
+        run = evidence.runs[activity["id"]]
+        used = {(edge["role"], edge["entity"]) for edge in own if edge["relation"] == "used"}
+        made = {(edge["role"], edge["entity"]) for edge in own if edge["relation"] == "was_generated_by"}
+        need(
+            activity["agent"] == run.agent and activity["plan"] == run.plan_digest,
+            f"run:{activity['id']} is told otherwise",
+        )
+        need(used == run.used, f"what run:{activity['id']} used is not what its plan names")
+        need(
+            made <= {(one["role"], one["digest"]) for one in run.products}, f"run:{activity['id']} made something else"
+        )
+        need({edge["record"] for edge in own} <= {run.record}, f"run:{activity['id']} is told of by another record")
+        grade = "proven" if run.seen["enforcement"]["complete"] else "declared"
+        need({edge["grade"] for edge in own} <= {grade}, f"run:{activity['id']} is graded otherwise than it ran")
+    known = {activity["id"] for activity in lineage["activities"]}
+    for edge in lineage["edges"]:
+        need(edge["activity"] in known and edge["entity"] in entities, "an edge of the lineage leads nowhere")
+    if evidence.dossier["training"] is not None:
+        makers = {
+            e["activity"] for e in lineage["edges"] if e["relation"] == "was_generated_by" and e["entity"] == model
+        }
+        need(str(evidence.dossier["training"]["run"])[4:] in makers, "the lineage does not lead to the model")
+    made_by = {e["entity"] for e in lineage["edges"] if e["relation"] == "was_generated_by"}
+    for id_ in known & set(evidence.runs):
+        for digest in {
+            digest for run in evidence.runs.values() if run.plan["kind"] != "reproduce" for digest in run.generated
+        }:
+            used = {entity for _, entity in evidence.runs[id_].used}
+            need(digest not in used or digest in made_by, f"the lineage leaves out where {digest} came from")
+    if declared:
+        evidence.notes.append("the parts of the lineage that were recorded elsewhere: they are declared")
+
+
+def check_statements(evidence: Evidence) -> None:
+    """Use case, registration, tier, findings, reviews, approvals and so on are what the records say, none left out."""
+    dossier, told = evidence.dossier, set()
+    singles = [dossier[name] for name in ("use_case", "registration", "determination", "tier") if dossier[name]]
+    lists = ("findings", "challenge", "reviews", "approvals", "changes", "dependencies")
+    several = [one for name in lists for one in dossier[name]]
+    for one in [*singles, *several, *(one["closed"] for one in dossier["findings"] if one["closed"])]:
+        record = evidence.records.get(one["record"])
+        need(record is not None, f"no entry tells of the record {one['record']}")
+        assert record is not None
+        told.add(one["record"])
+        shown = {**record["body"], "by": record["by"]}
+        if one not in singles:
+            shown.update({name: record[name] for name in ("id", "kind", "subject", "at", "by", "grade")})
+        for name, value in shown.items():
+            need(one.get(name) == value, f"the dossier tells the record {one['record']} otherwise: {name}")
+    for digest, record in evidence.records.items():
+        if record["kind"] in ("finding", "finding-closure", "comment", *SIGNED_KINDS):
+            need(digest in told, f"the dossier leaves out the {record['kind']} {digest}")
+    for name, kind in (("registration", "registration"), ("tier", "tier")):
+        newest = max((r["id"] for r in evidence.records.values() if r["kind"] == kind), default=None)
+        told_of = evidence.records[dossier[name]["record"]]["id"] if dossier[name] else None
+        need(told_of == newest, f"the dossier does not show the newest {kind}")
+
+
+def check_signatures(evidence: Evidence, people: list[str]) -> None:
+    """Step 6: each signature is over the manifest of this model, by a key that was its signer's at that moment."""
+    enrolled = {e.facts["key"]: e for e in evidence.entries if e.done and e.type == ENROLLED}
+    revoked = {e.facts["key"]: e for e in evidence.entries if e.done and e.type in REVOKED}
+    keys: dict[str, PublicKey] = {}
+    shown = []
+    for digest, record in sorted(evidence.records.items(), key=lambda pair: str(pair[1]["id"])):
+        signed, what = record["body"].get("signature"), f"the {record['kind']} of {record['at'][:10]} by {record['by']}"
+        if signed is None:
+            need(record["grade"] != "attested", f"{what} is graded attested without a signature")
+            if record["kind"] in SIGNED_KINDS:
+                evidence.notes.append(f"{what}: it bears no signature")
+            continue
+        name = signed["key"]
+        entry, end = enrolled.get(name), revoked.get(name)
+        need(entry is not None, f"{what}: no entry tells whose the key is")
+        assert entry is not None
+        owner, public = f"User:{entry.facts['account']}", entry.facts["public_key"]
+        need(owner == record["by"] == entry.data["principal"], f"{what} is signed with the key of {owner}")
+        need(
+            public == signed["public_key"] and digest_of(base64.b64decode(public)) == name,
+            f"{what}: another key is shown",
+        )
+        need(f"{owner} {name} {public}" in people, f"{what}: the key is not enclosed")
+        need(entry.time <= record["at"], f"{what} was signed before the key was known")
+        need(end is None or record["at"] <= end.time, f"{what} was signed after the key was revoked")
+        keys[name] = keys.get(name) or PublicKey(base64.b64decode(public))
+        statement = str(signed["statement"]).encode()
+        need(keys[name].signed(statement, base64.b64decode(signed["signature"])), f"{what}: the signature does not fit")
+        check_statement(evidence, json.loads(statement), record, what)
+        copy = evidence.files.get(f"signatures/{digest[7:]}.json")
+        need(copy == canonical({**signed, "record": digest}), f"{what}: the copy in signatures/ is another one")
+        shown.append(f"signatures/{digest[7:]}.json")
+        evidence.signatures.append({"by": record["by"], "meaning": record["kind"], "at": record["at"], "key": name})
+    need(
+        sorted(shown) == sorted(n for n in evidence.files if n.startswith("signatures/")),
+        "signatures/ holds another one",
+    )
+    need(
+        {one["key"] for one in evidence.signatures} == {p.split(" ")[1] for p in people},
+        "keys.txt holds a key nobody used",
+    )
+    listed = [(one["record"], one["signer"], one["signature"]) for one in evidence.dossier["signatures"]]
+    signed_records = [
+        (d, r["by"], r["body"]["signature"]["signature"])
+        for d, r in evidence.records.items()
+        if r["body"].get("signature")
+    ]
+    need(sorted(listed) == sorted(signed_records), "the dossier lists other signatures")
+
+
+def check_statement(evidence: Evidence, statement: Mapping[str, Any], record: Mapping[str, Any], what: str) -> None:
+    """What was signed is about this model, in this project of this ledger, and means what the record says."""
+    registration = evidence.dossier["registration"] or {}
+    need(statement.get("format") == "muniment.statement/1", f"{what}: what was signed is no statement")
+    wanted = {
+        "origin": evidence.key.origin, "project": evidence.dossier["project"], "signer": record["by"],
+        "key": record["body"]["signature"]["key"], "meaning": MEANINGS.get(record["kind"], record["kind"]),
+    }  # fmt: skip
+    for name, value in wanted.items():
+        need(statement.get(name) == value, f"{what}: another {name} was signed")
+    need(
+        statement["subject"] == registration.get("manifest"),
+        f"{what}: another manifest was signed than that of the model",
+    )
+
+
+def check_four_eyes(evidence: Evidence) -> None:
+    """Step 7: no approver, nor another account of his, had a part; as many approved as the tier asks for."""
+    dossier = evidence.dossier
+    if dossier["state"]["value"] != "approved":
+        return
+    same: dict[str, set[str]] = {}
+    for entry in evidence.entries:
+        if entry.done and entry.type in (LINKED, UNLINKED):
+            accounts = {f"User:{name}" for name in entry.facts.get("accounts", ())}
+            for account in accounts if entry.type == LINKED else ():
+                same.setdefault(account, set()).update(accounts)
+    authors = {activity["agent"] for activity in dossier["lineage"]["activities"]}
+    authors = authors.union(*(same.get(one, set()) for one in authors))
+    need(
+        set(dossier["authors"]) == {activity["agent"] for activity in dossier["lineage"]["activities"]},
+        "authors differ",
+    )
+    approvals = [r for r in evidence.records.values() if r["kind"] == "approval" and not r["body"].get("emergency")]
+    approvers = {record["by"] for record in approvals if record["body"].get("signature")}
+    for who in sorted(approvers & authors):
+        raise Tampered(f"{who} approved a model that he had a part in")
+    if dossier["state"]["emergency"]:
+        evidence.notes.append("approval by four eyes: the model is in use by an emergency approval")
+        return
+    required = int(((dossier["tier"] or {}).get("requires") or {}).get("approvals", 1))
+    need(len(approvers) >= required, f"{len(approvers)} of {required} required approvals are signed")
+
+
+def explain_pack(found: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """In plain words, what was checked and what was not."""
+    state = f"it stands as {found['state']}" if found["state"] else "it is not in the inventory"
+    checked = [
+        f"the pack is about {found['model']} ({found['digest']}) in project {found['project']}: {state}",
+        f"its {found['files']} files are exactly those that were packed, and no bit of the archive could differ",
+        f"the ledger {found['origin']} signed {found['entries']} entries under the root {found['root']}, "
+        f"the last of them at {found['time']}",
+        f"{found['proofs']} of these entries are enclosed, and each has a proof that leads to that root",
+        f"{found['documents']} documents are in canonical form, and an enclosed entry tells of each: "
+        f"{found['runs']} jobs, {found['records']} statements by people",
+        "the dossier says of data, training, figures, alternatives and lineage what those documents say",
+    ]
+    for one in found["signatures"]:
+        checked.append(f"{one['by']} signed the {one['meaning']} at {one['at']}, with a key that was his by the ledger")
+    if found["state"] == "approved":
+        checked.append(
+            "no approver asked for a job that the model came from, and as many approved as its tier asks for"
+        )
+    for one in found["witnesses"]:
+        whose = f"(key from {one['key_from']})"
+        checked.append(f"the witness {one['witness']} cosigned the checkpoint at {one['time']} {whose}")
+    missing = list(found["notes"])
+    if found["key_from"] != "you":
+        missing.append(untrusted_key(found, "the pack"))
+    if not any(one["key_from"] == "you" for one in found["witnesses"]):
+        missing.append(
+            "whether whoever holds the ledger's key shows others another history: he could have made all of this anew, "
+            "people's keys included. The key of a witness (--witness) or a checkpoint you kept (--checkpoint) tells"
+        )
+    missing += [
+        "whether more was recorded about the model than the pack holds, such as a finding or the revocation of a key: "
+        "an export of the whole ledger tells",
+        "the report (PDF), the picture and formats/ beyond their bytes: they are what was packed",
+        "what people say in words and names, file names and commits included: who said it when, not whether it is so",
+        "what was recorded after the checkpoint",
+    ]
+    return checked, missing
+
+
+# --- The command. ---
+
+
+def verify(
+    path: Path, given: str | None, kept: Iterable[str], tolerance: float = TOLERANCE_S, witnesses: Iterable[str] = ()
+) -> dict[str, Any]:
+    """Check an evidence pack or an export of a ledger; returns what is true of it, raises Tampered or NotAnExport.
+
+    Args:
+        path: the file, or the folder that it was unpacked to.
+        given: the ledger's key from a trusted place.
+        kept: notes of checkpoints that the auditor kept himself.
+        tolerance: how many seconds an entry may be dated before an earlier one.
+        witnesses: keys of witnesses from a trusted place, each of which must have cosigned.
+    """
+    files = pack_files(path)
+    if files is not None:
+        found = check_pack(files, given, kept, witnesses, tolerance)
+        found["checked"], found["not_checked"] = explain_pack(found)
+        return {"ok": True, **found}
     try:
         pack = Pack(path)
     except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile) as broken:
         raise NotAnExport(f"{path}: {broken}") from broken
     with closing(pack):
         if MANIFEST not in pack.names or "key.txt" not in pack.names:
-            raise NotAnExport(f"{path}: no {MANIFEST} and key.txt; not an export of a ledger, or cut off")
-        enclosed = pack.read("key.txt").decode()
-        key = Key(enclosed[:-1] if given is None else given)
-        if enclosed != key.text + "\n":
-            raise Tampered("the key in the export is not the key that was given")
-        stated, digests = check_manifest(pack, key)
-        signed = check_checkpoints(pack, key, stated, digests)
-        own = [key.checkpoint(note, "a checkpoint that you kept") for note in kept]
-        if max(own, default=(0,))[0] > signed[-1][0]:
-            raise Tampered("a checkpoint that you kept is larger: the ledger was set back, or the export is older")
-        tree, first, highest = check_entries(pack, key.origin, digests, signed + own, tolerance)
-    return {
-        "ok": True, "origin": key.origin, "entries": tree.size, "root": tree.root(), "from": first, "to": highest,
-        "checkpoints": len(signed), "kept": len(own), "key": key.text, "key_from": "you" if given else "the export",
-    }  # fmt: skip
+            raise NotAnExport(
+                f"{path}: no {MANIFEST} and key.txt: neither a pack nor an export of a ledger, or cut off"
+            )
+        found = check_export(pack, given, kept, tolerance)
+    found["checked"], found["not_checked"] = explain_export(found)
+    return {"ok": True, **found}
 
 
-def explain(found: dict[str, Any], tolerance: float) -> tuple[list[str], list[str]]:
-    """In plain words, what was checked and what was not."""
-    checked = [
-        f"{found['entries']} entries give the root {found['root']}, which the ledger signed",
-        f"{found['checkpoints']} signed checkpoint(s), the earlier ones over beginnings of the same entries",
-        f"every entry is a well-formed event of {found['origin']}, has its own id, and none is dated more than "
-        f"{tolerance:g} s before an earlier one",
-        "the export holds exactly the files it was made with",
-    ]
-    checked += [f"{found['kept']} checkpoint(s) that you kept are of this same history"] if found["kept"] else []
-    missing = ["whether what the entries say happened: only that it was recorded so, and not changed since"]
-    if found["key_from"] != "you":
-        missing.append(
-            "whether the key is the institution's: it was taken from the export itself, and who made the one may have "
-            f"made the other. Ask for it by another way, compare {found['key']}, give it with --key"
-        )
-    if not found["kept"]:
-        missing.append("whether the holder of the key rewrote it all: give an earlier checkpoint with --checkpoint")
-    return checked, [*missing, "what was recorded after the last checkpoint of this export"]
+def pack_files(path: Path) -> dict[str, bytes] | None:
+    """The files of an evidence pack; None for anything else."""
+    if path.is_dir():
+        if not (path / "dossier.json").is_file():
+            return None
+        found = {p.relative_to(path).as_posix(): p for p in path.rglob("*") if not p.is_dir()}
+        need(sum(p.lstat().st_size for p in found.values()) <= PACK_BYTES, "the folder is larger than any pack")
+        need(all(p.is_file() and not p.is_symlink() for p in found.values()), "the folder holds more than plain files")
+        files = {name: p.read_bytes() for name, p in found.items()}
+    else:
+        try:
+            with path.open("rb") as file:
+                raw = file.read(PACK_BYTES + 1)
+        except OSError as broken:
+            raise NotAnExport(f"{path}: {broken}") from broken
+        zipped = raw[:2] == b"PK" or b"PK\5\6" in raw[-(2**16) :]
+        if not zipped or not re.search(rb"PK\x03\x04.{26}dossier\.json|PK\x01\x02.{42}dossier\.json", raw, re.DOTALL):
+            return None
+        need(len(raw) <= PACK_BYTES, "the file is larger than any pack")
+        files = unarchive(raw)
+    missing = NEEDED - set(files)
+    need(not missing, f"the pack is cut off: {', '.join(sorted(missing))} is missing")
+    return files
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
-    parser = argparse.ArgumentParser(prog="verify.py", description="Check an export of a Muniment ledger, offline.")
-    parser.add_argument("export", type=Path, help="tar or zip file, or folder")
+    parser = argparse.ArgumentParser(
+        prog="verify.py", description="Check an evidence pack or a ledger export, offline."
+    )
+    parser.add_argument("pack", type=Path, help="zip or tar file, or the folder that it was unpacked to")
     parser.add_argument("--key", help="the ledger's public key, or a file with it, from a place you trust")
     parser.add_argument("--checkpoint", action="append", type=Path, default=[], help="a file with a note that you kept")
+    parser.add_argument(
+        "--witness", action="append", default=[], help="a witness's key or a file with it: must have cosigned"
+    )
     parser.add_argument("--tolerance", type=float, default=TOLERANCE_S, help="seconds of disorder (%(default)g)")
     parser.add_argument("--json", action="store_true", help="answer with one JSON document")
     asked = parser.parse_args(arguments)
-    found: dict[str, Any]
     try:
-        given = asked.key
-        if given is not None and "+" not in given:
-            given = Path(given).read_text(encoding="utf-8").strip()
+        given = None if asked.key is None else key_text(asked.key)
+        witnesses = [key_text(one) for one in asked.witness]
         kept = [path.read_bytes().decode() for path in asked.checkpoint]
     except (OSError, ValueError) as broken:
         parser.error(str(broken))
-    try:
-        found = verify(asked.export, given, kept, asked.tolerance)
-        found["checked"], found["not_checked"] = explain(found, asked.tolerance)
-        code = 0
-    except NotAnExport as broken:
-        found, code = {"ok": False, "reason": str(broken)}, 2
-    except Exception as broken:  # whatever cannot be read is not what was exported
-        kind = "" if isinstance(broken, Tampered) else f"{type(broken).__name__}: "
-        found, code = {"ok": False, "reason": kind + str(broken)}, 1
+    code, found = answer(asked.pack, given, kept, asked.tolerance, witnesses)
     if asked.json:
         print(json.dumps(found, indent=1, sort_keys=True))
     elif code:
-        print({1: "NOT TRUE: ", 2: "NOT AN EXPORT: "}[code] + ascii(found["reason"])[1:-1])
+        print({1: "NOT TRUE: ", 2: "NOT A PACK: "}[code] + ascii(found["reason"])[1:-1])
     else:
-        print("TRUE. Checked:", *found["checked"], sep="\n  + ")
-        print("Not checked:", *found["not_checked"], sep="\n  - ")
+        print("TRUE. Checked:", *map(plain, found["checked"]), sep="\n  + ")
+        print("Not checked:", *map(plain, found["not_checked"]), sep="\n  - ")
     return code
+
+
+def answer(
+    path: Path, given: str | None, kept: Iterable[str], tolerance: float = TOLERANCE_S, witnesses: Iterable[str] = ()
+) -> tuple[int, dict[str, Any]]:
+    """The exit code, and what was found or why it was refused; every way out but these two is a refusal."""
+    try:
+        return 0, verify(path, given, kept, tolerance, witnesses)
+    except NotAnExport as broken:
+        return 2, {"ok": False, "reason": str(broken)}
+    except Exception as broken:  # whatever cannot be read is not what was handed out
+        kind = "" if isinstance(broken, Tampered) else f"{type(broken).__name__}: "
+        return 1, {"ok": False, "reason": kind + str(broken)}
+
+
+def key_text(text: str) -> str:
+    """A key, or the content of the file that holds it."""
+    return text if "+" in text else Path(text).read_text(encoding="utf-8").strip()
+
+
+def plain(text: str) -> str:
+    """Text on one line, whatever stands in it."""
+    return text if text.isprintable() else ascii(text)[1:-1]
 
 
 if __name__ == "__main__":
