@@ -16,7 +16,9 @@ from muniment.kernel.verb import Call, Download, Effect
 from muniment.ledger.service import Ledger
 from muniment.ledger.tree import check_inclusion, leaf_hash
 from muniment.ledger.verbs import VERBS
+from muniment.ledger.witnessing import Witnesses
 from muniment.wire import ledger as wire
+from witnessing import Reached
 
 
 class _Call:
@@ -24,12 +26,13 @@ class _Call:
 
     def __init__(self, room: LedgerRoom) -> None:
         self._room = room
+        self._witnesses = Witnesses(room.store, room.ledger, Reached(), room.clock, room.entropy)
         self.notes: dict[str, Any] = {}
         self.now: datetime = room.clock.now()
 
     def use(self, port: type[Any]) -> Any:
-        assert port is Ledger
-        return self._room.ledger
+        given = {Ledger: self._room.ledger, Witnesses: self._witnesses}
+        return given[port]
 
     def note(self, **facts: Any) -> None:
         self.notes |= facts
