@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any, Final
 
 import numpy as np
@@ -152,7 +153,7 @@ def unfairness(groups: Sequence[Group], *, favourable: str, favoured: str | None
     rows = sum(group.rows for group in groups)
     hits = {one.name: one.rows - one.predicted if favourable == "negative" else one.predicted for one in groups}
     large = [one for one in groups if one.rows >= LEAST_SHARE * rows and one.rows]
-    highest = max(large, key=lambda one: (hits[one.name] / one.rows, one.rows), default=None)
+    highest = max(large, key=lambda one: (Fraction(hits[one.name], one.rows), one.rows), default=None)
     reference = next((one for one in groups if one.name == favoured), highest)
     mean, sd = _moments([score for one in groups for score in one.scores])
     found = [_group(one, hits, rows, large=one in large, highest=highest, reference=reference, sd=sd) for one in groups]
@@ -216,17 +217,18 @@ def _against(
     shown: _Shown, one: Group, mine: int, reference: Group, theirs: int, mean: float | None, sd: float | None
 ) -> None:
     """What differs between a group and the reference."""
-    rate = mine / one.rows if one.rows else None
-    other = theirs / reference.rows
-    shown.put("spd", None if rate is None else rate - other, "the group has no rows")
-    shown.put("di", rate / other if rate is not None and other else None, "the reference has no favourable prediction")
+    rows, others = one.rows, reference.rows
+    spd = (mine * others - theirs * rows) / (rows * others) if rows else None
+    shown.put("spd", spd, "the group has no rows")
+    di = mine * others / (rows * theirs) if rows and theirs else None
+    shown.put("di", di, "the reference has no favourable prediction")
     centre, _ = _moments(reference.scores)
     apart = None if mean is None or centre is None or not sd else (mean - centre) / sd
     shown.put("smd", apart, "the scores do not vary")
-    test = two_sample(mine, one.rows, theirs, reference.rows)
+    test = two_sample(mine, rows, theirs, others)
     shown.put("z", None if test is None else test[0], "the predictions do not vary")
     shown.put("p_z", None if test is None else test[1], "the predictions do not vary")
-    shown.put("p_fisher", fisher(mine, one.rows, theirs, reference.rows), "the group has no rows")
+    shown.put("p_fisher", fisher(mine, rows, theirs, others), "the group has no rows")
 
 
 def _worst(found: Sequence[Mapping[str, Any]], reference: str | None) -> dict[str, Any]:
