@@ -10,13 +10,15 @@ from muniment.catalog.model import Entity, EntityKind
 from muniment.catalog.naming import resolve
 from muniment.catalog.ports import Names
 from muniment.errors import Invalid, NotFound
+from muniment.inventory.independence import parties
 from muniment.inventory.model import Record, RecordKind
 from muniment.inventory.ports import Records
+from muniment.inventory.versions import find_version
 from muniment.kernel.digest import Digest
 from muniment.kernel.identifiers import is_id
 from muniment.kernel.verb import Call
 
-__all__ = ["called", "cited", "day", "model_of", "one_of", "text_of"]
+__all__ = ["called", "cited", "day", "model_of", "one_of", "text_of", "why_not_independent"]
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -60,6 +62,12 @@ def called(call: Call, digests: list[Digest]) -> dict[str, str]:
     """How to call these models, by digest as text."""
     borne = call.use(Names).of(call.project, digests)
     return {str(digest): str(borne[digest][0]) if borne.get(digest) else str(digest) for digest in digests}
+
+
+def why_not_independent(call: Call, model: Digest) -> list[str]:
+    """Why the principal does not judge a model: he had a part in it, or depends on somebody who had; else empty."""
+    version = find_version(call.session, call.project, model)
+    return [*parties(call.session, call.project, model, version).why(call.principal.id)]
 
 
 def day(given: str, field: str) -> date:

@@ -23,7 +23,7 @@ from muniment.kernel.digest import Digest
 from muniment.kernel.grade import Grade, weakest
 from muniment.kernel.identifiers import format_time
 
-__all__ = ["authors_of", "facts_from"]
+__all__ = ["facts_from"]
 
 Found = Iterator[Fact | Absent]
 
@@ -61,12 +61,6 @@ def facts_from(known: Known) -> Found:
         _installation,
     ):
         yield from side(known)
-
-
-def authors_of(known: Known) -> frozenset[str]:
-    """Agents who made anything upstream of the model, the model included; reproducing it makes nobody an author."""
-    agents = {node.agent for node in known.upstream.activities.values() if node.kind is not ActivityKind.REPRODUCE}
-    return frozenset(agents | {entity.author for entity in known.entities.values()} | {known.model.author})
 
 
 def _performance(known: Known) -> Found:
@@ -313,8 +307,9 @@ def _validation(known: Known) -> Found:
         yield Absent("validation.", "it was not validated")
         return
     yield _stated("validation.present", True, review, f"by {review.by}")
-    independent = review.by not in authors_of(known)
-    text = f"{review.by} made {'nothing' if independent else 'something'} in its lineage"
+    why = known.parties.why(_account(review.by))
+    independent = not why
+    text = "; ".join(why)[:300] if why else f"{review.by} had no part in it, and depends on nobody who had"
     yield Fact("validation.independent", independent, _COMPUTED, str(review.digest), text)
     yield _stated("validation.outcome", str(review.body["outcome"]), review, f"by {review.by}")
 
@@ -336,8 +331,8 @@ def _approval(known: Known) -> Found:
     yield Fact("approval.count", len(people), _COMPUTED, record, f"by {by}")
     signed = all(record.body.get("signature") for record in approvals)
     yield Fact("approval.signed", signed, _COMPUTED, record, f"{len(approvals)} approvals")
-    strangers = authors_of(known) | ({version.submission.by} if version.submission else set())
-    yield Fact("approval.independent", strangers.isdisjoint(people), _COMPUTED, record, f"by {by}")
+    why = [one for person in people for one in known.parties.why(_account(person))]
+    yield Fact("approval.independent", not why, _COMPUTED, record, "; ".join(why)[:300] if why else f"by {by}")
     emergency = standing is not None and standing is version.emergency
     yield Fact("approval.emergency", emergency, _COMPUTED, record, "by break-glass" if emergency else "by the steps")
     if standing is None:
@@ -466,6 +461,11 @@ def _measured(known: Known, name: str, value: Value, by: Measurement, text: str)
     absence = known.absences.get(by.data) if by.data is not None else None
     grade = weakest([by.grade, absence.grade]) if absence is not None else by.grade
     return Fact(name, value, grade, f"run:{by.run.id}", text, run=by.run.id)
+
+
+def _account(agent: str) -> str:
+    """The name of an account, of ``User:ana``."""
+    return agent.partition(":")[2]
 
 
 def _last(records: Sequence[Record], kind: RecordKind) -> Record | None:

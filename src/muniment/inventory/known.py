@@ -28,6 +28,7 @@ from muniment.execution.model import Run, RunStatus
 from muniment.execution.queue import RunQueue
 from muniment.identity.ports import Grants
 from muniment.inventory.fact import moment_of
+from muniment.inventory.independence import Parties, parties
 from muniment.inventory.lifecycle import Version, fold
 from muniment.inventory.model import Record, RecordKind
 from muniment.inventory.ports import Records
@@ -44,7 +45,7 @@ from muniment.vault.model import ProjectKey
 from muniment.vault.ports import ProjectKeys
 from muniment.vault.service import Vault
 
-__all__ = ["Absence", "Known", "Measurement", "load", "records_about"]
+__all__ = ["Absence", "Known", "Measurement", "load", "read_report", "records_about"]
 
 _MOST_MEASUREMENTS: Final = 200
 """So many runs of a kind, the newest, are looked at."""
@@ -95,6 +96,9 @@ class Known:
 
     version: Version | None
     """Its life; None before it is registered."""
+
+    parties: Parties
+    """Who had a part in it, and so judges it nowhere."""
 
     reviews: Sequence[Review]
     use_case: Record | None
@@ -172,6 +176,7 @@ def load(call: Call, digest: Digest, at: datetime | None = None) -> Known:
     entities = call.use(Entities).find(project, upstream.entities)
     activities = call.use(Activities).find(project, {*upstream.activities, *downstream.activities})
     records = records_about(call, digest, now)
+    version = fold(records)
     maker = _maker(call, upstream, digest)
     inputs = [
         edge
@@ -190,7 +195,8 @@ def load(call: Call, digest: Digest, at: datetime | None = None) -> Known:
         at=now,
         model=model,
         records=records,
-        version=fold(records),
+        version=version,
+        parties=parties(call.session, project, digest, version),
         reviews=[r for r in reviews_of(call, digest, records, upstream) if r.since <= now],
         use_case=_use_case(call, records, now),
         upstream=upstream,
@@ -285,7 +291,7 @@ def _findings(call: Call, made: Graph) -> dict[Digest, int]:
     counted = {}
     for edge in made.edges:
         if edge.relation is Relation.GENERATED and made.entities[edge.entity].kind is EntityKind.REPORT:
-            document = _document(call, edge.entity)
+            document = read_report(call, edge.entity)
             if document is not None and isinstance(document.get("findings"), list):
                 counted[edge.entity] = len(document["findings"])
     return counted
@@ -355,7 +361,7 @@ def _read(call: Call, evaluations: Sequence[Measurement], absences: _Absences) -
         if absence is None or absence.verdict is not Verdict.UNUSED:
             read.append(one)
             continue
-        document = _document(call, one.report)
+        document = read_report(call, one.report)
         read.append(replace(one, document=document))
         wanted -= {name for name in wanted if document is not None and document.get(name)}
         if sum(each.document is not None for each in read) >= _MOST_REPORTS:
@@ -426,7 +432,7 @@ def _roles(call: Call, at: datetime) -> list[str]:
     return sorted({g.role.value for g in grants if g.active(at) and g.project in (None, call.project)})
 
 
-def _document(call: Call, report: Digest) -> dict[str, Any] | None:
+def read_report(call: Call, report: Digest) -> dict[str, Any] | None:
     """A report, which its own digest names; None where it cannot be read any more or is none."""
     try:
         content = call.use(Vault).read_bytes(call.project, report)

@@ -91,6 +91,8 @@ class GatePart:
 
     text: str
     outcome: Outcome
+    """*yes* is what helps the gate to open, also of a test below a ``not``."""
+
     why: str
     found: tuple[Fact, ...]
 
@@ -143,7 +145,7 @@ class GateResult:
 
 CORE: Final[Mapping[str, str]] = {
     "core/findings": "findings.high = 0",
-    "core/review": "not review.overdue",
+    "core/review": "review.overdue = false",
 }
 """Always on: by name, what must hold at every stage."""
 
@@ -214,20 +216,26 @@ def _judge(expression: Expression, facts: Facts, withheld: Mapping[str, str]) ->
     plain = facts.plain()
     parts: list[GatePart] = []
 
-    def come_to(one: Expression) -> Outcome:
+    def come_to(one: Expression, turned: bool) -> Outcome:
         match one:
             case And(inner):
-                return _least([come_to(part) for part in inner])
+                return _least([come_to(part, turned) for part in inner])
             case Or(inner):
-                return _negated(_least([_negated(come_to(part)) for part in inner]))
+                return _negated(_least([_negated(come_to(part, turned)) for part in inner]))
             case Not(inner):
-                return _negated(come_to(inner))
+                return _negated(come_to(inner, not turned))
         (part,) = evaluate(one, plain).parts
         found = tuple(facts[name] for name in sorted(one.names) if name in facts)
-        parts.append(_part(part, sorted(one.names), found, facts, withheld))
-        return parts[-1].outcome
+        judged = _part(part, sorted(one.names), found, facts, withheld)
+        parts.append(_turned(judged) if turned else judged)
+        return judged.outcome
 
-    return come_to(expression), tuple(parts)
+    return come_to(expression, False), tuple(parts)
+
+
+def _turned(part: GatePart) -> GatePart:
+    """A test below a ``not``, told so that *yes* is what helps the gate to open (De Morgan)."""
+    return GatePart(f"not {part.text}", _negated(part.outcome), part.why, part.found)
 
 
 def _part(

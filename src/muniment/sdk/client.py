@@ -15,6 +15,7 @@ from muniment.sdk.datasets import Data
 from muniment.sdk.environments import Environments
 from muniment.sdk.lineage import Lineage, Proof, absence_of, lineage_of
 from muniment.sdk.models import Models
+from muniment.sdk.oversight import Challenge, Changes, Findings, Gates, Reviews
 from muniment.sdk.progress import picture
 from muniment.sdk.runs import Comparison, Jobs, Run, Runs
 from muniment.sdk.transport import Transport, Worker
@@ -56,6 +57,16 @@ class Client:
         """Control catalogues."""
         self.environments = Environments(self)
         """Job environments."""
+        self.gates = Gates(self)
+        """What must hold of a model before it passes a stage."""
+        self.findings = Findings(self)
+        """What is not as it should be with models."""
+        self.challenge = Challenge(self)
+        """Questions about models, and their answers."""
+        self.reviews = Reviews(self)
+        """When models must be looked at again."""
+        self.changes = Changes(self)
+        """What differs between versions of a model."""
         self.jobs = Jobs(self)
         """Starts jobs without waiting for them."""
 
