@@ -192,10 +192,10 @@ def _group(
     shown.put("fpr", one.false_positive / negatives if negatives else None, "no row of the group is negative")
     mean, _ = _moments(one.scores)
     shown.put("mean_score", mean, "the group has no rows")
-    best = hits[highest.name] / highest.rows if highest is not None else 0.0
-    shown.put(
-        "air", rate / best if rate is not None and best else None, "no compared group has a favourable prediction"
-    )
+    best = 0 if highest is None else hits[highest.name]
+    # One division of integers: a ratio of exactly four fifths is 0.8 and not a hair less.
+    air = mine * highest.rows / (one.rows * best) if highest is not None and one.rows and best else None
+    shown.put("air", air, "no compared group has a favourable prediction")
     if reference is not None and reference.rows and one is not reference:
         _against(shown, one, mine, reference, hits[reference.name], mean, sd)
     return {
