@@ -13,7 +13,7 @@ import pytest
 from sources import PACKAGE, ROOT, calls, modules, tracked, tree, where
 
 CORE = (
-    *("evidence", "inventory", "data", "execution", "catalog", "gate", "policy"),
+    *("evidence", "validation", "inventory", "data", "execution", "catalog", "gate", "policy"),
     *("identity", "vault", "ledger", "wire", "kernel", "errors"),
 )
 """The rooms that know no engine and take time and chance by a port."""
