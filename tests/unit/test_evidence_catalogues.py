@@ -361,6 +361,16 @@ def test_an_answer_says_why_a_fact_is_absent() -> None:
         ("no", "metric.auc is 0.6"),
         ("unknown", "fairness.air is not recorded: no evaluation compared groups"),
     ]
+    assert given.missing == ("metric.auc is 0.6", "no evaluation compared groups (fairness.air)")
+
+
+def test_what_lacks_for_one_reason_is_told_once() -> None:
+    """Whoever reads what is missing reads each reason once, with all facts that it keeps away."""
+    asked = catalogue(GOOD.replace("validation.present", "validation.present and validation.independent"))
+    known = Facts(
+        [Absent("validation.present", "never validated"), Absent("validation.independent", "never validated")]
+    )
+    assert answer(asked, known).items[1].missing == ("never validated (validation.present, validation.independent)",)
 
 
 def test_a_report_knows_itself() -> None:

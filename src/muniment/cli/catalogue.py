@@ -63,7 +63,7 @@ def show(face: Face, name: str) -> None:
                 {
                     "asks": item.text,
                     "query": item.query,
-                    "not shown": item.gap,
+                    "in part": item.gap,
                     "open": item.open,
                     "evidence": ", ".join(item.evidence),
                     "reference": CONFIDENCE.get(item.confidence, item.confidence),

@@ -18,7 +18,7 @@ from muniment.cli.screen import Screen
 from muniment.errors import Invalid
 from muniment.sdk.catalogues import Report
 from muniment.sdk.report_page import CONFIDENCE, DISCLAIMER, STATUSES, missing, totals
-from muniment.sdk.shown import count, short, size
+from muniment.sdk.shown import count, short, size, visible
 from muniment.wire import catalogues as wire
 
 _COLOURS: Final = {"answered": "green", "partly": "yellow", "unanswered": "red", "open": "dim"}
@@ -131,28 +131,28 @@ def _whole(screen: Screen, one: wire.CatalogueReport) -> None:
 
 
 def _group(screen: Screen, status: str, answers: list[wire.ItemAnswer]) -> None:
-    """One table a status, with what is worth knowing of it."""
+    """The items of one status, with what is worth knowing of them."""
 
     def named(answer: wire.ItemAnswer) -> str:
         return answer.item.reference + ("" if answer.item.confidence == "checked" else " *")
 
     if status == "open":
-        rows = [[named(a), a.item.title, a.item.open] for a in answers]
-        screen.table(["reference", "asks for", "because"], rows, wrap=["reference", "asks for", "because"])
-        return
-    lacks = [] if status == "answered" else ["missing"]
-    rows = [
-        [named(a), a.item.title, *(["; ".join(missing(a))] if lacks else []), _records(a), a.grade or ""]
-        for a in answers
-    ]
-    columns = ["reference", "asks for", *lacks, "records", "grade"]
-    screen.table(columns, rows, wrap=["asks for", "missing", "records"])
+        rows = [[named(a), a.item.title, Text(visible(a.item.open))] for a in answers]
+        screen.table(["reference", "asks for", "because"], rows, wrap=["asks for", "because"])
+    elif status == "answered":
+        rows = [[named(a), a.item.title, Text(visible(" ".join(_records(a)))), a.grade or ""] for a in answers]
+        screen.table(["reference", "asks for", "records", "grade"], rows, wrap=["asks for", "records"])
+    else:
+        for at, a in enumerate(answers):
+            if at:
+                screen.line()
+            shown = {"missing": tuple(missing(a)), "records": "  ".join(_records(a)), "grade": a.grade}
+            screen.facts(f"{named(a)}: {a.item.title}", shown)
 
 
-def _records(answer: wire.ItemAnswer) -> str:
+def _records(answer: wire.ItemAnswer) -> list[str]:
     named = list(dict.fromkeys(short(fact.record) for fact in answer.facts))
-    more = f" and {len(named) - _RECORDS} more" if len(named) > _RECORDS else ""
-    return " ".join(named[:_RECORDS]) + more
+    return named[:_RECORDS] + ([f"+{len(named) - _RECORDS}"] if len(named) > _RECORDS else [])
 
 
 def _bar(screen: Screen, counts: Mapping[str, int]) -> Text:

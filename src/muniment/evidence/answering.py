@@ -73,6 +73,9 @@ class ItemAnswer:
     grade: Grade | None
     """The weakest of the facts; None when nothing was found."""
 
+    missing: tuple[str, ...]
+    """What does not hold or is not recorded, in words, the facts that lack for one reason together."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answered:
@@ -117,13 +120,12 @@ def counts(answers: Iterable[ItemAnswer]) -> dict[str, int]:
 
 def _item(item: Item, facts: Mapping[str, Fact]) -> ItemAnswer:
     if item.query is None:
-        return ItemAnswer(item, Status.OPEN, (), (), None)
+        return ItemAnswer(item, Status.OPEN, (), (), None, ())
     pieces = tuple(_piece(part, facts) for part in conjuncts(item.query))
     used = dict.fromkeys(name for test in item.query.tests() for name in test.asked())
     found = tuple(facts[name] for name in used if name in facts)
-    return ItemAnswer(
-        item, _status(item, pieces), pieces, found, weakest(fact.grade for fact in found) if found else None
-    )
+    grade = weakest(fact.grade for fact in found) if found else None
+    return ItemAnswer(item, _status(item, pieces), pieces, found, grade, _missing(item.query, pieces, facts))
 
 
 def _status(item: Item, pieces: tuple[Piece, ...]) -> Status:
@@ -154,6 +156,24 @@ def _idle(part: Expression) -> bool:
     return False
 
 
+def _missing(query: Expression, pieces: tuple[Piece, ...], facts: Mapping[str, Fact]) -> tuple[str, ...]:
+    absent: dict[str, list[str]] = {}
+    contrary = []
+    for part, piece in zip(conjuncts(query), pieces, strict=True):
+        if piece.outcome is Outcome.YES:
+            continue
+        lacking = [name for test in part.tests() for name in test.asked() if name not in facts]
+        for name in lacking:
+            names = absent.setdefault(_why_absent(name, facts) or "not recorded", [])
+            names += [name] if name not in names else []
+        contrary += [] if lacking else [piece.why]
+    return (*dict.fromkeys(contrary), *(f"{why} ({', '.join(names)})" for why, names in absent.items()))
+
+
 def _absence(name: str, facts: Mapping[str, Fact]) -> str:
-    why = facts.why_absent(name) if isinstance(facts, Facts) else ""
+    why = _why_absent(name, facts)
     return f"{name} is not recorded" + (f": {why}" if why else "")
+
+
+def _why_absent(name: str, facts: Mapping[str, Fact]) -> str:
+    return facts.why_absent(name) if isinstance(facts, Facts) else ""

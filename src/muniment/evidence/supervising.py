@@ -219,6 +219,7 @@ def _answers(items: Iterable[ItemAnswer]) -> list[wire.ItemAnswer]:
                 wire.FactFound(name=f.name, value=f.value, grade=f.grade.value, record=f.record, text=f.text)
                 for f in one.facts
             ],
+            missing=list(one.missing),
         )
         for one in items
     ]

@@ -65,8 +65,7 @@ def totals(report: wire.ModelReport) -> dict[str, int]:
 
 def missing(answer: wire.ItemAnswer) -> list[str]:
     """What an answer lacks, in words: what is not known or does not hold, then what the query does not show."""
-    lacks = [part.why for part in answer.parts if part.outcome != "yes"]
-    return [*lacks, *([answer.item.gap] if answer.item.gap else [])]
+    return [*answer.missing, *([f"in part: {answer.item.gap}"] if answer.item.gap else [])]
 
 
 def _style() -> str:
@@ -261,7 +260,7 @@ def _article(answer: wire.ItemAnswer) -> str:
         f'<span class="why faint">{_text(part.why)}</span></li>'
         for part in answer.parts
     )
-    notes = f'<p class="note">Not shown: {_text(item.gap)}</p>' if item.gap else ""
+    notes = f'<p class="note">In part: {_text(item.gap)}</p>' if item.gap else ""
     notes += f'<p class="note none">Open: {_text(item.open)}</p>' if item.open else ""
     pill = f'<span class="pill {_TONES.get(answer.status, "none")}">{_text(answer.status)}</span>'
     reference = f'<div class="ref">{_text(item.reference)}{f" · {_text(flag)}" if flag else ""}</div>'

@@ -168,6 +168,8 @@ class ItemAnswer(Struct, kw_only=True, frozen=True):
 
     parts: list[AnswerPart]
     facts: list[FactFound]
+    missing: list[str]
+    """What does not hold or is not recorded, in words."""
 
 
 class CatalogueReport(Struct, kw_only=True, frozen=True):
