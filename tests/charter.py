@@ -47,6 +47,15 @@ DATASET: Final = ResourceKind(
 )
 
 
+MODEL_VERSION: Final = ResourceKind(
+    "ModelVersion",
+    "models",
+    "dataset",
+    locate_dataset,
+    attributes={"authors": "Set<User>", "beholden": "Set<User>", "state": "String"},
+)
+
+
 def declare(action: str, on: ResourceKind, group: str, **more: Any) -> Verb:
     """A verb that does nothing."""
 
@@ -66,13 +75,21 @@ SEARCH: Final = declare("ledger:SearchEntries", INSTALLATION, "audit:read")
 LEASE: Final = declare("execution:LeaseRun", INSTALLATION, "whatever", internal=True)
 
 OTHERS: Final = (
+    declare("evidence:BuildPack", DATASET, "evidence:read"),
     declare("execution:DefineEnvironment", INSTALLATION, "env:manage"),
     declare("execution:EvaluateModel", DATASET, "run:validate"),
     declare("execution:ListEnvironments", INSTALLATION, "env:read"),
     declare("execution:ReproduceModel", DATASET, "run:reproduce"),
     declare("execution:TrainModel", PROJECT, "run:write"),
+    declare("inventory:AddUseCase", PROJECT, "inventory:manage"),
+    declare("inventory:ApproveModel", MODEL_VERSION, "inventory:approve"),
+    declare("inventory:BreakGlass", MODEL_VERSION, "inventory:emergency"),
     declare("inventory:FetchModel", DATASET, "model:read"),
     declare("inventory:ListModels", PROJECT, "catalog:read"),
+    declare("inventory:PrepareSignature", MODEL_VERSION, "inventory:sign"),
+    declare("inventory:RejectModel", MODEL_VERSION, "inventory:decide"),
+    declare("inventory:ReviewModel", MODEL_VERSION, "inventory:validate"),
+    declare("inventory:SubmitModel", MODEL_VERSION, "inventory:write"),
     declare("ledger:GetCheckpoint", INSTALLATION, "audit:verify"),
     declare("validation:ExplainModel", DATASET, "run:validate"),
     declare("vault:CheckObjects", PROJECT, "system:operate"),

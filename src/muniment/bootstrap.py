@@ -21,13 +21,17 @@ from muniment.adapters.sandbox.workshop import LocalWorkshop, cache_folder
 from muniment.adapters.sql.migrate import check_schema
 from muniment.adapters.sql.repositories import REPOSITORIES
 from muniment.adapters.sql.store import Repositories, SqlStore, sqlite_url
+from muniment.adapters.typeset.typst_pages import TypstPages
 from muniment.adapters.witness.client import HttpWitnesses
 from muniment.catalog.ports import Checkpoints
 from muniment.catalog.service import VERBS as CATALOG
 from muniment.data.interpreting import INTERPRETERS as DATA_INTERPRETERS
 from muniment.data.service import VERBS as DATA
 from muniment.errors import Invalid, NotFound
-from muniment.evidence import supervising
+from muniment.evidence import exporting, supervising
+from muniment.evidence.exporting import Exporter
+from muniment.evidence.service import VERBS as EVIDENCE
+from muniment.evidence.service import Packs
 from muniment.execution import auditing, completing, environments, reading, submitting
 from muniment.execution.completing import Outcomes
 from muniment.execution.environments import Workshop
@@ -46,6 +50,18 @@ from muniment.identity.service import (
     SignInDelays,
     TokenAuthenticator,
 )
+from muniment.inventory import (
+    approving,
+    challenge,
+    changes,
+    findings,
+    framing,
+    gates,
+    registering,
+    reviews,
+    signing,
+    tiers,
+)
 from muniment.inventory.interpreting import INTERPRETERS as MODEL_INTERPRETERS
 from muniment.inventory.service import VERBS as INVENTORY
 from muniment.kernel.digest import Digest
@@ -58,6 +74,7 @@ from muniment.kernel.ports import (
     SystemClock,
     SystemEntropy,
 )
+from muniment.ledger.ports import Signer
 from muniment.ledger.service import Ledger
 from muniment.ledger.verbs import VERBS as LEDGER
 from muniment.ledger.witness_verbs import VERBS as WITNESSES
@@ -76,6 +93,7 @@ VERBS: Final = VerbTable(
     (
         *CATALOG,
         *DATA,
+        *EVIDENCE,
         *IDENTITY,
         *INVENTORY,
         *LEDGER,
@@ -83,12 +101,23 @@ VERBS: Final = VerbTable(
         *VALIDATION,
         *VAULT,
         *WITNESSES,
+        *approving.VERBS,
         *auditing.VERBS,
+        *challenge.VERBS,
+        *changes.VERBS,
         *completing.VERBS,
         *environments.VERBS,
+        *exporting.VERBS,
+        *findings.VERBS,
+        *framing.VERBS,
+        *gates.VERBS,
         *reading.VERBS,
+        *registering.VERBS,
+        *reviews.VERBS,
+        *signing.VERBS,
         *submitting.VERBS,
         *supervising.VERBS,
+        *tiers.VERBS,
     )
 )
 """Everything that can be asked of the platform."""
@@ -154,10 +183,11 @@ class Platform:
             Path(settings.key_file), home=home, passphrase=passphrase_of(settings), entropy=entropy, faults=faults
         )
         self.vault = Vault(self.store, FileBlobs(home / "objects", faults), keys, clock, entropy, faults)
+        signer = keys.signer("ledger")
         self.ledger = Ledger(
             self.store,
             FileTiles(home / "ledger", _elsewhere(settings)),
-            keys.signer("ledger"),
+            signer,
             settings.origin,
             clock,
             entropy,
@@ -173,14 +203,17 @@ class Platform:
             Checkpoints: _Checkpoints(self.ledger),
             Clock: clock,
             Entropy: entropy,
+            Exporter: Exporter(self.store, self.vault, self.ledger, signer),
             Interpreters: Interpreters({**DATA_INTERPRETERS, **MODEL_INTERPRETERS, **VALIDATION_INTERPRETERS}),
             LastUses: uses,
             Ledger: self.ledger,
             Outcomes: outcomes,
+            Packs: Packs(self.store, self.ledger, self.witnesses, signer, keys.model_signer("models"), TypstPages()),
             PasswordHasher: PasswordHasher(entropy),
             Programs: programs,
             ProjectOpened: _OpenProject(self.vault),
             SignInDelays: SignInDelays(),
+            Signer: signer,
             Vault: self.vault,
             VerbTable: VERBS,
             Witnesses: self.witnesses,

@@ -32,15 +32,33 @@ IN_PROJECT = [verb for verb in CLOSED if verb.on.in_project]
 OWN = {"identity:self"}
 ANY_ROLE = OWN | {"audit:verify", "env:read", "policy:read"}
 OFFICE = {"catalog:read", "audit:read", "identity:manage", "identity:read", "policy:manage", "key:read", "env:manage"}
+SIGN = {"inventory:sign", "inventory:challenge"}
+JUDGE = SIGN | {"inventory:decide", "inventory:oversee"}
+MANAGE = {"inventory:manage", "inventory:emergency", "inventory:sign"}
 CHARTER = {
-    "admin": ANY_ROLE | OFFICE | {"system:operate", "key:manage"},
-    "admin2": ANY_ROLE | OFFICE | {"system:operate"},
+    "admin": ANY_ROLE | OFFICE | MANAGE | {"system:export", "system:operate", "key:manage"},
+    "admin2": ANY_ROLE | OFFICE | MANAGE | {"system:operate"},
     "scientist": ANY_ROLE
-    | {"catalog:read", "data:write", "data:read", "run:write", "run:reproduce", "run:validate", "model:read"},
-    "validator": ANY_ROLE | {"catalog:read", "run:reproduce", "run:validate", "model:read"},
-    "approver": ANY_ROLE | {"catalog:read"},
+    | SIGN
+    | {"inventory:write"}
+    | {
+        "evidence:read",
+        "catalog:read",
+        "data:write",
+        "data:read",
+        "run:write",
+        "run:reproduce",
+        "run:validate",
+        "model:read",
+    },
+    "validator": ANY_ROLE
+    | JUDGE
+    | {"inventory:validate"}
+    | {"evidence:read", "catalog:read", "run:reproduce", "run:validate", "model:read"},
+    "approver": ANY_ROLE | JUDGE | {"inventory:approve"} | {"evidence:read", "catalog:read"},
     "operator": ANY_ROLE | {"catalog:read", "model:read", "key:read", "env:manage", "system:operate"},
-    "auditor": ANY_ROLE | {"catalog:read", "audit:read", "identity:read", "key:read", "system:operate"},
+    "auditor": ANY_ROLE
+    | {"evidence:read", "catalog:read", "audit:read", "identity:read", "key:read", "system:operate"},
     "outsider": ANY_ROLE,
     "newcomer": OWN,
 }

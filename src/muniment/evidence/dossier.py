@@ -25,8 +25,13 @@ from muniment.evidence.runs import PROOF, TakenRun, output
 from muniment.evidence.sources import Sources
 from muniment.execution.environments import Environments
 from muniment.execution.model import RunStatus
+from muniment.inventory.deriving import facts_from
+from muniment.inventory.fact import Facts, family_of
+from muniment.inventory.facts import gates_for
+from muniment.inventory.known import load
 from muniment.inventory.lifecycle import fold
 from muniment.inventory.model import Record, RecordKind
+from muniment.inventory.thresholds import judge_all, standing_facts
 from muniment.kernel.digest import Digest
 from muniment.kernel.grade import Grade
 from muniment.kernel.identifiers import format_time
@@ -45,6 +50,8 @@ _MOST_NODES: Final = 100
 
 _WHEEL: Final = re.compile(r"(?P<name>[^-]+)-(?P<version>[^-]+)-")
 _MODEL_FACTS: Final = ("files", "algorithm")
+_WITHOUT_PAST: Final = frozenset({"ledger", "key", "policy", "drill"})
+"""Families of facts about the installation: they are of now, whichever moment is asked about."""
 
 
 def gather(call: Call, model: Digest, checkpoint: Checkpoint | None = None) -> dict[str, Any]:
@@ -124,10 +131,8 @@ def _dossier(sources: Sources) -> dict[str, Any]:
         ],
         "changes": [_told_by(one) for one in of.get(RecordKind.CHANGE, [])],
         "dependencies": [_told_by(one) for one in of.get(RecordKind.DEPENDENCY, [])],
-        "gates": [],
-        "facts": [],
-        "absent": {},
-        "authors": sorted({one["agent"] for one in map(_activity, _activities(sources))}),
+        **_judged(sources),
+        "authors": sources.authors,
     }
     graded = Counter([edge["grade"] for edge in edges] + [record.grade.value for record in records])
     body["grades"] = {grade.value: graded[grade.value] for grade in Grade}
@@ -463,6 +468,38 @@ def _record_documents(sources: Sources, records: Iterable[Record]) -> Iterator[d
         }
 
 
+def _judged(sources: Sources) -> dict[str, Any]:
+    """Gates and facts as they were then; what belongs to the installation has no past and is left out."""
+    known = load(sources.call, sources.model.digest, sources.told.moment)
+    plain = Facts(one for one in facts_from(known) if family_of(one.name.rstrip(".")) not in _WITHOUT_PAST)
+    results = judge_all(gates_for(sources.call, known), plain)
+    facts = Facts([*plain.values(), *standing_facts(results, plain)])
+    return {
+        "gates": [
+            {
+                "name": one.name,
+                "version": one.version,
+                "use_case": one.use_case,
+                "expression": one.expression,
+                "stage": one.stage.value if one.stage else None,
+                "outcome": one.outcome.value,
+                "open": one.open,
+                "why": one.why,
+                "hindsight": one.hindsight,
+                "parts": [{"text": part.text, "outcome": part.outcome.value, "why": part.why} for part in one.parts],
+                "fixed_at": format_time(one.fixed_at) if one.fixed_at else None,
+                "record": one.record,
+            }
+            for one in results
+        ],
+        "facts": [
+            {"name": one.name, "value": one.value, "grade": one.grade.value, "record": one.record, "text": one.text}
+            for one in facts.values()
+        ],
+        "absent": {**plain.absent(), **facts.absent()},
+    }
+
+
 def _checkpoint(sources: Sources) -> dict[str, Any]:
     checkpoint = sources.told.checkpoint
     if sources.told.newest is not None:
@@ -517,7 +554,8 @@ def _reproduction(run: TakenRun) -> dict[str, Any]:
         "verdict": verdict.get("verdict") if run.run.status is RunStatus.OK else run.run.status.value,
         "by": run.run.requested_by,
         "at": run.run.ended_at,
-        "differences": list(verdict.get("differences", [])),
+        "differences": list(verdict.get("differs", [])),
+        "cause": verdict.get("cause"),
         "made": verdict.get("made"),
         "record": str(run.record),
         "grade": run.grade,

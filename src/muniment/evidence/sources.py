@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Final
 
 from muniment.catalog.model import Direction, Entity, EntityKind, Graph
 from muniment.catalog.ports import Lineage
 from muniment.evidence.past import Told
 from muniment.evidence.runs import Documents, TakenRun, take
+from muniment.execution.judging import FILES_FORMAT
 from muniment.execution.model import Run
 from muniment.execution.queue import RunQueue
+from muniment.identity.ports import SigningKeys
+from muniment.identity.signing import enrol_signing_key, link_accounts, unlink_accounts
 from muniment.inventory.model import Record, RecordKind
 from muniment.inventory.ports import Records
 from muniment.kernel.digest import Digest
 from muniment.kernel.verb import Call
-from muniment.ledger.model import Entry
+from muniment.ledger.model import Entry, Search
+from muniment.ledger.ports import EntryRepository
 
 __all__ = ["Runs", "Sources"]
 
 _MOST_ALTERNATIVES: Final = 200
+_REVOKED: Final = "muniment.identity.signing_key.revoked"
+"""Begins the types of event by which a key was revoked, by its owner or for him."""
 
 _SURROUNDINGS: Final = {
     EntityKind.CODE: "the platform's programs",
@@ -212,12 +219,54 @@ class Sources:
             entry = self.told.of_record(record)
             assert entry is not None
             self.cite(entry)
-        return [found[id] for id in sorted(found)]
+        ordered = [found[id] for id in sorted(found)]
+        self._cite_people(ordered)
+        self._list_files(ordered)
+        return ordered
+
+    @cached_property
+    def authors(self) -> list[str]:
+        """On whose behalf the jobs ran that the model came from; who only ran one of them again is none."""
+        return sorted({node.agent for node in self.lineage.activities.values()})
+
+    def _cite_people(self, records: Iterable[Record]) -> None:
+        """Let the entries stand here that tell whose the keys are, whether they were revoked, and who is one person."""
+        keys, entries = self.call.use(SigningKeys), self.call.use(EntryRepository)
+        signed = [one.body["signature"] for one in records if isinstance(one.body.get("signature"), Mapping)]
+        for name in sorted({str(signature["key"]) for signature in signed}):
+            key = keys.find(Digest(name))
+            moments = () if key is None else (key.enrolled_at, key.revoked_at)
+            for event, moment in zip(
+                (enrol_signing_key.event, "muniment.identity.signing_key.revoked"), moments, strict=False
+            ):
+                found = moment and self.told.holding(name, moment, partial(_is_of_key, name, event))
+                if found:
+                    self.cite(found)
+        people = {*self.authors, *(one.by for one in records)}
+        for event in (link_accounts.event, unlink_accounts.event):
+            for entry in entries.search(Search(type=event, outcome="ok", limit=1000)):
+                accounts = {f"User:{name}" for name in entry.event["data"].get("facts", {}).get("accounts", ())}
+                if entry.index is not None and entry.index < self.told.checkpoint.size and accounts & people:
+                    self.cite(entry)
+
+    def _list_files(self, records: Iterable[Record]) -> None:
+        """The list of files that names a model which was not made here: its registration tells of it."""
+        files = self.model.facts.get("files", [])
+        told = [one for one in records if one.kind is RecordKind.REGISTRATION]
+        if self.runs.maker is None and told and files:
+            entry = self.told.of_record(told[-1])
+            assert entry is not None
+            listed = [{name: one[name] for name in ("path", "digest", "size")} for one in files]
+            self.documents.add("files", {"format": FILES_FORMAT, "files": listed}, entry, str(self.model.digest))
 
 
 def _made(run: TakenRun, kind: str) -> str | None:
     product = run.product(kind)
     return product["digest"] if product else None
+
+
+def _is_of_key(name: str, event: str, entry: Entry) -> bool:
+    return str(entry.event["type"]).startswith(event) and entry.event["data"].get("facts", {}).get("key") == name
 
 
 def _names(record: Record, subjects: set[str]) -> bool:
