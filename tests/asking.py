@@ -20,6 +20,9 @@ from muniment.testing.platform import People
 from muniment.wire.execution import TrainModel
 
 
+_MADE: Mapping[str, Any] = {"list": [], "dict": {}, "<class 'int'>": 0, "<class 'bool'>": False}
+
+
 def sample(verb: Verb, project: str = "main", reference: str | None = None) -> msgspec.Struct:
     """A request of the verb's type whose fields have the right types, and mean nothing beyond project and reference."""
     given: dict[str, Any] = {}
@@ -29,7 +32,7 @@ def sample(verb: Verb, project: str = "main", reference: str | None = None) -> m
         elif field.name == verb.on.request_field:
             given[field.name] = reference or "x"
         elif field.required:
-            given[field.name] = [] if str(field.type).startswith("list") else "x"
+            given[field.name] = next((made for kind, made in _MADE.items() if str(field.type).startswith(kind)), "x")
     return msgspec.convert(given, verb.request)
 
 
@@ -48,7 +51,13 @@ def furnish_catalog(people: People, project: str = "main") -> dict[str, str]:
             recorder.name(kind, name, digest, by="User:scientist")
     request = TrainModel(project=project, experiment="e", data="data:credit", algorithm="xgboost", target="age")
     started = people.ask("scientist" if project == "main" else "outsider", request)
-    return {"Dataset": "data:credit", "Model": "model:scorer", "Entity": "data:credit", "Run": started.run}
+    return {
+        "Dataset": "data:credit",
+        "Model": "model:scorer",
+        "ModelVersion": "model:scorer",
+        "Entity": "data:credit",
+        "Run": started.run,
+    }
 
 
 def state(platform: Platform) -> Mapping[str, list[tuple[Any, ...]]]:

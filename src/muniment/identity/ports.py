@@ -184,17 +184,17 @@ class Ties(Protocol):
     def unlink(self, link: str, at: datetime, by: str) -> None:
         """End a link now."""
 
-    def links(self, at: datetime) -> Sequence[AccountLink]:
-        """The links that hold at this moment, newest first."""
+    def links(self) -> Sequence[AccountLink]:
+        """The links that were not ended, newest first."""
 
-    def same(self, names: Iterable[str], at: datetime) -> frozenset[str]:
+    def same(self, names: Iterable[str]) -> frozenset[str]:
         """Every account of the people behind these accounts.
 
         The owner of a service account is the person behind it, and linked accounts are one person; the answer holds the
         accounts that were given, and the service accounts that these people answer for.
         """
 
-    def beholden(self, names: Iterable[str], project: str, at: datetime) -> Sequence[Tie]:
+    def beholden(self, names: Iterable[str], project: str) -> Sequence[Tie]:
         """Other accounts that one of these made, issued a token for, or gave a role or a membership that reaches a
-        project at this moment.
+        project and was not ended early. It asks no clock: what ran out by itself still counts.
         """

@@ -202,7 +202,7 @@ def link_accounts(call: Call, request: wire.LinkAccounts) -> wire.AccountLink:
         raise Invalid(
             "MUNI-I113", "a link joins the accounts of one person, two of them", accounts=[one.name, other.name]
         )
-    if other.name in call.use(Ties).same([one.name], call.now):
+    if other.name in call.use(Ties).same([one.name]):
         raise Conflict("MUNI-I310", "these accounts are linked already", accounts=[one.name, other.name])
     link = AccountLink(call.new_id(), one.name, other.name, call.now, call.principal.id)
     call.use(Ties).link(link)
@@ -220,10 +220,10 @@ def link_accounts(call: Call, request: wire.LinkAccounts) -> wire.AccountLink:
 )
 def unlink_accounts(call: Call, request: wire.UnlinkAccounts) -> wire.AccountLink:
     """End a link that was made in error; nobody ends one of his own, nor the one who made it."""
-    found = next((link for link in call.use(Ties).links(call.now) if link.id == request.link), None)
+    found = next((link for link in call.use(Ties).links() if link.id == request.link), None)
     if found is None:
         raise NotFound("MUNI-I208", "there is no such link that holds", link=request.link[:80])
-    concerned = {*call.use(Ties).same([found.account, found.other], call.now), found.linked_by}
+    concerned = {*call.use(Ties).same([found.account, found.other]), found.linked_by}
     if call.principal.id in concerned:
         raise Denied("MUNI-I411", "another administrator must end this link", concerned=sorted(concerned))
     call.use(Ties).unlink(found.id, call.now, call.principal.id)
@@ -242,7 +242,7 @@ def unlink_accounts(call: Call, request: wire.UnlinkAccounts) -> wire.AccountLin
 )
 def list_account_links(call: Call, request: wire.ListAccountLinks) -> wire.AccountLinks:
     """Which accounts are known to belong to one person."""
-    return wire.AccountLinks(links=[_link(link) for link in call.use(Ties).links(call.now)])
+    return wire.AccountLinks(links=[_link(link) for link in call.use(Ties).links()])
 
 
 def _revoke(call: Call, text: str, *, own: bool) -> wire.SigningKey:

@@ -31,6 +31,7 @@ __all__ = [
     "fold",
     "missing",
     "next_step",
+    "stale",
     "usable",
 ]
 
@@ -334,8 +335,10 @@ def _approved(version: Version, record: Record) -> Version:
     together = (*version.approvals, record)
     if not record.body["completes"]:
         return replace(version, approvals=together)
-    expires = min(parse_time(one.body["expires"]) for one in together)
-    standing = InForce(together, record.at, expires)
+    counted = {*record.body["counted"], record.id}
+    standing_by = tuple(one for one in together if one.id in counted)
+    expires = min(parse_time(one.body["expires"]) for one in standing_by)
+    standing = InForce(standing_by, record.at, expires)
     return replace(
         version, approvals=together, state=State.APPROVED, since=record.at, in_force=standing, emergency=None
     )

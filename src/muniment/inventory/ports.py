@@ -146,7 +146,7 @@ class Versions(Protocol):
         """Keep which data and models a version came from, with a name for each, in place of what was kept."""
 
     def counts(self, project: str, now: datetime) -> Sequence[tuple[int, str, int]]:
-        """How many versions stand where: tier, state as people see it (``expired`` for an approval that ended), count."""
+        """How many versions stand where: tier, state as people see it (``expired`` for an ended approval), count."""
 
     def ages(self, project: str) -> Sequence[tuple[str, datetime, int]]:
         """State, the oldest moment since when a version is in it, and how many are, of those that are not final."""

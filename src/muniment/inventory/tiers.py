@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pkgutil import get_data
 from typing import Any, Final
 
@@ -17,8 +18,12 @@ import msgspec
 from msgspec import Struct
 
 from muniment.errors import Invalid
+from muniment.inventory.lifecycle import Version
 from muniment.inventory.model import Record, RecordKind
 from muniment.inventory.ports import Records
+from muniment.inventory.recording import advance
+from muniment.inventory.usecases import find_use_case
+from muniment.inventory.versions import registered
 from muniment.kernel.canonical import digest_of
 from muniment.kernel.digest import Digest
 from muniment.kernel.grade import Grade
@@ -26,7 +31,17 @@ from muniment.kernel.resources import INSTALLATION, PLATFORM
 from muniment.kernel.verb import Call, Effect, verb
 from muniment.wire import inventory as wire
 
-__all__ = ["EVIDENCE", "STEPS", "Assessment", "Rule", "assess", "parse_rule", "rule_in_force", "shipped_rule"]
+__all__ = [
+    "EVIDENCE",
+    "STEPS",
+    "Assessment",
+    "Rule",
+    "assess",
+    "parse_rule",
+    "reassess",
+    "rule_in_force",
+    "shipped_rule",
+]
 
 STEPS: Final = ("determination", "submission", "validation", "approval")
 """What a tier can ask for, in the order in which it is done."""
@@ -178,6 +193,32 @@ def assess(rule: Rule, *, exposure: int | None, purpose_class: str | None, model
     return Assessment(level, str(rule), exposure, purpose_class, because, requires)
 
 
+def reassess(call: Call, digest: Digest) -> Version:
+    """Work out the tier of a version by the rule in force and its use case of now; a record is kept if it changed.
+
+    Raises:
+        Conflict: it is not registered.
+    """
+    version = registered(call, digest)
+    if version.state.final:
+        return version
+    told = version.registration.body
+    frame: Mapping[str, Any] = {}
+    if told["use_case"]:
+        frame = find_use_case(call.session, call.project, told["use_case"]).record.body
+    found = assess(
+        rule_in_force(call.use(Records)),
+        exposure=frame.get("exposure"),
+        purpose_class=frame.get("purpose_class"),
+        model_kind=version.model_kind,
+        origin=told["origin"],
+    )
+    body = found.body()
+    if version.tier is not None and {**version.tier.body, "step": 0} == {**body, "step": 0}:
+        return version
+    return advance(call, RecordKind.TIER, digest, body)
+
+
 def _wrong(data: _Document) -> str:
     """The first rule that a document breaks, in words; empty when it breaks none."""
     columns = len(data.bands) + 1
@@ -192,7 +233,7 @@ def _wrong(data: _Document) -> str:
         return f"{short[0]} needs a level for each of the {columns} bands of exposure"
     if not set(levels) <= {1, 2, 3, 4}:
         return "a level is 1, 2, 3 or 4"
-    if any(later > earlier for row in tables.values() for earlier, later in zip(row, row[1:], strict=False)):
+    if any(later > earlier for row in tables.values() for earlier, later in pairwise(row)):
         return "with more exposure a level may only become more material"
     if not data.id or len(data.id) > 100 or data.version < 1:
         return "it has an id of at most 100 characters and a version from 1 on"

@@ -237,3 +237,301 @@ class Tiering(Struct, kw_only=True, frozen=True):
     """None for the rule that ships."""
 
     published_at: str | None
+
+
+class RegisterModel(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Enter a model that was made here into the inventory, as a draft."""
+
+    project: str
+    model: str
+    owner: str | None = None
+    """Who answers for it; None for whoever registers it."""
+
+    use_case: str | None = None
+    model_kind: str = "model"
+    """``model``, ``non-model`` or ``eut`` (end-user tool)."""
+
+    description: str = ""
+    assumptions: list[str] = field(default_factory=list)
+    limits: list[str] = field(default_factory=list)
+    """What it must not be relied on for."""
+
+
+class RegisterExternalModel(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Enter a model of a vendor, or one that lives outside, without its bytes."""
+
+    project: str
+    name: str
+    origin: str
+    """``vendor`` or ``off-platform``."""
+
+    owner: str
+    description: str
+    use_case: str | None = None
+    model_kind: str = "model"
+    algorithm: str = ""
+    supplier: str | None = None
+    contract: str = ""
+    """Reference of the contract with the supplier."""
+
+    supplier_version: str = ""
+    """What the supplier calls this version."""
+
+    location: str = ""
+    """Where it lives: a server, a workbook, a package."""
+
+    assumptions: list[str] = field(default_factory=list)
+    limits: list[str] = field(default_factory=list)
+
+
+class RegisterModelFile(RegisterExternalModel, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Enter a model that lives outside with its file; the bytes come along."""
+
+    filename: str
+
+
+class Registered(Struct, kw_only=True, frozen=True):
+    """A version in the inventory."""
+
+    model: str
+    digest: str
+    manifest: str
+    """Digest of the signed manifest: what people sign."""
+
+    state: str
+    tier: int
+    because: str
+    """Why it is of this tier."""
+
+    requires: dict[str, Any]
+    """What the tier asks for: approvals, steps, evidence, months to the next review."""
+
+    record: str
+
+
+class DeclareDependency(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """State that another model feeds this one, where lineage cannot know it."""
+
+    project: str
+    model: str
+    on: str
+    """The model that feeds it."""
+
+    reason: str
+
+
+class ShowDependencies(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Which registered versions feed a model, and which it feeds."""
+
+    project: str
+    model: str
+
+
+class Dependency(Struct, kw_only=True, frozen=True):
+    """A registered version that feeds another one, or is fed by it."""
+
+    model: str
+    digest: str
+    state: str
+    grade: str
+    """``proven`` from lineage, ``declared`` by a person."""
+
+
+class Dependencies(Struct, kw_only=True, frozen=True):
+    """What a version rests on, and what rests on it."""
+
+    model: str
+    feeds_on: list[Dependency]
+    feeds: list[Dependency]
+
+
+class PrepareSignature(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Write down the exact statement that one is about to sign."""
+
+    project: str
+    model: str
+    meaning: str
+    """``submitted for validation``, ``validated``, ``approved``, ``rejected``, ``retired``, ``break-glass`` or
+    ``determined``."""
+
+    terms: dict[str, Any] = field(default_factory=dict)
+    """What is signed besides. For an approval: ``conditions``, ``use_limits``, ``expires``; for a validation:
+    ``outcome``, ``text``, ``scope``, ``conceptual_soundness``; else ``note``, ``reason``, ``days`` or ``answers``."""
+
+    key: str | None = None
+    """Fingerprint of the key that will sign; None for the newest one of the asker."""
+
+
+class Statement(Struct, kw_only=True, frozen=True):
+    """What to sign: exactly these bytes, in UTF-8, within five minutes, once."""
+
+    statement: str
+    challenge: str
+    model: str
+    meaning: str
+    key: str
+    expires_at: str
+
+
+class SubmitModel(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Submit a registered version for validation."""
+
+    project: str
+    model: str
+    statement: str = ""
+    """As it was prepared."""
+
+    signature: str = ""
+    """Base64 of the Ed25519 signature over its bytes."""
+
+
+class ReviewModel(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Record what an independent validation found."""
+
+    project: str
+    model: str
+    statement: str = ""
+    signature: str = ""
+
+
+class ApproveModel(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Approve a validated version."""
+
+    project: str
+    model: str
+    statement: str = ""
+    signature: str = ""
+
+
+class RejectModel(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Reject a submitted version for good."""
+
+    project: str
+    model: str
+    statement: str = ""
+    signature: str = ""
+
+
+class RetireModel(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Take a version out of use for good."""
+
+    project: str
+    model: str
+    statement: str = ""
+    signature: str = ""
+
+
+class DetermineModel(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Determine by signed answers whether something is a model."""
+
+    project: str
+    model: str
+    statement: str = ""
+    signature: str = ""
+
+
+class BreakGlass(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Sign an emergency approval, which takes two administrators."""
+
+    project: str
+    model: str
+    statement: str = ""
+    signature: str = ""
+
+
+class VersionState(Struct, kw_only=True, frozen=True):
+    """Where a version stands."""
+
+    model: str
+    digest: str
+    state: str
+    """``draft``, ``submitted``, ``in_validation``, ``approved``, ``retired`` or ``rejected``."""
+
+    since: str
+    tier: int
+    requires: dict[str, Any]
+    model_kind: str
+    approvals: list[str]
+    """Who approved the submission that is looked at, or was last."""
+
+    required: int
+    outcome: str | None
+    """Of the last validation."""
+
+    expires: str | None
+    expired: bool
+    emergency: bool
+    """Whether it is approved by break-glass alone."""
+
+    conditions: list[str]
+    use_limits: list[str]
+    waits_for: str | None
+    """What comes next; None when nothing is waited for."""
+
+
+class CheckApproval(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Whether a version may be used now."""
+
+    project: str
+    model: str
+
+
+class Approval(Struct, kw_only=True, frozen=True):
+    """Whether a version may be used, and why."""
+
+    model: str
+    digest: str
+    usable: bool
+    emergency: bool
+    because: list[str]
+    expires: str | None
+    conditions: list[str]
+    use_limits: list[str]
+
+
+class ShowVersion(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Where a version stands in the inventory, in full."""
+
+    project: str
+    model: str
+
+
+class VersionEvent(Struct, kw_only=True, frozen=True):
+    """One record of the life of a version."""
+
+    kind: str
+    at: str
+    by: str
+    grade: str
+    record: str
+    signed: bool
+    body: dict[str, Any]
+
+
+class VersionDetail(Struct, kw_only=True, frozen=True):
+    """Everything that the inventory holds of a version."""
+
+    model: str
+    digest: str
+    registered: bool
+    state: VersionState | None
+    registration: dict[str, Any] | None
+    tier: dict[str, Any] | None
+    usable: bool
+    because: list[str]
+    """Why it may be used, or may not."""
+
+    not_independent: dict[str, list[str]]
+    """Accounts that may not judge it, each with why."""
+
+    history: list[VersionEvent]
+
+
+class ShowQuestionnaire(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """The questions by which it is determined whether something is a model."""
+
+
+class Questionnaire(Struct, kw_only=True, frozen=True):
+    """The questions, and which answers come to what."""
+
+    document: dict[str, Any]

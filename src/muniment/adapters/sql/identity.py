@@ -612,21 +612,18 @@ class SqlTies:
             .values(ended_at=format_time(at), ended_by=by)
         )
 
-    def links(self, at: datetime) -> Sequence[AccountLink]:
-        """The links that hold at this moment, newest first."""
-        moment = format_time(at)
-        holding = select(LINKS).where(
-            LINKS.c.since <= moment, or_(LINKS.c.ended_at.is_(None), LINKS.c.ended_at > moment)
-        )
+    def links(self) -> Sequence[AccountLink]:
+        """The links that were not ended, newest first."""
+        holding = select(LINKS).where(LINKS.c.ended_at.is_(None))
         return [
             AccountLink(row.id, row.account, row.other, parse_time(row.since), row.linked_by)
             for row in self._db.execute(holding.order_by(LINKS.c.id.desc()))
         ]
 
-    def same(self, names: Iterable[str], at: datetime) -> frozenset[str]:
+    def same(self, names: Iterable[str]) -> frozenset[str]:
         """Every account of the people behind these accounts."""
         found = {name for name in names if name}
-        pairs = [(link.account, link.other) for link in self.links(at)]
+        pairs = [(link.account, link.other) for link in self.links()]
         pairs += [
             tuple(row)
             for row in self._db.execute(select(ACCOUNTS.c.name, ACCOUNTS.c.owner).where(ACCOUNTS.c.owner.is_not(None)))
@@ -635,7 +632,7 @@ class SqlTies:
             found |= more
         return frozenset(found)
 
-    def beholden(self, names: Iterable[str], project: str, at: datetime) -> Sequence[Tie]:
+    def beholden(self, names: Iterable[str], project: str) -> Sequence[Tie]:
         """Other accounts that one of these made, issued a token for, or gave a role or membership."""
         by = sorted(set(names))
         if not by:
@@ -651,16 +648,16 @@ class SqlTies:
             MEMBERSHIPS.c.member, MEMBERSHIPS.c.added_by, literal("put it into the group ") + GRANTS.c.subject
         )
         both = MEMBERSHIPS.join(GRANTS, members)
-        moment = {"at": format_time(at)}
+        held, belongs = GRANTS.c.revoked_at.is_(None), MEMBERSHIPS.c.ended_at.is_(None)
         found: set[tuple[str, str, str]] = set()
         for query in (
             made.where(ACCOUNTS.c.created_by.in_(by)),
             issued.where(TOKENS.c.issued_by.in_(by), TOKENS.c.owner != TOKENS.c.issued_by),
-            granted.where(GRANTS.c.granted_by.in_(by), here, not_(grouped), _IN_FORCE),
-            through.select_from(both).where(GRANTS.c.granted_by.in_(by), here, grouped, _IN_FORCE, _BELONGS),
-            joined.select_from(both).where(MEMBERSHIPS.c.added_by.in_(by), here, grouped, _IN_FORCE, _BELONGS),
+            granted.where(GRANTS.c.granted_by.in_(by), here, not_(grouped), held),
+            through.select_from(both).where(GRANTS.c.granted_by.in_(by), here, grouped, held, belongs),
+            joined.select_from(both).where(MEMBERSHIPS.c.added_by.in_(by), here, grouped, held, belongs),
         ):
-            found |= {(row[0], row[1], row[2]) for row in self._db.execute(query, moment)}
+            found |= {(row[0], row[1], row[2]) for row in self._db.execute(query)}
         return [Tie(*one) for one in sorted(found) if one[0] not in by]
 
 
