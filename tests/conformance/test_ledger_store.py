@@ -50,6 +50,18 @@ def test_what_is_recorded_comes_under_the_next_checkpoint(room: LedgerRoom) -> N
     assert room.ledger.entry(1).event["subject"] == "b"
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 127, 128, 300])
+def test_rows_that_go_in_together_are_all_kept_whole(room: LedgerRoom, count: int) -> None:
+    """However many are committed at once, each row is stored with everything that it is searched by."""
+    rows = [room.event(f"s{n}", principal=f"User:{n}", number=n).row(room.ledger.origin) for n in range(count)]
+    with room.store.write() as session:
+        session.use(EntryRepository).add(rows)
+    room.ledger.checkpoint()
+    with room.store.read() as session:
+        kept = session.use(EntryRepository).rows(0, count + 1)
+    assert kept == list(enumerate(rows))
+
+
 def test_an_event_shares_the_fate_of_its_change(room: LedgerRoom) -> None:
     """When the caller's transaction fails, its event never was."""
     event = room.event()

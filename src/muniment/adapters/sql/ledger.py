@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from typing import Any, Final
 
 import msgspec
@@ -85,11 +84,18 @@ _SEQUENCER_LOCK: Final = 0x6D756E69
 """The PostgreSQL advisory lock of the sequencer."""
 
 _PLACEHOLDER: Final = {"sqlite": "?", "postgresql": "%s"}
+_MOST_ROWS: Final = 128
+"""Rows that one statement adds at most."""
+
+_ROW: Final = {dialect: f"({','.join([mark] * len(NewEntry._fields))})" for dialect, mark in _PLACEHOLDER.items()}
 _ADD: Final = {
-    dialect: f"insert into ledger_entries ({','.join(NewEntry._fields)}) "  # noqa: S608 - names from a type, no value
-    f"values ({','.join([mark] * len(NewEntry._fields))})"
-    for dialect, mark in _PLACEHOLDER.items()
+    (dialect, count): f"insert into ledger_entries ({','.join(NewEntry._fields)}) values "  # noqa: S608 - no value
+    + ",".join([row] * count)
+    for dialect, row in _ROW.items()
+    for count in (2**n for n in range(_MOST_ROWS.bit_length()))
 }
+"""How to add one row, two, four and so on, so that few statements are prepared whatever the number is."""
+
 _NUMBER: Final = {
     dialect: f"update ledger_entries set idx = {mark} where id = {mark} and idx is null"  # noqa: S608
     for dialect, mark in _PLACEHOLDER.items()
@@ -106,13 +112,18 @@ class SqlEntries:
         self._dialect = connection.dialect.name
 
     def add(self, rows: Sequence[NewEntry]) -> None:
-        """Store entries that have no index yet, past SQLAlchemy's own steps: the hot path of every answer."""
+        """Store entries that have no index yet, past SQLAlchemy's own steps: the hot path of every answer.
+
+        Many rows go in one statement, because the driver lets other threads run at each, and waits for its turn again.
+        """
         raw = driver(self._connection)
-        if len(rows) == 1:
-            raw.execute(_ADD[self._dialect], rows[0])
-            return
-        with closing(raw.cursor()) as opened:
-            opened.executemany(_ADD[self._dialect], rows)
+        done, most = 0, _MOST_ROWS
+        while done < len(rows):
+            while most > len(rows) - done:
+                most //= 2
+            values = [value for row in rows[done : done + most] for value in row]
+            raw.execute(_ADD[self._dialect, most], values)
+            done += most
 
     def unsequenced(self, limit: int) -> list[tuple[str, str]]:
         """The id and body of the oldest entries without an index, by time and id."""
