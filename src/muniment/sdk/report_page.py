@@ -140,7 +140,7 @@ def markdown(report: wire.ModelReport) -> str:
     lines = [
         f"# {_plain(_title(report))}",
         "",
-        f"- model: `{_plain(report.model)}`, `{report.digest}`, project `{_plain(report.project)}`",
+        f"- model: `{_code(report.model)}`, `{report.digest}`, project `{_code(report.project)}`",
         *(f"- {name}: {_plain(value)}" for name, value in report.known.items()),
         f"- asked: {report.at}",
         f"- ledger: {report.checkpoint.size} entries, root `{report.checkpoint.root}`",
@@ -290,9 +290,9 @@ def _text(value: object) -> str:
 def _plain(value: object) -> str:
     """Text that Markdown shows as it is."""
     text = visible(value)
-    for letter in "\\`*_[]<>|#":
+    for letter in "\\`*_[]|#":
         text = text.replace(letter, f"\\{letter}")
-    return text
+    return text.replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _code(value: object) -> str:
