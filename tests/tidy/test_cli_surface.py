@@ -26,7 +26,8 @@ PROMISED = {
     "audit show", "audit export", "audit verify", "policy test", "policy explain", "policy show", "policy publish",
     "user add", "user list", "group add", "group list", "token issue", "token list", "token revoke", "role grant",
     "role list", "role revoke", "project add", "project list", "key list", "key rotate", "env list", "env build",
-    "report", "catalogue list", "catalogue show", "catalogue add", "env show", "completion", "whoami", "login", "profile list",
+    "report", "catalogue list", "catalogue show", "catalogue add",
+    "env show", "completion", "whoami", "login", "profile list",
 }  # fmt: skip
 
 
