@@ -300,7 +300,12 @@ def _within(graph: Graph, nodes: Collection[str]) -> Graph:
 def _last(entries: EntryRepository, size: int) -> Entry | None:
     found = entries.bodies(size - 1, size) if size else []
     if size and not found:
-        raise IntegrityError("MUNI-L512", "entries are missing from the database, so the ledger cannot be exported")
+        raise IntegrityError(
+            "MUNI-E505",
+            "an entry under the checkpoint is missing from the database",
+            index=size - 1,
+            do="muni audit verify --profile auditor names the first",
+        )
     return next((Entry(index, json.loads(body), body.encode()) for index, body in found), None)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from muniment.sdk.asking import Asking, Job, Watch, reference_of
 from muniment.sdk.catalogues import Report, report_on
 from muniment.sdk.cells import card, facts, fold, table, tiles
+from muniment.sdk.evidence import EvidencePack, pack_of, save_pack
 from muniment.sdk.explanations import Explanation, ExplanationList, explanation_of
 from muniment.sdk.frames import to_frame
 from muniment.sdk.lineage import Lineage, Proof, absence_of, lineage_of
@@ -135,6 +137,20 @@ class Model:
         """Its files as a tar, chunk by chunk."""
         request = wi.FetchModel(project=self._asking.project, model=self.reference)
         return self._asking.download("inventory:FetchModel", request)
+
+    def evidence(
+        self, file: str | Path, *, checkpoint: int | None = None, since: Iterable[int] = (), cosigned: bool = False
+    ) -> EvidencePack:
+        """Write its evidence pack to a new file, for somebody who trusts nobody.
+
+        Args:
+            file: where to.
+            checkpoint: as of a checkpoint of that many entries; None for now. The same gives the same bytes.
+            since: sizes of checkpoints that the receiver kept, from which the ledger is shown to go on.
+            cosigned: with cosignatures of witnesses, who are asked first.
+        """
+        chunks = pack_of(self._asking, self.reference, checkpoint=checkpoint, since=since, cosigned=cosigned)
+        return save_pack(self.reference, chunks, file)
 
     def to_frame(self) -> Any:
         """Its evaluations as a data frame, one row each."""
