@@ -18,7 +18,7 @@ from muniment.cli.screen import COLOURS, Screen
 from muniment.sdk.asking import Job, Watch
 from muniment.sdk.shown import duration, elapsed, headline, measure, visible
 
-__all__ = ["counting", "sending", "watching"]
+__all__ = ["counting", "sending", "stages", "watching"]
 
 _LARGE = 8 << 20
 """Bytes from which a person wants to see how much has gone."""
@@ -54,6 +54,29 @@ def counting(screen: Screen, what: str) -> Iterator[Callable[[int, int], None]]:
     with Progress(*columns, console=screen.console, transient=True) as bar:
         task = bar.add_task(what)
         yield lambda done, of: bar.update(task, completed=done, total=of)
+
+
+@contextmanager
+def stages(screen: Screen) -> Iterator[Callable[[str, int, int], None]]:
+    """Something to tell what is being done, how much of it is done and how much there is (0: nobody knows).
+
+    A bar on a terminal; elsewhere a line when something else begins.
+    """
+    if not screen.console.is_terminal or screen.console.is_dumb_terminal:
+        named = ""
+
+        def tell(what: str, done: int, of: int) -> None:
+            nonlocal named
+            if what != named:
+                screen.line(what)
+                named = what
+
+        yield tell
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=screen.console, transient=True) as bar:
+        task = bar.add_task("")
+        yield lambda what, done, of: bar.update(task, description=what, completed=done, total=of or None)
 
 
 @contextmanager

@@ -283,6 +283,33 @@ def bootstrap(call: Call, request: wire.Bootstrap) -> wire.Administrators:
     return wire.Administrators(administrators=issued)
 
 
+@verb(
+    "identity:RestoreAccess",
+    on=INSTALLATION,
+    request=wire.RestoreAccess,
+    reply=wire.Administrators,
+    event="access.restored",
+    group="internal",
+    internal=True,
+)
+def restore_access(call: Call, request: wire.RestoreAccess) -> wire.Administrators:
+    """Issue a token to each of two administrators of an installation that was made from an export."""
+    accounts = (account_named(call, name) for name in call.use(Standings).holders(Role.ADMINISTRATOR, call.now))
+    holders = sorted(account.name for account in accounts if account.kind is PrincipalKind.USER)
+    names = request.administrators or holders[:FIRST_ADMINISTRATORS]
+    if len(set(names)) != FIRST_ADMINISTRATORS or set(names) - set(holders):
+        raise Invalid(
+            "MUNI-I119",
+            "access is restored to two active administrators of the installation",
+            given=names,
+            administrators=holders,
+        )
+    end = rules.token_end(call.now, 30)
+    call.note(administrators=names)
+    orders = [_Order(account_named(call, name), TokenKind.PERSONAL, "restored", end) for name in names]
+    return wire.Administrators(administrators=[_keep(call, order) for order in orders])
+
+
 def open_bootstrap(session: Session, clock: Clock, entropy: Entropy) -> str:
     """A fresh one-time secret for ``muni init`` to show; lives 15 minutes, and every former one dies.
 
@@ -397,6 +424,7 @@ VERBS: Final = (
     issue_token_for,
     list_tokens,
     list_tokens_of,
+    restore_access,
     revoke_token,
     revoke_token_of,
     set_password,

@@ -50,7 +50,14 @@ verify.py       the verifier, for convenience
 
 
 def export(store: Store, signer: Signer, checkpoint: Checkpoint) -> Iterator[bytes]:
-    """The tar file of everything under the checkpoint, in pieces.
+    """The tar file of everything under the checkpoint, in pieces; raises as ``members`` does."""
+    for name, content in members(store, signer, checkpoint):
+        yield from _member(name, content)
+    yield bytes(2 * _BLOCK)
+
+
+def members(store: Store, signer: Signer, checkpoint: Checkpoint) -> Iterator[tuple[str, bytes]]:
+    """The files of the export, by name.
 
     Raises:
         IntegrityError: the database no longer holds all of it.
@@ -66,11 +73,10 @@ def export(store: Store, signer: Signer, checkpoint: Checkpoint) -> Iterator[byt
         fixed.items(), _files("checkpoints", _notes(store, size)), _files("entries", _entries(store, size))
     ):
         sums.append(f"{hashlib.sha256(content).hexdigest()}  {name}\n")
-        yield from _member(name, content)
+        yield name, content
     root = base64.b64encode(checkpoint.root.raw).decode()
     text = f"{TITLE}\n{origin}\n{size} {root}\n{''.join(sums)}"
-    yield from _member("manifest.txt", sign_note(text, origin, signer).encode())
-    yield bytes(2 * _BLOCK)
+    yield "manifest.txt", sign_note(text, origin, signer).encode()
 
 
 def _notes(store: Store, size: int) -> Iterator[tuple[int, bytes]]:

@@ -8,7 +8,7 @@ from typing import Final
 from muniment.errors import Invalid, MunimentError, NotFound, Unavailable
 from muniment.kernel.ports import Clock, Entropy, Faults, Session, Store
 from muniment.ledger.audit import Audit, Report
-from muniment.ledger.export import export
+from muniment.ledger.export import export, members
 from muniment.ledger.groupcommit import GroupCommit
 from muniment.ledger.model import Checkpoint, Entry, Event, NewEntry, Search
 from muniment.ledger.note import check_origin, verifier_key
@@ -134,6 +134,10 @@ class Ledger:
     def export(self) -> Iterator[bytes]:
         """Everything recorded so far as a tar file that ``verify.py`` checks; same checkpoint, same bytes."""
         return export(self._store, self._signer, self.checkpoint())
+
+    def exported(self, checkpoint: Checkpoint) -> Iterator[tuple[str, bytes]]:
+        """The files of that export by name, as of a checkpoint."""
+        return members(self._store, self._signer, checkpoint)
 
     def _prover(self) -> Prover:
         published = self._sequencer.kept()

@@ -307,6 +307,13 @@ class Administrators(Struct, kw_only=True, frozen=True):
     administrators: list[IssuedToken]
 
 
+class RestoreAccess(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Give two administrators of a restored installation tokens, since none came with the export."""
+
+    administrators: list[str] = []
+    """Empty for the first two by name."""
+
+
 class EnrolSigningKey(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Make known the public half of a key that one signs with."""
 

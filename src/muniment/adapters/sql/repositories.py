@@ -7,9 +7,10 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from muniment.adapters.sql import catalog, execution, identity, inventory, ledger, policy, vault, witness
+from muniment.adapters.sql import archive, catalog, execution, identity, inventory, ledger, policy, vault, witness
 
 REPOSITORIES: Final[dict[type[Any], Callable[[Connection], Any]]] = {
+    **archive.REPOSITORIES,
     **catalog.REPOSITORIES,
     **execution.REPOSITORIES,
     **identity.REPOSITORIES,
