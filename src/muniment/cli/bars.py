@@ -7,6 +7,7 @@ from typing import Final
 from rich.text import Text
 
 from muniment.cli.screen import Screen
+from muniment.sdk.shown import visible
 
 __all__ = ["bar", "verdict"]
 
@@ -24,4 +25,4 @@ def bar(screen: Screen, share: float, width: int, style: str = "cyan") -> Text:
 
 def verdict(text: str, *, good: bool, poor: bool = False) -> Text:
     """A number in the colour of what it means: good, in between, poor."""
-    return Text(text, style="green" if good else "red" if poor else "yellow")
+    return Text(visible(text), style="green" if good else "red" if poor else "yellow")

@@ -33,10 +33,8 @@ _CLEAR: Final = 0.3
     "--background", type=DATA, metavar="REF", help="Linear models: the rows that averages are over; else the same rows."
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of every sample.")
-@click.option(
-    "--rows", type=click.IntRange(1), metavar="N", help="Explain at most so many rows, sampled.  [default: 50000]"
-)
-@click.option("--top", type=click.IntRange(1, 30), metavar="N", help="Features with curves and points.  [default: 12]")
+@click.option("--rows", type=click.IntRange(1), metavar="N", help="Explain at most so many rows, sampled; else 50,000.")
+@click.option("--top", type=click.IntRange(1, 30), metavar="N", help="Features with curves and points; else 12.")
 @click.option("--all", "everything", is_flag=True, help="Show every feature.")
 @DETACH
 @with_face
