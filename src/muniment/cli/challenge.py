@@ -9,22 +9,30 @@ import click
 from muniment.cli.face import Face, Group, with_face
 from muniment.cli.knowing import MODEL
 from muniment.cli.screen import Screen
-from muniment.errors import Invalid
 from muniment.wire import oversight as wire
 
 
-@click.group(cls=Group)
+class _Shown(Group):
+    """``muni challenge MODEL`` is short for ``muni challenge show MODEL``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """What begins with no command and no option is something to show."""
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            args = ["show", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_Shown)
 def challenge() -> None:
     """Effective challenge: questions about a version or a finding, and what was answered."""
 
 
 @challenge.command()
-@click.argument("model", required=False, type=MODEL)
-@click.option("--finding", metavar="ID", help="Of this finding alone.")
+@click.argument("what", type=MODEL)
 @with_face
-def show(face: Face, model: str | None, finding: str | None) -> None:
-    """Show the threads about a version and its findings, oldest first."""
-    found = face.client.challenge.threads(_about(model, finding))
+def show(face: Face, what: str) -> None:
+    """Show the threads about a version and its findings, or about one finding:ID; oldest first."""
+    found = face.client.challenge.threads(what)
 
     def draw(screen: Screen) -> None:
         if not found.threads:
@@ -35,24 +43,25 @@ def show(face: Face, model: str | None, finding: str | None) -> None:
 
 
 @challenge.command()
-@click.argument("model", required=False, type=MODEL)
+@click.argument("what", type=MODEL)
 @click.argument("text")
-@click.option("--finding", metavar="ID", help="About this finding instead of a model.")
-@click.option("--reply-to", metavar="ID", help="Answers this comment; then no model is named.")
+@with_face
+def add(face: Face, what: str, text: str) -> None:
+    """Ask something about a version, or about a finding:ID."""
+    said = face.client.challenge.ask(what, text)
+    face.answer(said, lambda screen: screen.done(said.comment))
+
+
+@challenge.command()
+@click.argument("comment")
+@click.argument("text")
 @click.option("--resolved", is_flag=True, help="The question, which is one's own, is answered.")
 @with_face
-def add(face: Face, model: str | None, text: str, finding: str | None, reply_to: str | None, resolved: bool) -> None:
-    """Ask about a version or a finding, or answer: muni challenge add MODEL TEXT."""
+def reply(face: Face, comment: str, text: str, resolved: bool) -> None:
+    """Answer a comment; the one who asked says by --resolved that he is satisfied."""
     desk = face.client.challenge
-    if reply_to is not None:
-        if model is not None or finding is not None:
-            raise Invalid("MUNI-A161", "an answer is about what it answers: leave the model and the finding out")
-        said = desk.resolve(reply_to, text) if resolved else desk.answer(reply_to, text)
-    elif resolved:
-        raise Invalid("MUNI-A162", "name the question that is answered", do="--reply-to ID")
-    else:
-        said = desk.ask(_about(model, finding), text)
-    face.answer(said, lambda screen: screen.done(f"{said.comment}{' resolved' if said.resolved else ''}"))
+    said = desk.resolve(comment, text) if resolved else desk.answer(comment, text)
+    face.answer(said, lambda screen: screen.done(f"{said.comment}{' resolved' if resolved else ''}"))
 
 
 def draw_threads(screen: Screen, threads: Sequence[wire.ThreadView]) -> None:
@@ -63,9 +72,3 @@ def draw_threads(screen: Screen, threads: Sequence[wire.ThreadView]) -> None:
         for depth, turn in enumerate(thread.turns):
             screen.line(f"  {'↳ ' if depth else ''}{turn.by}  {turn.at[:16]}  {turn.comment}", style="dim")
             screen.line(f"    {turn.text}")
-
-
-def _about(model: str | None, finding: str | None) -> str:
-    if (model is None) is (finding is None):
-        raise Invalid("MUNI-A163", "name a model, or a finding by --finding, and not both")
-    return model if model is not None else f"finding:{str(finding).removeprefix('finding:')}"

@@ -52,8 +52,12 @@ def differences(before: Side, after: Side) -> tuple[list[Difference], list[str]]
     else:
         found += [*_data(before, after), *_features(before, after), *_code(before, after)]
         found += [*_parameters(before, after), *_environment(before, after)]
-    performance = list(_performance(before, after))
-    found += performance
+    found += _performance(before, after)
+    measured = [
+        next((m.data for m in side.known.evaluations if m.document is not None), None) for side in (before, after)
+    ]
+    if None not in measured and measured[0] != measured[1]:
+        missed.append("performance like for like: the two were measured on different data")
     for family in ("metric", "fairness"):
         if not any(name.startswith(f"{family}.") for name in before.facts.keys() & after.facts.keys()):
             side = before if not any(n.startswith(f"{family}.") for n in before.facts) else after
