@@ -23,14 +23,37 @@ from muniment.http.server import Listen, serve
 @click.option("--certificate", type=click.Path(path_type=Path), metavar="FILE", help="TLS certificate, PEM.")
 @click.option("--private-key", type=click.Path(path_type=Path), metavar="FILE", help="Its private key, PEM.")
 @click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Jobs that run at once.")
+@click.option(
+    "--witness-every",
+    type=click.FloatRange(1, 3600),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How often witnesses are sent the newest checkpoint.",
+)
 @with_face
-def up(face: Face, host: str, port: int, certificate: Path | None, private_key: Path | None, workers: int) -> None:
+def up(
+    face: Face,
+    host: str,
+    port: int,
+    certificate: Path | None,
+    private_key: Path | None,
+    workers: int,
+    witness_every: float,
+) -> None:
     """Serve the HTTP API and work the queue of jobs, until Ctrl-C.
 
     Beyond loopback TLS is required. Clients show a token: that of their profile.
     """
     platform = open_platform(home_folder(face.home))
-    listen = Listen(host=host, port=port, certificate=certificate, private_key=private_key, workers=workers)
+    listen = Listen(
+        host=host,
+        port=port,
+        certificate=certificate,
+        private_key=private_key,
+        workers=workers,
+        witness_s=witness_every,
+    )
 
     def ready(url: str) -> None:
         if face.json:
