@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from typing import Final
+
 import click
+from click.shell_completion import CompletionItem
 
 from muniment.cli.face import Face, Group, with_face
 from muniment.cli.screen import Screen
+from muniment.errors import MunimentError
 from muniment.sdk.report_page import CONFIDENCE
 from muniment.wire import catalogues as wire
+
+
+class CatalogueName(click.ParamType[str]):
+    """An id, or ``id@version``; the platform alone judges it."""
+
+    name = "catalogue"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """What begins so; nothing when the platform does not answer."""
+        face = ctx.find_object(Face)
+        if face is None:
+            return []
+        try:
+            with closing(face.client) as client:
+                found = client.catalogues.list()
+        except (MunimentError, OSError):
+            return []
+        return [CompletionItem(one.id, help=one.title) for one in found if one.id.startswith(incomplete)]
+
+
+CATALOGUE: Final = CatalogueName()
 
 
 @click.group(cls=Group)
@@ -34,7 +60,7 @@ def list_(face: Face) -> None:
 
 
 @catalogue.command(epilog="Example: muni catalogue show sr-26-2")
-@click.argument("name", metavar="CATALOGUE")
+@click.argument("name", metavar="CATALOGUE", type=CATALOGUE)
 @with_face
 def show(face: Face, name: str) -> None:
     """Show what CATALOGUE, an id or id@version, asks: each item, the query that answers it, what it does not show."""

@@ -11,6 +11,7 @@ import click
 import msgspec
 from rich.text import Text
 
+from muniment.cli.catalogue import CATALOGUE
 from muniment.cli.face import Command, Face, with_face
 from muniment.cli.knowing import MODEL
 from muniment.cli.model import save
@@ -41,7 +42,11 @@ _FORMS: Final[Mapping[str, Callable[[Report], str]]] = {
 )
 @click.argument("model", type=MODEL)
 @click.option(
-    "--catalogue", "name", metavar="ID", help="By this catalogue, an id or id@version; see muni catalogue list."
+    "--catalogue",
+    "name",
+    type=CATALOGUE,
+    metavar="ID",
+    help="By this catalogue, an id or id@version; see muni catalogue list.",
 )
 @click.option("--all", "every", is_flag=True, help="By every catalogue in force, in short; without --catalogue too.")
 @click.option(
