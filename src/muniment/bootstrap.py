@@ -52,6 +52,7 @@ from muniment.identity.service import (
 )
 from muniment.inventory import (
     approving,
+    board,
     challenge,
     changes,
     findings,
@@ -103,6 +104,7 @@ VERBS: Final = VerbTable(
         *WITNESSES,
         *approving.VERBS,
         *auditing.VERBS,
+        *board.VERBS,
         *challenge.VERBS,
         *changes.VERBS,
         *completing.VERBS,

@@ -1,6 +1,7 @@
 """Reaching a platform: whose profile, which home folder or URL, in this process or over HTTP.
 
 A profile is a file ``HOME/profiles/<name>.json`` that only its owner can read: ``{"name", "token", "project", "url"}``.
+Beside it lies the private half of his signing key, once he has enrolled one: ``HOME/profiles/<name>.key.pem``.
 What is not said falls back on the environment (``MUNIMENT_HOME``, ``MUNI_PROFILE``, ``MUNI_PROJECT``, ``MUNI_URL``),
 then on the profile, then on the defaults.
 """
@@ -74,7 +75,8 @@ def connect(
     chosen = project or os.environ.get("MUNI_PROJECT") or who.project
     if url is None:
         url = (os.environ.get("MUNI_URL") if given is None else None) or who.url
-    return _remote(url, who.token, chosen) if url else _local(folder, who.token, chosen)
+    key_file = folder / "profiles" / f"{who.name}.key.pem"
+    return _remote(url, who.token, chosen, key_file) if url else _local(folder, who.token, chosen, key_file)
 
 
 def home_folder(home: str | Path | None = None) -> Path:
@@ -155,15 +157,17 @@ def nobody(home: str | Path | None = None, url: str | None = None) -> Client:
     return _remote(where, None, DEFAULT_PROJECT) if where else _local(home_folder(home), None, DEFAULT_PROJECT)
 
 
-def _remote(url: str, token: str | None, project: str) -> Client:
+def _remote(url: str, token: str | None, project: str, key_file: Path | None = None) -> Client:
     from muniment.sdk.http import HttpTransport  # noqa: PLC0415  httpx is slow to import and seldom needed
 
     transport = HttpTransport(url, token)
-    return Client(transport, project=project, close=transport.close)
+    return Client(transport, project=project, close=transport.close, key_file=key_file)
 
 
-def _local(home: Path, token: str | None, project: str) -> Client:
+def _local(home: Path, token: str | None, project: str, key_file: Path | None = None) -> Client:
     from muniment.bootstrap import open_platform  # noqa: PLC0415  the whole platform; a URL needs none of it
 
     platform = open_platform(home)
-    return Client(platform.transport(token), project=project, worker=platform.work_until, close=platform.close)
+    return Client(
+        platform.transport(token), project=project, worker=platform.work_until, close=platform.close, key_file=key_file
+    )

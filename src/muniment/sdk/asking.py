@@ -50,6 +50,9 @@ class Asking(Protocol):
     def attend(self, job: Job, watch: Watch | None) -> None:
         """Show a job until it has ended, doing its work here if nobody else does."""
 
+    def sign(self, statement: str) -> str:
+        """A signature over a statement with the asker's own key, in base64; raises NotFound when there is none."""
+
 
 class Job:
     """A job that was asked for: it may still wait, run, or have ended. Looks again only while it has not ended."""

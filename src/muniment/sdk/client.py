@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeVar
 
 import msgspec
@@ -13,12 +14,15 @@ from muniment.sdk.audit import Audit
 from muniment.sdk.catalogues import Catalogues
 from muniment.sdk.datasets import Data
 from muniment.sdk.environments import Environments
+from muniment.sdk.inventory import Inventory
 from muniment.sdk.lineage import Lineage, Proof, absence_of, lineage_of
 from muniment.sdk.models import Models
 from muniment.sdk.oversight import Challenge, Changes, Findings, Gates, Reviews
 from muniment.sdk.progress import picture
 from muniment.sdk.runs import Comparison, Jobs, Run, Runs
+from muniment.sdk.signing import Keys
 from muniment.sdk.transport import Transport, Worker
+from muniment.sdk.usecases import UseCases
 from muniment.wire import execution as wx
 
 __all__ = ["Client"]
@@ -39,8 +43,17 @@ class Client:
         project: str,
         worker: Worker | None = None,
         close: Callable[[], None] = lambda: None,
+        key_file: Path | None = None,
     ) -> None:
-        """Ask through a transport; ``worker`` runs jobs in this process where no server does."""
+        """Ask through a transport.
+
+        Args:
+            transport: the way to the platform.
+            project: name of the project.
+            worker: runs jobs in this process where no server does.
+            close: lets go of the connection, or of the platform in this process.
+            key_file: where the asker's private signing key lies; None for one that lives in memory.
+        """
         self._transport = transport
         self._worker = worker
         self.close = close
@@ -67,6 +80,12 @@ class Client:
         """When models must be looked at again."""
         self.changes = Changes(self)
         """What differs between versions of a model."""
+        self.keys = Keys(self, key_file)
+        """One's own signing keys."""
+        self.use_cases = UseCases(self)
+        """What models may be used for."""
+        self.inventory = Inventory(self)
+        """Registered models, and the board."""
         self.jobs = Jobs(self)
         """Starts jobs without waiting for them."""
 
@@ -154,6 +173,10 @@ class Client:
     def download(self, action: str, request: msgspec.Struct) -> Iterator[bytes]:
         """Ask a verb whose answer is bytes."""
         return self._transport.download(action, request)
+
+    def sign(self, statement: str) -> str:
+        """A signature over a statement with one's own key, in base64."""
+        return self.keys.sign(statement)
 
     def start(self, action: str, request: msgspec.Struct, body: BinaryIO | None = None) -> Run:
         """Ask a verb that starts a job; gives its run at once."""

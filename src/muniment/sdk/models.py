@@ -14,6 +14,7 @@ from muniment.sdk.explanations import Explanation, ExplanationList, explanation_
 from muniment.sdk.frames import to_frame
 from muniment.sdk.lineage import Lineage, Proof, absence_of, lineage_of
 from muniment.sdk.shown import headline, measure
+from muniment.sdk.steps import Steps
 from muniment.wire import execution as wx
 from muniment.wire import inventory as wi
 from muniment.wire import validation as wv
@@ -21,7 +22,7 @@ from muniment.wire import validation as wv
 __all__ = ["Model", "ModelList", "Models"]
 
 
-class Model:
+class Model(Steps):
     """One version of a model."""
 
     def __init__(self, asking: Asking, detail: wi.ModelDetail) -> None:

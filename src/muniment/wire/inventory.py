@@ -535,3 +535,124 @@ class Questionnaire(Struct, kw_only=True, frozen=True):
     """The questions, and which answers come to what."""
 
     document: dict[str, Any]
+
+
+class ListVersions(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Registered versions, the newest registration first; None leaves a filter open."""
+
+    project: str
+    state: str | None = None
+    tier: int | None = None
+    use_case: str | None = None
+    owner: str | None = None
+    origin: str | None = None
+    supplier: str | None = None
+    emergency: bool | None = None
+    """Only those that are approved by break-glass alone."""
+
+    overdue: bool | None = None
+    """Only those whose review is overdue."""
+
+    expired: bool | None = None
+    """Only those whose approval has ended."""
+
+    limit: int = 100
+
+
+class VersionSummary(Struct, kw_only=True, frozen=True):
+    """One registered version in one line."""
+
+    model: str
+    digest: str
+    state: str
+    tier: int
+    use_case: str | None
+    model_kind: str
+    origin: str
+    owner: str
+    algorithm: str
+    supplier: str | None
+    registered_at: str
+    since: str
+    """When it came into its state."""
+
+    approvals: int
+    required: int
+    approved_at: str | None
+    expires: str | None
+    expired: bool
+    emergency: bool
+    next_review: str | None
+    overdue: bool
+    findings_high: int
+    findings_open: int
+
+
+class Versions(Struct, kw_only=True, frozen=True):
+    """A list of registered versions."""
+
+    versions: list[VersionSummary]
+
+
+class ShowBoard(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """The inventory of a project at a glance."""
+
+    project: str
+    top: int = 10
+    """So many lines of each list at most."""
+
+
+class BoardCell(Struct, kw_only=True, frozen=True):
+    """How many versions of a tier are in a state."""
+
+    tier: int
+    state: str
+    """A state, or ``expired`` for an approval that has ended."""
+
+    versions: int
+
+
+class BoardAge(Struct, kw_only=True, frozen=True):
+    """How long versions have been in a state."""
+
+    state: str
+    versions: int
+    oldest_since: str
+    oldest_days: int
+
+
+class BoardFinding(Struct, kw_only=True, frozen=True):
+    """Open findings of one severity."""
+
+    severity: str
+    open: int
+    overdue: int
+    up_to_30_days: int
+    up_to_90_days: int
+    older: int
+    oldest_days: int | None
+
+
+class BoardShare(Struct, kw_only=True, frozen=True):
+    """What several versions share."""
+
+    what: str
+    """``algorithm``, ``supplier``, ``owner``, ``use_case`` or ``input``."""
+
+    value: str
+    versions: int
+
+
+class Board(Struct, kw_only=True, frozen=True):
+    """The inventory at a glance."""
+
+    project: str
+    at: str
+    versions: int
+    cells: list[BoardCell]
+    ages: list[BoardAge]
+    findings: list[BoardFinding]
+    overdue_reviews: list[VersionSummary]
+    emergencies: list[VersionSummary]
+    expired: list[VersionSummary]
+    concentration: list[BoardShare]
