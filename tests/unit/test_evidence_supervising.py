@@ -17,6 +17,7 @@ from muniment.kernel.digest import Digest
 from muniment.policy.ports import PolicyDocuments
 from muniment.testing.platform import PROJECT, People, Site
 from muniment.wire import catalogues as wire
+from muniment.wire.inventory import AddUseCase, RegisterModel
 from muniment.wire.ledger import LedgerEntries, SearchEntries
 
 OWN = """\
@@ -161,6 +162,23 @@ def test_a_report_rests_on_a_checkpoint_and_claims_nothing_for_a_bare_model(peop
     assert by_id["validation-and-monitoring"].status == "unanswered"
     assert sum(given.counts.values()) == len(given.answers) == 7
     assert all(fact.record for one in given.answers for fact in one.facts)
+
+
+def test_what_people_record_answers_what_was_unanswered(people: People) -> None:
+    """A use case and a registration answer materiality, by their records; what lacks is told with its reason."""
+    owned = AddUseCase(project=PROJECT, name="cards", purpose="limits", owner="scientist", exposure=5_000_000)
+    people.ask("admin", msgspec.structs.replace(owned, purpose_class="credit-decision"))
+    before = {one.item.id: one for one in report(people, "sr-26-2").reports[0].answers}
+    people.ask("scientist", RegisterModel(project=PROJECT, model="model:scorer", use_case="cards"))
+    found = report(people, "sr-26-2")
+    after = {one.item.id: one for one in found.reports[0].answers}
+    assert (before["materiality"].status, after["materiality"].status) == ("unanswered", "answered")
+    assert {fact.name for fact in after["materiality"].facts} == {"tier.level", "usecase.present"}
+    assert all(fact.record.startswith("sha256:") for fact in after["materiality"].facts)
+    assert after["model-definition"].status == "partly"
+    assert after["model-definition"].missing[0].endswith("(determination.present)")
+    assert found.known["state"] == "draft"
+    assert found.known["owner"] == "scientist"
 
 
 def test_without_a_catalogue_all_in_force_are_reported(people: People) -> None:
