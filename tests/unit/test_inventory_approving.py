@@ -37,5 +37,4 @@ def test_the_author_cannot_approve(notary: Notary) -> None:
     notary.validated()
     with pytest.raises(Denied) as refused:
         notary.model("scientist").approve()
-    print(refused.value.document())
     assert refused.value.facts["policies"] == ["core/four-eyes@1"]

@@ -238,6 +238,9 @@ class Gate:
         grant = grant_from(decision, principal, verb.action, name(resource))
         if grant is None:
             asked = f"{resource.kind}:{trace.asked or resource.id}"
+            because = [*decision.reasons]
+            if verb.on.explain is not None and decision.policies:
+                because += verb.on.explain(session, resource, authentication.principal)
             raise Denied(
                 "MUNI-G403",
                 f"{authentication.principal.id} may not {_phrase(verb)} on {asked}",
@@ -245,7 +248,7 @@ class Gate:
                 action=verb.action,
                 resource=asked,
                 policies=list(decision.policies) or ["no policy permits it"],
-                because=list(decision.reasons),
+                because=because,
                 do=f"ask someone whose role includes {verb.group}: muni role list",
             )
         trace.grant = grant

@@ -161,8 +161,10 @@ def attributes_of(session: Session, project: str, entity: Entity) -> dict[str, A
 
 def explain_version(session: Session, resource: Resource, principal: Principal) -> tuple[str, ...]:
     """Why a person is not independent of a version: what stands in the refusal."""
-    assert resource.project is not None
-    digest = Digest(resource.id.partition("/")[2])
+    text = resource.id.partition("/")[2]
+    if resource.project is None or not text.startswith("sha256:"):
+        return ()
+    digest = Digest(text)
     version = find_version(session, resource.project, digest)
     return parties(session, resource.project, digest, version).why(principal.id)
 
@@ -182,4 +184,5 @@ MODEL_VERSION: Final = ResourceKind(
         "required": "Long",
         "findings_high": "Long",
     },
+    explain=explain_version,
 )

@@ -63,6 +63,13 @@ class Locator(Protocol):
         """The resource; raises NotFound when there is none."""
 
 
+class Explainer(Protocol):
+    """Says in whole sentences why a policy that forbids speaks of somebody."""
+
+    def __call__(self, session: Session, resource: Resource, principal: Principal) -> tuple[str, ...]:
+        """The facts about the principal and the resource that such policies look at, for a person to read."""
+
+
 @dataclass(frozen=True, slots=True)
 class ResourceKind:
     """A kind of object that verbs act on."""
@@ -80,6 +87,10 @@ class ResourceKind:
     in_project: bool = True
     attributes: Mapping[str, str] = field(default_factory=dict)
     """Cedar attribute types by name; none is optional, because an absent attribute is an error in a policy."""
+
+    explain: Explainer | None = None
+    """What a refusal by a forbid adds to its reasons. It is told only to somebody about whom a policy says no, never to
+    one whom merely nothing permits: he would learn of what he may not see."""
 
 
 class Call(Protocol):
