@@ -22,7 +22,7 @@ from muniment.analytics.split import keys
 from muniment.errors import Invalid
 from muniment.programs.contract import Job
 from muniment.programs.evaluate import evaluate
-from muniment.programs.grouping import by_group
+from muniment.programs.grouping import by_group, with_people
 from muniment.programs.groups import GroupRule, read_groups
 from muniment.programs.train import train
 
@@ -288,12 +288,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return desk.root / "model"
 
 
-def evaluated(desk: Bench, model: Path, data: pa.Table, reference: pa.Table | None = None, **given_: Any) -> Any:
+def evaluated(desk: Bench, model: Path, data: pa.Table, protected: pa.Table | None = None, **given_: Any) -> Any:
     """The report of an evaluation."""
     desk.channel("model", {path.name: path for path in model.iterdir()})
     desk.channel("data", snapshot(data))
-    if reference is not None:
-        desk.channel("reference", snapshot(reference))
+    if protected is not None:
+        desk.channel("protected", snapshot(protected))
     desk.given(**given_)
     evaluate(Job(desk.root))
     return desk.result("report.json")
@@ -358,6 +358,51 @@ def test_groups_that_cannot_be_compared_are_refused(
     with pytest.raises(Invalid) as refused:
         evaluated(bench("a"), model, table(), groups=groups)
     assert refused.value.code == code
+
+
+def test_protected_columns_may_lie_elsewhere(bench: Callable[[str], Bench], model: Path) -> None:
+    """Groups by a key from a snapshot that the training never saw equal those from the data itself, in any order."""
+    data = table().append_column("id", pa.array([f"case {at}" for at in range(1000)]))
+    walled = data.drop_columns(["who", "age"])
+    people = data.select(["id", "who", "age"]).take(list(range(999, -1, -1)))
+    asked = {"who": None, "age": {"cuts": [40]}}
+    open_, behind = (
+        evaluated(bench("a"), model, data, groups=asked),
+        evaluated(bench("b"), model, walled, people, groups=asked, key="id"),
+    )
+    assert open_["groups"] == behind["groups"]
+    assert (open_["protected"], behind["protected"]["found"], behind["protected"]["not_found"]) == (None, 1000, 0)
+    some = evaluated(bench("c"), model, walled, people.slice(0, 900), groups={"who": None}, key="id")
+    assert (some["protected"]["found"], some["protected"]["not_found"]) == (900, 100)
+    assert some["groups"][0]["missing_rows"] >= 100
+
+
+@pytest.mark.parametrize(
+    ("people", "code"),
+    [
+        (pa.table({"who": ["a"], "nr": [1]}), "MUNI-D167"),
+        (pa.table({"id": [1], "who": ["a"]}), "MUNI-D167"),
+        (pa.table({"id": ["1", "1"], "who": ["a", "b"]}), "MUNI-D168"),
+    ],
+)
+def test_a_key_that_names_nobody_or_several_is_refused(people: pa.Table, code: str) -> None:
+    """Without a common key of one type, or with one that is not unique, nobody is joined to anybody."""
+    with pytest.raises(Invalid) as refused:
+        with_people(pa.table({"id": ["1", "2"]}), people, "id")
+    assert refused.value.code == code
+
+
+@QUICK
+@given(st.lists(st.none() | st.integers(0, 20), max_size=30), st.sets(st.integers(0, 20)))
+def test_joining_keeps_the_rows(rows: list[int | None], known: set[int]) -> None:
+    """Rows keep order and number; each gets the values of its own key, or none."""
+    people = pa.table({"id": pa.array(sorted(known), pa.int64()), "name": [f"n{one}" for one in sorted(known)]})
+    if not known:
+        people = people.set_column(1, "name", pa.array([], pa.string()))
+    joined, found = with_people(pa.table({"id": pa.array(rows, pa.int64())}), people, "id")
+    assert joined.column("id").to_pylist() == rows
+    assert joined.column("name").to_pylist() == [f"n{one}" if one in known else None for one in rows]
+    assert found == sum(one in known for one in rows)
 
 
 def test_rules_are_read_back_as_they_are_written() -> None:

@@ -138,6 +138,11 @@ def refused(people: People, request: Any, person: str = "scientist") -> Muniment
         (replace(EVALUATE, groups=[Grouping(column="age")], favourable="neither"), "MUNI-X143"),
         (replace(EVALUATE, groups=[Grouping(column="age", cuts=[60, 25])]), "MUNI-D193"),
         (replace(EVALUATE, reference="model:scorer"), "MUNI-K110"),
+        (replace(EVALUATE, groups=[Grouping(column="age")], protected="data:credit"), "MUNI-X144"),
+        (replace(EVALUATE, groups=[Grouping(column="age")], key="age"), "MUNI-X144"),
+        (replace(EVALUATE, protected="data:credit", key="age"), "MUNI-X144"),
+        (replace(EVALUATE, groups=[Grouping(column="age")], protected="data:credit", key="id"), "MUNI-X108"),
+        (replace(EVALUATE, groups=[Grouping(column="age")], protected="model:scorer", key="age"), "MUNI-K110"),
         (ListExplanations(project="main", model="data:credit"), "MUNI-K110"),
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
@@ -164,6 +169,9 @@ def test_scientists_and_validators_may_measure_and_explain(team: People, person:
     assert run.params == {"seed": 3, "rows": 100, "top": 5}
     assert set(run.inputs) == {"model", "data", "background"}
     asked = replace(EVALUATE, groups=[Grouping(column="age", cuts=[25, 60])], reference="data:credit")
+    walled = replace(asked, protected="data:credit", key="age")
+    run = team.ask(person, ShowRun(project="main", run=team.ask(person, walled).run))
+    assert (run.params["key"], set(run.inputs)) == ("age", {"model", "data", "reference", "protected"})
     run = team.ask(person, ShowRun(project="main", run=team.ask(person, asked).run))
     assert run.params == {"groups": {"age": {"favoured": None, "cuts": [25.0, 60.0]}}, "favourable": "negative"}
     assert set(run.inputs) == {"model", "data", "reference"}

@@ -75,6 +75,10 @@ def groupings(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]
     help="Which prediction is good for the person.",
 )
 @click.option("--reference", type=DATA, metavar="REF", help="Compare scores and features with this snapshot.")
+@click.option(
+    "--protected", type=DATA, metavar="REF", help="Who the people are, one row for each key; only this job sees it."
+)
+@click.option("--key", metavar="COLUMN", help="The column that names a case in both; goes with --protected.")
 @DETACH
 @with_face
 def evaluate(
@@ -85,14 +89,25 @@ def evaluate(
     groups: list[wire.Grouping],
     favourable: str,
     reference: str | None,
+    protected: str | None,
+    key: str | None,
     detach: bool,
 ) -> None:
     """Measure MODEL on a snapshot, hermetically: AUC, KS, Gini, Brier, calibration, confusion at the threshold.
 
-    With --group also how groups of people fare, from exact counts; the model need not have the column. With
-    --reference also how far scores (PSI) and features (CSI) have moved.
+    With --group also how groups of people fare, from exact counts; the model need not have the column, nor the data,
+    where --protected names a snapshot that has it. With --reference also how far scores (PSI) and features (CSI) moved.
     """
-    run = face.client.jobs.evaluate(model, data, threshold, groups=groups, favourable=favourable, reference=reference)
+    run = face.client.jobs.evaluate(
+        model,
+        data,
+        threshold,
+        groups=groups,
+        favourable=favourable,
+        reference=reference,
+        protected=protected,
+        key=key,
+    )
     if detach:
         face.started(run)
         return
@@ -123,6 +138,9 @@ def picture(screen: Screen, d: wire.RunDetail) -> None:
     for one in report.get("groups") or []:
         screen.line()
         groups_picture(screen, one)
+    if joined := report.get("protected"):
+        line = f"{count(joined['found'])} rows found in {d.inputs.get('protected', '')} by {joined['key']}"
+        screen.line(f"  {line}, {count(joined['not_found'])} not", style="dim")
     if report.get("stability"):
         screen.line()
         stability_picture(screen, report["stability"], d.inputs.get("reference", ""))

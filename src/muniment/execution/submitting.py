@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import PurePosixPath
 from typing import Any, Final
@@ -227,9 +227,21 @@ def evaluate_model(call: Call, request: wire.EvaluateModel) -> wire.Started:
     if request.threshold is not None and not 0 < request.threshold < 1:
         raise Invalid("MUNI-X121", "a threshold lies between 0 and 1", threshold=str(request.threshold))
     params: dict[str, Any] = {} if request.threshold is None else {"threshold": request.threshold}
-    if request.groups:
-        params |= {"groups": _groups(request, data), "favourable": request.favourable}
     inputs = {"model": str(model.digest), "data": str(data.digest)}
+    people = [data]
+    if request.protected is not None:
+        people.append(resolve(call.session, call.project, request.protected, EntityKind.DATA))
+        inputs["protected"] = str(people[1].digest)
+    if request.groups:
+        params |= {"groups": _groups(request, people), "favourable": request.favourable}
+    if (request.protected is None) != (request.key is None) or (request.protected is not None and not request.groups):
+        raise Invalid(
+            "MUNI-X144",
+            "protected data go with a key and with groups",
+            do="name the column that both snapshots hold, and the columns to compare groups by",
+        )
+    if request.key is not None:
+        params["key"] = request.key
     if request.reference is not None:
         inputs["reference"] = str(resolve(call.session, call.project, request.reference, EntityKind.DATA).digest)
     spec = JobSpec(
@@ -302,7 +314,7 @@ def making_of(call: Call, model: Entity) -> Run:
     )
 
 
-def _groups(request: wire.EvaluateModel, data: Entity) -> dict[str, Any]:
+def _groups(request: wire.EvaluateModel, people: Sequence[Entity]) -> dict[str, Any]:
     """The columns to compare groups by, as the program reads them.
 
     Raises:
@@ -311,7 +323,10 @@ def _groups(request: wire.EvaluateModel, data: Entity) -> dict[str, Any]:
     columns = [one.column for one in request.groups]
     if twice := sorted({column for column in columns if columns.count(column) > 1}):
         raise Invalid("MUNI-X142", f"the column {twice[0][:80]!r} is named twice", columns=twice[:10])
-    strangers = sorted(set(columns) - {column["name"] for column in data.facts.get("schema", [])})
+    known = [{column["name"] for column in one.facts.get("schema", [])} for one in people]
+    # The key is looked for in each of them: where it is missing nobody would be found.
+    keys = set() if request.key is None else {request.key}
+    strangers = sorted((set(columns) - set().union(*known)) | (keys - set.intersection(*known)))
     if strangers:
         raise Invalid("MUNI-X108", "the snapshot has no such column", columns=strangers, data=request.data)
     if request.favourable not in FAVOURABLE:

@@ -1,8 +1,8 @@
 """Measure a model on a snapshot it did not see: how well it separates, how true it is, and how it treats groups.
 
 Channels: ``model`` (the files of the model), ``data`` (a snapshot with the target) and optionally ``reference`` (the
-population that the model was made for, to compare with). Result: ``report.json``. A measure without a value is null
-with its reason; it is never 0 or 0.5.
+population that the model was made for, to compare with) and ``protected`` (who the people are, by a key: a snapshot
+that no training sees). Result: ``report.json``. A measure without a value is null with its reason, never 0 or 0.5.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from muniment.analytics.content import content_digest
 from muniment.analytics.performance import confusion, curves, measure, score_histogram
 from muniment.analytics.stability import PSEUDO_COUNT, by_level, by_quantile
 from muniment.programs.contract import Job, run
-from muniment.programs.grouping import by_group
+from muniment.programs.grouping import by_group, with_people
 from muniment.programs.groups import FAVOURABLE, read_groups
 from muniment.programs.models import Model, load, scores_digest
 from muniment.programs.parameters import Kind, Parameter
@@ -32,6 +32,7 @@ PARAMETERS: Final = (
     ),
     Parameter("bins", Kind.INTEGER, "bins of the calibration table", 10, low=2, high=100),
     Parameter("groups", Kind.MAPPING, "columns whose groups are compared, each with how it parts the rows", {}),
+    Parameter("key", Kind.TEXT, "column that names a case in the data and in the protected data"),
     Parameter("favourable", Kind.TEXT, "which prediction is good for the person", FAVOURABLE[0], choices=FAVOURABLE),
 )
 _NAME: Final = 200
@@ -52,9 +53,12 @@ def evaluate(job: Job) -> None:
     curve = curves(labels, scores)
     unknown = model.encoding.unknown_levels(table)
     features = frozenset(feature.name for feature in model.encoding.features)
+    people, joined = table, None
+    if job.has_channel("protected") and given["key"] is not None:
+        people, joined = _people(job, table, given["key"])
     groups = [
         by_group(
-            table,
+            people,
             rule,
             labels=labels,
             scores=scores,
@@ -86,6 +90,7 @@ def evaluate(job: Job) -> None:
             "histogram": score_histogram(labels, scores),
             "score_bands": score_bands(labels, scores),
             "groups": groups,
+            "protected": joined,
             "stability": stability,
             "scores_digest": scores_digest(scores),
             "findings": [
@@ -124,6 +129,19 @@ def _more_metrics(
             if stability[name] is None:
                 reasons[name] = "one side has no rows"
     return values, reasons
+
+
+def _people(job: Job, table: pa.Table, key: str) -> tuple[pa.Table, dict[str, Any]]:
+    """The rows with who their people are beside them, and where that came from."""
+    protected = read_snapshot(job.channel("protected"))
+    people, found = with_people(table, protected, key)
+    return people, {
+        "key": key,
+        "rows": protected.num_rows,
+        "content_digest": content_digest(protected),
+        "found": found,
+        "not_found": table.num_rows - found,
+    }
 
 
 def _stability(model: Model, reference: pa.Table, table: pa.Table, scores: np.ndarray) -> dict[str, Any]:

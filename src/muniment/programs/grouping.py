@@ -15,12 +15,59 @@ from muniment.errors import Invalid
 from muniment.programs.contract import visible
 from muniment.programs.groups import GroupRule
 
-__all__ = ["LEAST_ROWS", "by_group"]
+__all__ = ["LEAST_ROWS", "by_group", "with_people"]
 
 LEAST_ROWS: Final = 10
 """A group of fewer rows is counted and never shown: a rare value may name a person."""
 
 _MOST_GROUPS: Final = 50
+
+
+def with_people(table: pa.Table, people: pa.Table, key: str) -> tuple[pa.Table, int]:
+    """The rows with the columns of another table beside them, found by a key, and how many rows were found there.
+
+    A column of both tables is taken from the other one; a row without a match has no value in any of them.
+
+    Args:
+        table: the rows, in their order.
+        people: one row for each key, such as a table of protected attributes that no training may see.
+        key: the column that names a case in both.
+
+    Raises:
+        Invalid: a table lacks the key, they hold it in different types, or it names several rows of ``people``.
+    """
+    lacking = [name for name, one in (("data", table), ("protected", people)) if key not in one.schema.names]
+    kinds = [] if lacking else [type_name(one.column(key).type) for one in (table, people)]
+    if lacking or kinds[0] != kinds[1] or kinds[0].startswith("float"):
+        raise Invalid(
+            "MUNI-D167",
+            f"the rows cannot be joined by {key[:80]!r}",
+            key=key[:80],
+            lacking=lacking,
+            types=kinds,
+            do="name a column of whole numbers or texts that both snapshots hold",
+        )
+    names = people.column(key).combine_chunks()
+    distinct = pc.count_distinct(names, mode="only_valid").as_py()
+    if distinct + names.null_count != len(names):
+        raise Invalid(
+            "MUNI-D168",
+            f"{key[:80]!r} names several rows of the protected data",
+            key=key[:80],
+            rows=len(names),
+            distinct=distinct,
+            do="give one row for each key",
+        )
+    kind = pa.string() if kinds[0] == "string" else people.column(key).type
+    place = pc.index_in(table.column(key).cast(kind), value_set=names.cast(kind), skip_nulls=True).combine_chunks()
+    if isinstance(place, pa.ChunkedArray):
+        place = place.combine_chunks()
+    for name in people.schema.names:
+        if name != key:
+            if name in table.schema.names:
+                table = table.drop_columns([name])
+            table = table.append_column(name, people.column(name).take(place))
+    return table, len(place) - place.null_count
 
 
 def by_group(

@@ -53,6 +53,8 @@ class Model(Steps):
         groups: Iterable[str | wx.Grouping] = (),
         favourable: str = "negative",
         reference: Any = None,
+        protected: Any = None,
+        key: str | None = None,
         watch: Watch | None = None,
     ) -> Job:
         """Measure it on a snapshot; gives the run, whose ``metrics()`` are the result.
@@ -63,6 +65,8 @@ class Model(Steps):
             groups: columns whose groups of people are compared, by name or with a rule; the model need not have them.
             favourable: which prediction is good for the person: ``negative`` or ``positive``.
             reference: the snapshot that scores and features are compared with for stability.
+            protected: a snapshot that says who the people are, one row for each key; only this job sees it.
+            key: the column that names a case in both; goes with ``protected``.
             watch: see ``Job.wait``.
         """
         request = wx.EvaluateModel(
@@ -73,6 +77,8 @@ class Model(Steps):
             groups=[wx.Grouping(column=one) if isinstance(one, str) else one for one in groups],
             favourable=favourable,
             reference=None if reference is None else reference_of(reference),
+            protected=None if protected is None else reference_of(protected),
+            key=key,
         )
         run = self._asking.start("execution:EvaluateModel", request).wait(watch).checked()
         self.detail = model_at(self._asking, self.reference).detail

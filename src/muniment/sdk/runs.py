@@ -191,6 +191,8 @@ class Jobs:
         groups: Sequence[wx.Grouping] = (),
         favourable: str = "negative",
         reference: str | None = None,
+        protected: str | None = None,
+        key: str | None = None,
     ) -> Run:
         """Measure a model on a snapshot; see ``Model.evaluate``."""
         request = wx.EvaluateModel(
@@ -201,6 +203,8 @@ class Jobs:
             groups=list(groups),
             favourable=favourable,
             reference=reference,
+            protected=protected,
+            key=key,
         )
         return self.start("execution:EvaluateModel", request)
 

@@ -104,7 +104,13 @@ class EvaluateModel(Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tru
     data: str
     threshold: float | None = None
     groups: list[Grouping] = field(default_factory=list)
-    """Columns of the snapshot whose groups are compared; the model need not have them."""
+    """Columns of the snapshot, or of the protected one, whose groups are compared; the model need not have them."""
+
+    protected: str | None = None
+    """Reference of a snapshot that says who the people are, one row for each key; only this job sees it."""
+
+    key: str | None = None
+    """The column that names a case in both snapshots; goes with ``protected``."""
 
     favourable: str = "negative"
     """Which prediction is good for the person: ``negative``, as with defaults, or ``positive``."""
