@@ -117,7 +117,7 @@ def test_every_row_of_the_checklist_has_its_item() -> None:
     assert sum(FROM_THE_LIST.values()) == 116
     reach = Counter(item.answerable for found in items.values() for item in found)
     assert reach[Answerable.FULLY] + reach[Answerable.IN_PART] >= 60
-    assert reach == {Answerable.FULLY: 53, Answerable.IN_PART: 34, Answerable.OPEN: 29}
+    assert reach == {Answerable.FULLY: 51, Answerable.IN_PART: 36, Answerable.OPEN: 29}
 
 
 CHECKLIST = Path(__file__).parents[3] / "shared" / "design" / "reference" / "evidence-checklist.csv"
