@@ -354,6 +354,30 @@ def test_a_model_explains_itself_in_a_notebook() -> None:
     assert request.groups == [Grouping(column="SEX"), Grouping(column="AGE", cuts=[25])]
 
 
+def test_an_evaluation_shows_its_tables_in_a_notebook() -> None:
+    """The value is still the run, with frames and a card of groups, bands and stability, and nothing acts in it."""
+    script = {"inventory:ShowModel": model_detail(), "execution:EvaluateModel": STARTED, "execution:ShowRun": MEASURED}
+    found = Client(ScriptedTransport(script), project="main").models.get("m").evaluate("data:credit/test", watch=quiet)
+    assert (found.status, found.reference, found.metrics()["air"]) == ("ok", "run:1", 0.7)
+    assert [one["column"] for one in found.groups] == ["SEX"]
+    assert found.stability is not None
+    html = found._repr_html_()
+    for words in ("adverse impact ratio 0.7000", "PSI of scores 0.2600", "score bands", "(too few)"):
+        assert words in html
+    assert "\x1b" not in html
+    assert "<b>, " not in html
+    assert "\u202e" not in html
+
+
+def test_an_evaluation_without_groups_or_reference_is_a_plain_card() -> None:
+    """What was not asked for is not there."""
+    plain = detail("ok", kind="evaluate", report={**EVALUATION, "groups": [], "stability": None})
+    script = {"inventory:ShowModel": model_detail(), "execution:EvaluateModel": STARTED, "execution:ShowRun": plain}
+    found = Client(ScriptedTransport(script), project="main").models.get("m").evaluate("d", watch=quiet)
+    assert (found.groups, found.stability) == ([], None)
+    assert "impact" not in found._repr_html_()
+
+
 def test_the_swarm_is_a_drawing_and_the_same_each_time() -> None:
     """Well-formed, one dot per point, no script or style sheet, escaped; nothing to draw gives nothing."""
     svg = swarm(REPORT)

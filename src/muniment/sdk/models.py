@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from muniment.sdk.asking import Asking, Job, Watch, reference_of
+from muniment.sdk.asking import Asking, Watch, reference_of
 from muniment.sdk.catalogues import Report, report_on
 from muniment.sdk.cells import card, facts, fold, table, tiles
+from muniment.sdk.evaluations import Evaluation
 from muniment.sdk.evidence import EvidencePack, pack_of, save_pack
 from muniment.sdk.explanations import Explanation, ExplanationList, explanation_of
 from muniment.sdk.frames import to_frame
@@ -56,7 +57,7 @@ class Model(Steps):
         protected: Any = None,
         key: str | None = None,
         watch: Watch | None = None,
-    ) -> Job:
+    ) -> Evaluation:
         """Measure it on a snapshot; gives the run, whose ``metrics()`` are the result.
 
         Args:
@@ -82,7 +83,7 @@ class Model(Steps):
         )
         run = self._asking.start("execution:EvaluateModel", request).wait(watch).checked()
         self.detail = model_at(self._asking, self.reference).detail
-        return run
+        return Evaluation.of(run)
 
     def explain(
         self,
