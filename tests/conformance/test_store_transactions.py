@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from types import ModuleType
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 
 from muniment.adapters.sql import repositories
 from muniment.adapters.sql.repositories import REPOSITORIES
@@ -23,6 +25,12 @@ class Notes:
 
     def add(self, note: str) -> None:
         self._connection.execute(text("insert into notes values (:note)"), {"note": note})
+
+    def one_by_one(self) -> dict[str, object]:
+        """What the connection was set to; from now on it gives rows one by one."""
+        before = dict(self._connection.get_execution_options())
+        self._connection.execution_options(yield_per=1)
+        return before
 
     def all(self) -> list[str]:
         return [row.note for row in self._connection.execute(text("select note from notes order by note"))]
@@ -93,6 +101,45 @@ def test_an_unreachable_database_is_unavailable(open_notes, store_url: str) -> N
     closed.close()
     assert refused.value.code == "MUNI-S501"
     assert "muni doctor" in refused.value.facts["do"]
+
+
+def test_what_a_transaction_sets_on_its_connection_ends_with_it(open_notes) -> None:
+    """Options that one transaction gives its connection are not met by the next, whether it reads or writes."""
+    store = open_notes()
+    for transaction in (store.read, store.write):
+        seen = []
+        for _ in range(2):
+            with transaction() as session:
+                seen.append(session.use(Notes).one_by_one())
+        assert seen[0] == seen[1]
+        assert "yield_per" not in seen[1]
+
+
+def test_connections_are_kept_and_shared_by_turns(open_notes) -> None:
+    """Readers side by side see one view each; when all have ended, a reader still sees what was committed last."""
+    store = open_notes()
+    with ExitStack() as readers:
+        views = [readers.enter_context(store.read()).use(Notes) for _ in range(12)]
+        assert [view.all() for view in views] == [[]] * 12
+        with store.write() as session:
+            session.use(Notes).add("kept")
+        assert [view.all() for view in views] == [[]] * 12
+    for _ in range(12):
+        with store.read() as session:
+            assert session.use(Notes).all() == ["kept"]
+
+
+def test_a_statement_that_fails_ends_no_more_than_its_transaction(open_notes) -> None:
+    """After a statement that the database refused, the next transactions write and read as before."""
+    store = open_notes()
+    for transaction in (store.write, store.read):
+        with pytest.raises((SQLAlchemyError, Unavailable)), transaction() as session:
+            session.use(Notes).add("half")
+            session.use(Notes).add("half")
+    with store.write() as session:
+        session.use(Notes).add("whole")
+    with store.read() as session:
+        assert session.use(Notes).all() == ["whole"]
 
 
 def test_same_repository_within_a_transaction(store: SqlStore) -> None:

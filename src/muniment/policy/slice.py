@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -25,6 +26,8 @@ from muniment.policy.schema import INSTALLATION_ID, attribute_type
 _EVER: Final = datetime(9999, 12, 31, tzinfo=UTC)
 _INSTALLATION: Final = ("Installation", INSTALLATION_ID)
 _encode = msgspec.json.Encoder(order="deterministic").encode
+_end = lru_cache(1024)(format_time)
+"""The end of a credential as text: the same for all of its requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,7 @@ class Context:
         return {
             "ip": self.ip,
             "now": format_time(self.now),
-            "expires": format_time(self.expires),
+            "expires": _end(self.expires),
             "covered": self.covered,
             "method": self.method,
             "mfa_age_s": self.mfa_age_s,

@@ -35,7 +35,7 @@ class Question:
         return cast("list[tuple[Any, ...]]", raw.execute(text, values).fetchall())
 
     def _write(self, dialect: Dialect) -> str:
-        named = sqlite.dialect(paramstyle="named") if dialect.name == "sqlite" else dialect  # type: ignore[no-untyped-call]
+        named = sqlite.dialect(paramstyle="named") if dialect.name == "sqlite" else dialect
         text = str(cast("Any", self._query).compile(dialect=named))
         self._written[dialect.name] = text
         return text

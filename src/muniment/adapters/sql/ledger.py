@@ -245,8 +245,8 @@ class SqlCheckpoints:
 
     def each(self) -> Iterator[Checkpoint]:
         """All of them, by size."""
-        rows = self._connection.execution_options(yield_per=1000).execute(_CHECKPOINT.order_by(CHECKPOINTS.c.size))
-        for row in rows:
+        query = _CHECKPOINT.order_by(CHECKPOINTS.c.size)
+        for row in self._connection.execute(query, execution_options={"yield_per": 1000}):
             yield _checkpoint(row)
 
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import Any, Final, NamedTuple, Protocol, TypeVar, cast
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
@@ -80,18 +80,18 @@ class SqlStore:
 class _Transaction:
     """One transaction as a context; a generator would cost a third of the time that the database takes."""
 
-    __slots__ = ("_connection", "_faults", "_lender", "_repositories", "_writes")
+    __slots__ = ("_faults", "_lender", "_lent", "_repositories", "_writes")
 
     def __init__(self, lender: _Lender, repositories: Repositories, faults: Faults, *, writes: bool) -> None:
         self._lender, self._repositories, self._faults, self._writes = lender, repositories, faults, writes
 
     def __enter__(self) -> SqlSession:
         try:
-            self._connection = self._lender.lend(writes=self._writes)
+            self._lent = self._lender.lend(writes=self._writes)
         except Exception as broken:
             _tell(broken, self._lender.engine)
             raise
-        return SqlSession(self._connection, self._repositories)
+        return SqlSession(self._lent.connection, self._repositories)
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         lender = self._lender
@@ -99,14 +99,14 @@ class _Transaction:
             try:
                 if self._writes and error is None:
                     self._faults.point("store.commit")
-                    lender.commit(self._connection)
+                    lender.commit(self._lent)
                     self._faults.point("store.committed")
             except BaseException as broken:
                 error = broken
                 raise
             finally:
                 doubtful = isinstance(error, (DBAPIError, lender.engine.dialect.loaded_dbapi.Error))
-                lender.take_back(self._connection, writes=self._writes, doubtful=doubtful)
+                lender.take_back(self._lent, writes=self._writes, doubtful=doubtful)
         except Exception as broken:
             _tell(broken, lender.engine)
             raise
@@ -114,22 +114,30 @@ class _Transaction:
             _tell(error, lender.engine)
 
 
+class _Lent(NamedTuple):
+    """A connection in a transaction."""
+
+    connection: Connection
+    raw: Any
+    """The driver's own; None where SQLAlchemy begins and ends."""
+
+
 class _Lender(Protocol):
     """Lends connections that are in a new transaction."""
 
     engine: Engine
 
-    def lend(self, *, writes: bool) -> Connection:
+    def lend(self, *, writes: bool) -> _Lent:
         """A connection in a new transaction."""
 
-    def commit(self, connection: Connection) -> None:
+    def commit(self, lent: _Lent) -> None:
         """Keep what the transaction did."""
 
-    def take_back(self, connection: Connection, *, writes: bool, doubtful: bool) -> None:
+    def take_back(self, lent: _Lent, *, writes: bool, doubtful: bool) -> None:
         """Undo whatever was not committed.
 
         Args:
-            connection: what was lent.
+            lent: what was lent.
             writes: as it was lent.
             doubtful: whether the driver raised, so that the connection may be broken.
         """
@@ -148,10 +156,10 @@ class _FileLender:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._turn = threading.Lock()
-        self._writer: Connection | None = None
-        self._readers: list[Connection] = []
+        self._writer: _Lent | None = None
+        self._readers: list[_Lent] = []
 
-    def lend(self, *, writes: bool) -> Connection:
+    def lend(self, *, writes: bool) -> _Lent:
         """A connection in a new transaction; raises Unavailable when another change lasts too long."""
         if not writes:
             try:
@@ -169,47 +177,48 @@ class _FileLender:
             raise
         return self._writer
 
-    def commit(self, connection: Connection) -> None:
+    def commit(self, lent: _Lent) -> None:
         """Keep what the transaction did."""
-        driver(connection).commit()
+        lent.raw.commit()
 
-    def take_back(self, connection: Connection, *, writes: bool, doubtful: bool) -> None:
-        """Undo whatever was not committed, and keep the connection unless it may be broken."""
+    def take_back(self, lent: _Lent, *, writes: bool, doubtful: bool) -> None:
+        """Undo whatever was not committed, and keep the connection unless it may be broken or was changed."""
         keeps = False
         try:
             if not doubtful:
-                raw = driver(connection)
-                if raw.in_transaction:
-                    raw.rollback()
-                keeps = True
+                if lent.raw.in_transaction:
+                    lent.raw.rollback()
+                keeps = not lent.connection.get_execution_options()  # what a borrower set must not meet the next one
         finally:
             if writes:
                 if not keeps:
                     self._writer = None
                 self._turn.release()
             elif keeps and len(self._readers) < _READERS_KEPT:
-                self._readers.append(connection)
+                self._readers.append(lent)
                 return
             if not keeps or not writes:
-                connection.close()
+                lent.connection.close()
 
     def close(self) -> None:
         """Close what is kept for the next who ask."""
         writer, self._writer = self._writer, None
         readers, self._readers = self._readers, []
-        for connection in [*readers, *([writer] if writer else [])]:
-            connection.close()
+        for lent in [*readers, *([writer] if writer else [])]:
+            lent.connection.close()
 
-    def _begin(self, kept: Connection | None, statement: str) -> Connection:
-        connection = kept or self.engine.connect()
+    def _begin(self, kept: _Lent | None, statement: str) -> _Lent:
+        lent = kept or self._open()
         try:
-            if kept is None:
-                connection.begin()
-            driver(connection).execute(statement)
+            lent.raw.execute(statement)
         except BaseException:
-            connection.close()
+            lent.connection.close()
             raise
-        return connection
+        return lent
+
+    def _open(self) -> _Lent:
+        connection = self.engine.connect()
+        return _Lent(connection, driver(connection))
 
 
 class _ServerLender:
@@ -218,25 +227,26 @@ class _ServerLender:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
-    def lend(self, *, writes: bool) -> Connection:
+    def lend(self, *, writes: bool) -> _Lent:
         """A connection in a new transaction."""
         connection = self.engine.connect()
         try:
-            return connection.execution_options(isolation_level="SERIALIZABLE" if writes else "REPEATABLE READ")
+            connection = connection.execution_options(isolation_level="SERIALIZABLE" if writes else "REPEATABLE READ")
+            return _Lent(connection, None)
         except BaseException:
             connection.close()
             raise
 
-    def commit(self, connection: Connection) -> None:
+    def commit(self, lent: _Lent) -> None:
         """Keep what the transaction did."""
-        connection.commit()
+        lent.connection.commit()
 
-    def take_back(self, connection: Connection, *, writes: bool, doubtful: bool) -> None:
+    def take_back(self, lent: _Lent, *, writes: bool, doubtful: bool) -> None:
         """Undo whatever was not committed; the pool finds out by itself whether the connection is broken."""
         try:
-            connection.rollback()
+            lent.connection.rollback()
         finally:
-            connection.close()
+            lent.connection.close()
 
     def close(self) -> None:
         """Nothing is kept."""
