@@ -33,6 +33,7 @@ from muniment.evidence.exporting import Exporter
 from muniment.evidence.service import VERBS as EVIDENCE
 from muniment.evidence.service import Packs
 from muniment.execution import auditing, completing, environments, reading, submitting
+from muniment.execution.admission import Admission
 from muniment.execution.completing import Outcomes
 from muniment.execution.environments import Workshop
 from muniment.execution.judging import Interpreters
@@ -63,6 +64,7 @@ from muniment.inventory import (
     signing,
     tiers,
 )
+from muniment.inventory.admission import UseCaseAdmission
 from muniment.inventory.interpreting import INTERPRETERS as MODEL_INTERPRETERS
 from muniment.inventory.service import VERBS as INVENTORY
 from muniment.kernel.digest import Digest
@@ -202,6 +204,7 @@ class Platform:
         self._uses, self._clock = uses, clock
         authorizer = CedarAuthorizer(VERBS, clock)
         services: dict[type[Any], Any] = {
+            Admission: UseCaseAdmission(),
             Checkpoints: _Checkpoints(self.ledger),
             Clock: clock,
             Entropy: entropy,

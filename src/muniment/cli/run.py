@@ -33,6 +33,7 @@ from muniment.wire.execution import JobLimits, RunScript
 @click.option("--experiment", default="scripts", show_default=True, metavar="NAME", help="What the run belongs to.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Makes the run repeatable.")
 @click.option("--name", metavar="NAME", help="Name of the model; else made of experiment and script.")
+@click.option("--use-case", metavar="NAME", help="What it is for; else what its experiment is bound to.")
 @click.option("--env", default="tabular", show_default=True, metavar="REF", help="Job environment.")
 @click.option(
     "--tree", type=click.Path(path_type=Path), metavar="DIR", help="Source tree; else git's, else the folder."
@@ -53,6 +54,7 @@ def run(
     experiment: str,
     seed: int,
     name: str | None,
+    use_case: str | None,
     env: str,
     tree: Path | None,
     memory_mb: int | None,
@@ -89,6 +91,7 @@ def run(
         origin=source.origin,
         name=name,
         env=env,
+        use_case=use_case,
         limits=JobLimits(memory_mb=memory_mb, wall_s=wall_s, cpu_s=cpu_s, processes=processes, output_mb=output_mb),
     )
     started = face.client.jobs.script(request, source.pack())

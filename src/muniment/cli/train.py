@@ -34,6 +34,7 @@ LIMITS = (
 @click.option("--target", metavar="COLUMN", help="Column to predict; else the one the snapshot declares.")
 @click.option("--drop", multiple=True, metavar="COLUMN", help="Leave a column out; repeatable.")
 @click.option("--name", metavar="NAME", help="Name of the model; else made of experiment and algorithm.")
+@click.option("--use-case", metavar="NAME", help="What it is for; else what its experiment is bound to.")
 @click.option("--env", default="tabular", show_default=True, metavar="REF", help="Job environment.")
 @LIMITS[0]
 @LIMITS[1]
@@ -49,6 +50,7 @@ def train(
     target: str | None,
     drop: tuple[str, ...],
     name: str | None,
+    use_case: str | None,
     env: str,
     memory_mb: int | None,
     wall_s: int | None,
@@ -68,6 +70,7 @@ def train(
         target=target,
         drop=list(drop),
         name=name,
+        use_case=use_case,
         env=env,
         limits=JobLimits(memory_mb=memory_mb, wall_s=wall_s),
     )

@@ -72,6 +72,9 @@ class JobSpec:
     name: str | None = None
     """Name for what the run will generate."""
 
+    use_case: str | None = None
+    """The use case that it is for; None takes the one its experiment is bound to, if any."""
+
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What the asker says about the result: classification, purposes, origin of the code. Declared, kept as such."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from muniment.catalog.ports import Entities, Lineage
 from muniment.catalog.recording import Recorder
 from muniment.catalog.resources import MODEL
 from muniment.errors import IntegrityError, Invalid, NotFound
+from muniment.execution.admission import Admission, Learning
 from muniment.execution.environments import Environments, Workshop, find_environment
 from muniment.execution.launching import variables
 from muniment.execution.model import JobSpec, ResolvedJob, Run
@@ -64,11 +65,14 @@ def submit(call: Call, spec: JobSpec, uploads: Mapping[str, Content] | None = No
     project, session, agent = call.project, call.session, str(call.principal)
     inputs: dict[str, Digest] = {}
     asked: dict[str, str] = {}
+    entities: list[Entity] = []
     for channel, reference in spec.inputs.items():
         _check(_CHANNEL, channel, "channel")
         entity = resolve(session, project, reference, None if ":" in reference else EntityKind.DATA)
         _files(entity, reference)
         inputs[channel], asked[channel] = entity.digest, label(session, project, entity.digest)
+        entities.append(entity)
+    spec = _admitted(call, spec, entities)
     recorder = Recorder(session, project, call.now)
     for channel, content in (uploads or {}).items():
         recorder.entity(
@@ -103,6 +107,28 @@ def submit(call: Call, spec: JobSpec, uploads: Mapping[str, Content] | None = No
     check_variables(variables(job, tuple(sorted(inputs))))
     _keep(call, programs)
     return enqueue(call, job, spec, asked)
+
+
+def _admitted(call: Call, spec: JobSpec, entities: Sequence[Entity]) -> JobSpec:
+    """The job with the use case that it belongs to; one that learns is refused outside of its use case."""
+    if spec.kind not in ("train", "run"):
+        return spec
+    left_out = {spec.params["target"], *spec.params["drop"]} if spec.kind == "train" else set()
+    columns: dict[str, frozenset[str] | None] = {}
+    for entity in entities:
+        if entity.kind is not EntityKind.MODEL:
+            schema = entity.facts.get("schema")
+            names = None if schema is None else frozenset(str(column["name"]) for column in schema) - left_out
+            columns[label(call.session, call.project, entity.digest)] = names
+    learning = Learning(
+        experiment=spec.experiment,
+        use_case=spec.use_case,
+        algorithm=str(spec.params["algorithm"]) if spec.kind == "train" else "script",
+        columns=columns,
+        data=tuple(entity.digest for entity in entities if entity.kind is EntityKind.DATA),
+    )
+    frame = call.use(Admission).admit(call, learning)
+    return spec if frame is None else replace(spec, facts={**spec.facts, "use_case": frame.document()})
 
 
 def enqueue(call: Call, job: ResolvedJob, spec: JobSpec, asked: Mapping[str, str]) -> wire.Started:
@@ -163,6 +189,7 @@ def train_model(call: Call, request: wire.TrainModel) -> wire.Started:
         limits=limits_from(request.limits),
         experiment=request.experiment,
         name=request.name or _default_name(request.experiment, request.algorithm.replace("_", "-")),
+        use_case=request.use_case,
     )
     return submit(call, spec)
 
@@ -207,6 +234,7 @@ def run_script(call: Call, request: wire.RunScript) -> wire.Started:
         limits=limits_from(request.limits),
         experiment=request.experiment,
         name=request.name or _default_name(request.experiment, entry.stem),
+        use_case=request.use_case,
         facts={"source_bytes": call.body.size, "origin": _origin(request.origin)},
     )
     return submit(call, spec)

@@ -100,6 +100,7 @@ class Client:
         target: str | None = None,
         drop: tuple[str, ...] = (),
         name: str | None = None,
+        use_case: str | None = None,
         watch: Watch | None = None,
     ) -> Run:
         """Train a built-in algorithm hermetically on one snapshot, and wait for it.
@@ -113,6 +114,7 @@ class Client:
             target: column to predict; None takes the one the snapshot declares.
             drop: columns to leave out.
             name: name of the model; None derives it from experiment and algorithm.
+            use_case: what it is for; None takes the use case that the experiment is bound to, if any.
             watch: see ``Run.wait``.
 
         Raises:
@@ -128,6 +130,7 @@ class Client:
             target=target,
             drop=list(drop),
             name=name,
+            use_case=use_case,
         )
         return self.jobs.train(request).wait(watch).checked()
 

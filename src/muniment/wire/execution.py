@@ -51,6 +51,8 @@ class TrainModel(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
 
     env: str = "tabular"
     limits: JobLimits = field(default_factory=JobLimits)
+    use_case: str | None = None
+    """Name of the use case that it is for; None takes the one its experiment is bound to, if any."""
 
 
 class CodeOrigin(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -83,6 +85,8 @@ class RunScript(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     name: str | None = None
     env: str = "tabular"
     limits: JobLimits = field(default_factory=JobLimits)
+    use_case: str | None = None
+    """Name of the use case that it is for; None takes the one its experiment is bound to, if any."""
 
 
 class Grouping(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
