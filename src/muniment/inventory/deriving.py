@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from muniment.catalog.absence import Verdict
 from muniment.catalog.growing import CLASSIFICATIONS
@@ -26,6 +26,8 @@ from muniment.kernel.identifiers import format_time
 __all__ = ["facts_from"]
 
 Found = Iterator[Fact | Absent]
+
+_UNREADABLE: Final = "the report of the newest evaluation cannot be read"
 
 _METRIC: Final = re.compile(r"[a-z][a-z0-9_]*")
 _OF_GROUPS: Final = frozenset({"air", "spd", "psi", "csi"})
@@ -64,9 +66,9 @@ def facts_from(known: Known) -> Found:
 
 
 def _performance(known: Known) -> Found:
-    measured = next((one for one in known.evaluations if one.document is not None), None)
+    measured = known.newest.get("metrics")
     if measured is None or measured.document is None:
-        yield Absent("metric.", _no_evaluation(known))
+        yield Absent("metric.", _no_evaluation(known) if measured is None else _UNREADABLE)
         return
     metrics, undefined = measured.document.get("metrics"), measured.document.get("undefined")
     text = f"evaluated on {_called(known, measured.data)}, proven unused in training"
@@ -82,12 +84,13 @@ def _performance(known: Known) -> Found:
 
 
 def _fairness(known: Known) -> Found:
-    measured = next((one for one in known.evaluations if one.document and one.document.get("groups")), None)
+    measured = known.newest.get("groups")
     if measured is None or measured.document is None:
-        why = _no_evaluation(known) if not any(one.document for one in known.evaluations) else "no groups were compared"
-        yield Absent("fairness.", f"{why}; evaluate with groups")
+        why = "no groups were compared" if "metrics" in known.newest else _no_evaluation(known)
+        yield Absent("fairness.", f"{why}; evaluate with groups" if measured is None else _UNREADABLE)
         return
-    groups = [g for g in measured.document["groups"] if isinstance(g, Mapping) and isinstance(g.get("column"), str)]
+    told = measured.document.get("groups") or []
+    groups = [g for g in told if isinstance(g, Mapping) and isinstance(g.get("column"), str)]
     columns = [_word(g["column"]) for g in groups]
     text = f"groups by {', '.join(columns)} on {_called(known, measured.data)}, proven unused in training"
     yield _measured(known, "fairness.columns", columns, measured, text)
@@ -120,12 +123,14 @@ def _worst(
 
 
 def _stability(known: Known) -> Found:
-    measured = next((one for one in known.evaluations if one.document and one.document.get("stability")), None)
+    measured = known.newest.get("stability")
     if measured is None or measured.document is None:
-        yield Absent("stability.", "no evaluation on unused data was compared with a reference population")
+        why = "no evaluation on unused data was compared with a reference population"
+        yield Absent("stability.", why if measured is None else _UNREADABLE)
         return
+    told = measured.document.get("stability") or {}
     for name in ("psi", "csi"):
-        value = measured.document["stability"].get(name)
+        value = told.get(name)
         if _finite(value):
             text = f"{_called(known, measured.data)} against the reference population"
             yield _measured(known, f"stability.{name}", value, measured, text)
@@ -489,7 +494,7 @@ def _grade_of(run: Run) -> Grade:
     return Grade.PROVEN if enforcement and enforcement["complete"] else Grade.DECLARED
 
 
-def _finite(value: Any) -> bool:
+def _finite(value: Any) -> TypeGuard[int | float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 

@@ -47,11 +47,8 @@ from muniment.vault.service import Vault
 
 __all__ = ["Absence", "Known", "Measurement", "load", "read_report", "records_about"]
 
-_MOST_MEASUREMENTS: Final = 200
+_MOST_MEASUREMENTS: Final = 1000
 """So many runs of a kind, the newest, are looked at."""
-
-_MOST_REPORTS: Final = 8
-"""So many reports of evaluations, the newest, are read for what not every evaluation measures."""
 
 _MOST_PARTS: Final = 16
 _MOST_ORIGINS: Final = 8
@@ -80,6 +77,9 @@ class Measurement:
     report: Digest
     grade: Grade
     """The weakest of the run and of what joins it to the model and to the report."""
+
+    measures: frozenset[str] = frozenset({"metrics"})
+    """What it was asked to measure: ``metrics``, ``groups``, ``stability``; by its plan, not by its report."""
 
     document: Mapping[str, Any] | None = None
     """The report; None where it was not needed, or cannot be read."""
@@ -129,7 +129,10 @@ class Known:
     """Other models of the experiment, each with the run that made it."""
 
     evaluations: Sequence[Measurement]
-    """Newest first; with their reports those on data proven unused in training, as many as were needed."""
+    """Newest first, without their reports."""
+
+    newest: Mapping[str, Measurement]
+    """Those that count: by ``metrics``, ``groups`` and ``stability`` the newest on data proven unused in training."""
 
     explanations: Sequence[Measurement]
     parts: Sequence[Digest]
@@ -188,7 +191,7 @@ def load(call: Call, digest: Digest, at: datetime | None = None) -> Known:
     for part in _other_parts(made, inputs):
         absences.ask(part)
     evaluations = _measurements(call, downstream, activities, ActivityKind.EVALUATE)
-    evaluations = _read(call, evaluations, absences)
+    newest = _newest(call, evaluations, absences)
     explanations = _measurements(call, downstream, activities, ActivityKind.EXPLAIN)
     measured = (*evaluations, *explanations)
     return Known(
@@ -210,6 +213,7 @@ def load(call: Call, digest: Digest, at: datetime | None = None) -> Known:
         reproductions=_reproductions(call, maker, digest, now),
         trials=_trials(call, maker, digest, now),
         evaluations=evaluations,
+        newest=newest,
         explanations=explanations,
         parts=_other_parts(made, inputs),
         absences=absences.found,
@@ -331,8 +335,20 @@ def _measurements(
     if not found:
         return []
     whole = call.use(Lineage).of_activities(call.project, [one.run.id for one in found])
-    read = {e.activity: e.entity for e in whole.edges if e.relation is Relation.USED and e.role == "data"}
-    return [replace(one, data=read.get(one.run.id)) for one in found]
+    read: dict[str, dict[str, Digest]] = {}
+    for edge in whole.edges:
+        if edge.relation is Relation.USED:
+            read.setdefault(edge.activity, {})[edge.role] = edge.entity
+    return [
+        replace(one, data=read[one.run.id].get("data"), measures=_measures(one.run, read[one.run.id])) for one in found
+    ]
+
+
+def _measures(run: Activity, inputs: Iterable[str]) -> frozenset[str]:
+    params = run.facts.get("params") or {}
+    return frozenset(
+        {"metrics", *(["groups"] if params.get("groups") else []), *(["stability"] if "reference" in inputs else [])}
+    )
 
 
 class _Absences:
@@ -353,20 +369,21 @@ class _Absences:
         return self.found[digest]
 
 
-def _read(call: Call, evaluations: Sequence[Measurement], absences: _Absences) -> list[Measurement]:
-    """The evaluations, with the reports of the newest on unused data: until there is one of everything."""
-    read, wanted = [], {"metrics", "groups", "stability"}
+def _newest(call: Call, evaluations: Sequence[Measurement], absences: _Absences) -> dict[str, Measurement]:
+    """By kind of measure the newest evaluation on unused data that was asked for it, with its report.
+
+    It counts whatever it came to: where its report cannot be read, the measures are unknown, and no older one takes
+    its place.
+    """
+    newest: dict[str, Measurement] = {}
     for one in evaluations:
-        absence = absences.ask(one.data) if wanted and one.data is not None else None
-        if absence is None or absence.verdict is not Verdict.UNUSED:
-            read.append(one)
+        if one.data is None or one.measures <= newest.keys():
             continue
-        document = read_report(call, one.report)
-        read.append(replace(one, document=document))
-        wanted -= {name for name in wanted if document is not None and document.get(name)}
-        if sum(each.document is not None for each in read) >= _MOST_REPORTS:
-            wanted = set()
-    return read
+        absence = absences.ask(one.data)
+        if absence is not None and absence.verdict is Verdict.UNUSED:
+            told = replace(one, document=read_report(call, one.report))
+            newest = {**dict.fromkeys(one.measures, told), **newest}
+    return newest
 
 
 def _reproductions(call: Call, maker: Run | None, digest: Digest, at: datetime) -> list[Run]:
