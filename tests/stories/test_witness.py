@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+import muniment
 from muniment.ledger.cosignature import verify_cosignature
 
 pytestmark = pytest.mark.slow
@@ -142,6 +143,14 @@ def _by_files(bank: Machine, auditor: Machine, folder: Path) -> None:
     assert auditor.muni("witness", "cosign", folder, auditor.folder / "stranger.txt", code=1)["code"] == "MUNI-A222"
 
 
+def _grow(bank: Machine, entries: int) -> None:
+    """Let that many things happen."""
+    client = muniment.connect(bank.folder / "home", "auditor")
+    for _ in range(entries):
+        client.audit.tail(1)
+    client.close()
+
+
 def _set_back(bank: Machine, auditor: Machine, folder: Path) -> None:
     """Everything of the bank is replaced by an older copy, keys and checkpoints too; only the witness knows better."""
     kept = bank.folder.parent / "older"
@@ -149,8 +158,7 @@ def _set_back(bank: Machine, auditor: Machine, folder: Path) -> None:
     with auditor.running("witness", "serve", folder, "--port", "0") as where:
         key = auditor.muni("witness", "show", folder)["key"]
         bank.muni("witness", "add", key, "--at", where, "--profile", "admin")
-        for _ in range(3):
-            bank.muni("audit", "tail", "--profile", "auditor")
+        _grow(bank, 3)
         bank.muni("witness", "submit", "--profile", "admin")
         shutil.rmtree(bank.folder)
         shutil.copytree(kept, bank.folder)
@@ -158,8 +166,7 @@ def _set_back(bank: Machine, auditor: Machine, folder: Path) -> None:
         bank.muni("witness", "add", key, "--at", where, "--profile", "admin")
         told = bank.muni("witness", "submit", "--profile", "admin", code=1)
         assert told["code"] == "MUNI-L521"
-        for _ in range(20):
-            bank.muni("audit", "tail", "--profile", "auditor")
+        _grow(bank, 20)
         told = bank.muni("witness", "submit", "--profile", "admin", code=1)
         assert (told["code"], "no beginning" in told["facts"]["reason"]) == ("MUNI-L521", True)
     (seen,) = auditor.muni("witness", "show", folder)["ledgers"]
