@@ -126,7 +126,7 @@ def _by_files(bank: Machine, auditor: Machine, folder: Path) -> None:
     assert bank.muni("witness", "accept", back, "--profile", "admin")["kept"][0]["size"] == made["size"]
     assert bank.muni("witness", "list", "--profile", "auditor")["cosigned"] == made["size"]
     stale = auditor.muni("witness", "cosign", folder, out, code=1)
-    assert (stale["code"], stale["facts"]["seen"]) == ("MUNI-A321", made["size"])
+    assert (stale["code"], stale["facts"]["seen"]) == ("MUNI-A341", made["size"])
     head, _, note = out.read_text().partition("\n\n")
     again = bank.muni("witness", "request", NAME, "--since", str(made["size"]), "--profile", "auditor")["body"]
     head, _, note = again.partition("\n\n")

@@ -323,7 +323,7 @@ def _cosigned(opened: Witness, old: int, proof: tuple[bytes, ...], note: str, or
 def _refusal(answer: Answer, old: int, origin: str) -> MunimentError:
     if answer.status == 409 and int(answer.body) != old:
         return Conflict(
-            "MUNI-A321",
+            "MUNI-A341",
             f"the witness saw {count(int(answer.body))} entries of {origin} last, not {count(old)}",
             seen=int(answer.body),
             given=old,
