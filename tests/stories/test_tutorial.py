@@ -18,6 +18,8 @@ PAGES = (
     "how-to/prove-unused.md",
     "how-to/understand-a-refusal.md",
     "how-to/run-your-own-script.md",
+    "how-to/set-a-gate.md",
+    "how-to/findings-and-challenge.md",
     "how-to/verify-the-ledger.md",
 )
 """In this order, in one installation: the how-to pages take up what the tutorial made."""
