@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from conftest import SOURCE, Bench, snapshot
-from muniment.analytics.contribution import beeswarm, dependence, digits, disagreement, partial_dependence
+from muniment.analytics.contribution import beeswarm, dependence, digits, disagreement, grid, partial_dependence
 from muniment.analytics.rank import kendall, ranks, spearman
 from muniment.analytics.split import keys
 from muniment.errors import IntegrityError, Invalid
@@ -396,6 +396,21 @@ def test_dependence_recovers_a_component_and_counts_every_row() -> None:
     assert sum(found["n"]) == 1000
     assert found["mean"] == pytest.approx([3 * x for x in found["grid"]], abs=1e-4)
     assert dependence(np.full(30, np.nan), np.zeros(30), None)["grid"] == []
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(st.integers(0, 3) | st.floats(-50, 50), min_size=1, max_size=200), st.integers(0, 400))
+def test_steps_cover_all_values_and_part_what_many_share(drawn: list[float], zeros: int) -> None:
+    """At most 20 rising steps from the lowest value on; a value of many rows shares its step with no other."""
+    known = np.array([*drawn, *[0.0] * zeros], np.float64)
+    steps = grid(known)
+    assert 1 <= len(steps) <= 20
+    assert (np.diff(steps) > 0).all()
+    assert steps[0] == known.min()
+    place = np.searchsorted(steps, known, side="right") - 1
+    spike = known == 0
+    if spike.sum() > len(known) / 20:
+        assert set(known[place == place[spike][0]]) == {0.0}
 
 
 def test_points_are_scaled_between_percentiles() -> None:

@@ -128,14 +128,21 @@ def dependence(values: np.ndarray, contributions: np.ndarray, categories: Sequen
 
 
 def grid(known: np.ndarray) -> np.ndarray:
-    """Lower bounds of at most 20 steps of about equal count along a number; each distinct value where there are few."""
+    """Lower bounds of at most 20 steps along a number; each distinct value where there are few.
+
+    A value that many rows share, such as 0, is a step of its own; the rest is cut into steps of about equal count.
+    """
     if not len(known):
         return np.empty(0)
-    distinct = np.unique(known)
+    distinct, counts = np.unique(known, return_counts=True)
     if len(distinct) <= STEPS:
         return distinct
-    bounds: np.ndarray = np.unique(np.quantile(known, np.arange(STEPS) / STEPS, method="inverted_cdf"))
-    bounds[0] = distinct[0]
+    many = np.flatnonzero(counts > len(known) / STEPS)[: STEPS // 2 - 1]
+    after = many[many + 1 < len(distinct)] + 1
+    rest = known[~np.isin(known, distinct[many])]
+    steps = max(1, STEPS - len(many) - len(after))
+    cuts = np.quantile(rest, np.arange(steps) / steps, method="inverted_cdf")
+    bounds: np.ndarray = np.unique(np.concatenate([distinct[many], distinct[after], cuts]))
     return bounds
 
 

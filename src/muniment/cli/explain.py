@@ -14,10 +14,13 @@ from muniment.cli.knowing import DATA, MODEL
 from muniment.cli.screen import Screen
 from muniment.errors import NotFound
 from muniment.sdk.explanations import Explanation, explanation_of, rank_of, sparkline
+from muniment.sdk.shown import brief
 from muniment.wire import validation as wire
 
 _SHOWN: Final = 15
 _WIDTH: Final = 24
+_LEVEL: Final = 14
+"""Characters of a level's name that fit."""
 _CLEAR: Final = 0.3
 """Below this rank correlation a feature has no one direction."""
 
@@ -95,24 +98,34 @@ def picture(screen: Screen, found: Explanation, *, everything: bool = False) -> 
     signs = screen.mark("▲▼◆▁█", "") != ""
     rows: list[list[Any]] = []
     for one in shown:
-        curve = [mean for _, mean, _ in found.curve(one["name"])] if one["direction"] is not None else []
+        curve = found.curve(one["name"])
         rows.append(
             [
                 one["name"],
                 bar(screen, one["share"] / most, _WIDTH),
                 _direction(one["direction"], signs=signs),
-                Text(sparkline(curve) if signs else "", style="magenta"),
+                _along(curve, ordered=one["direction"] is not None) if signs else "",
                 *(f"#{ranks[kind][one['name']]}" for kind in native),
                 f"{one['share']:.1%}",
             ]
         )
-    columns = ["feature", "contribution", "higher values", "from low to high", *(f"by {kind}" for kind in native)]
-    spare = ["from low to high", *(f"by {kind}" for kind in reversed(native)), "higher values"]
+    columns = ["feature", "contribution", "higher values", "along its values", *(f"by {kind}" for kind in native)]
+    spare = ["along its values", *(f"by {kind}" for kind in reversed(native)), "higher values"]
     screen.table([*columns, "share"], rows, right=1 + len(native), spare=spare)
     if len(features) > len(shown):
         rest = sum(one["share"] for one in features[len(shown) :])
         screen.line(f"and {len(features) - len(shown)} more with {rest:.1%} together: --all", style="dim")
     _agreement(screen, found)
+
+
+def _along(curve: list[tuple[Any, float, int]], *, ordered: bool) -> Text:
+    """The mean contribution from low to high values, or the levels that raise and lower the output most."""
+    if ordered or not curve:
+        return Text(sparkline([mean for _, mean, _ in curve]), style="magenta")
+    highest, lowest = max(curve, key=lambda step: step[1]), min(curve, key=lambda step: step[1])
+    return Text.assemble(
+        ("▲ ", "red"), brief(highest[0], _LEVEL), "  ", ("▼ ", "green"), brief(lowest[0], _LEVEL), style="dim"
+    )
 
 
 def _direction(value: float | None, *, signs: bool) -> Text:
