@@ -169,11 +169,33 @@ def openapi_page() -> str:
     return json.dumps(document(bootstrap.VERBS, __version__), indent=1, ensure_ascii=False) + "\n"
 
 
+def facts_page() -> str:
+    """Every name that a fact can have, with what it says."""
+    from muniment.inventory import fact  # noqa: PLC0415
+
+    lines = [
+        "# Facts",
+        "",
+        "What gates, control catalogues and reports can ask of one model version, in [expressions](expressions.md).",
+        "`muni gate facts MODEL` shows what is known of a version, with the grade and the record of each fact, and why the"
+        " rest is not known. *Measured* facts count for a [gate](../how-to/set-a-gate.md) only when their run was asked"
+        " for after the gate was fixed.",
+        "",
+        "| fact | what it says | measured |",
+        "|---|---|---|",
+    ]
+    told = {**{f"{name}.…": text for name, text in fact.FAMILIES.items()}, **fact.NAMES}
+    for name, text in sorted(told.items()):
+        measured = "yes" if fact.family_of(name) in fact.MEASURED else ""
+        lines.append(f"| `{name}` | {_escaped(text)} | {measured} |")
+    return "\n".join([*lines, ""])
+
+
 def pages() -> dict[str, Callable[[], str]]:
     """The pages that can be generated from what is there."""
     found: dict[str, Callable[[], str]] = {"errors.md": errors_page}
     if find_spec("muniment.bootstrap"):
-        found |= {"verbs.md": verbs_page, "cli.md": cli_page, "openapi.json": openapi_page}
+        found |= {"verbs.md": verbs_page, "cli.md": cli_page, "openapi.json": openapi_page, "facts.md": facts_page}
     return found
 
 
