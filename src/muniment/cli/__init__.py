@@ -33,7 +33,7 @@ COMMANDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "evaluate": ("evaluate:evaluate", "Measure a model on a data set."),
         "explain": ("explain:explain", "What each feature contributes to a model."),
         "runs": ("runs:runs", "Runs: list, show, logs, watch, cancel, compare."),
-        "model": ("model:model", "Models: list, show, fetch."),
+        "model": ("model:model", "Models: list, show, register, submit, review, approve."),
         "env": ("env:env", "Job environments: list, build, show."),
     },
     "Prove": {
@@ -50,6 +50,8 @@ COMMANDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "fsck": ("keys:fsck", "Check that every sealed object is there and opens."),
     },
     "Govern": {
+        "usecase": ("usecase:usecase", "What models may be used for: add, list, show, bind."),
+        "board": ("board:board", "The inventory at a glance."),
         "gate": ("gate:gate", "What must hold of a model: set, show, check, facts."),
         "finding": ("finding:finding", "What is not as it should be: open, list, show, close."),
         "challenge": ("challenge:challenge", "Questions about a model: show, add, reply."),

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import click
+from rich.text import Text
 
 from muniment.cli.face import Face, Group, with_face
 from muniment.cli.knowing import MODEL
 from muniment.cli.screen import Screen
+from muniment.cli.steps import STEPS
 from muniment.errors import Conflict
 from muniment.sdk.shown import brief, headline, measure, size
 from muniment.wire import inventory as wire
 
+_STATES = ("draft", "submitted", "in_validation", "approved", "retired", "rejected")
 _SHOWN = 3
 """So many metrics fit on a line of the list."""
 
@@ -23,11 +26,32 @@ def model() -> None:
     """Models: model:NAME@VERSION; without a version the latest is taken."""
 
 
+for _step in STEPS:
+    model.add_command(_step)
+
+
 @model.command("list")
+@click.option("--state", type=click.Choice(_STATES), help="Only registered versions in this state.")
+@click.option("--tier", type=click.IntRange(1, 4), help="Only registered versions of this tier.")
+@click.option("--use-case", metavar="NAME", help="Only registered versions under this use case.")
+@click.option("--owner", metavar="NAME", help="Only registered versions that this person answers for.")
+@click.option("--registered", is_flag=True, help="Only registered versions.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="So many at most.")
 @with_face
-def list_(face: Face, limit: int) -> None:
-    """List the models of the project, newest first, with the metrics of their newest evaluation."""
+def list_(
+    face: Face,
+    state: str | None,
+    tier: int | None,
+    use_case: str | None,
+    owner: str | None,
+    registered: bool,
+    limit: int,
+) -> None:
+    """List the models of the project, newest first, or with a filter the registered versions that fit it."""
+    wanted = {"state": state, "tier": tier, "use_case": use_case, "owner": owner}
+    if registered or any(value is not None for value in wanted.values()):
+        _registered(face, face.client.inventory.list(limit=limit, **wanted))
+        return
     found = face.client.models.list(limit)
 
     def draw(screen: Screen) -> None:
@@ -36,17 +60,47 @@ def list_(face: Face, limit: int) -> None:
             [
                 m.model,
                 m.algorithm,
+                state_of(m.state, emergency=m.emergency, expired=m.expired),
+                m.tier,
                 m.grade,
                 m.created_at[:16],
                 *(measure(m.metrics[name]) if name in m.metrics else "" for name in names),
             ]
             for m in found
         ]
-        columns = ["model", "algorithm", "grade", "made", *names]
+        columns = ["model", "algorithm", "state", "tier", "grade", "made", *names]
         empty = "no model yet; train one: muni train --help"
         screen.table(columns, rows, right=len(names), empty=empty, spare=["made", "algorithm", *reversed(names)])
 
     face.answer(wire.Models(models=list(found)), draw)
+
+
+def state_of(state: str | None, *, emergency: bool, expired: bool) -> Text:
+    """A state for people: an emergency is red wherever it is shown."""
+    if emergency:
+        return Text("EMERGENCY", style="bold red")
+    return Text("expired", style="yellow") if expired else Text(state or "")
+
+
+def _registered(face: Face, found: Sequence[wire.VersionSummary]) -> None:
+    rows = [
+        [
+            v.model,
+            state_of(v.state, emergency=v.emergency, expired=v.expired),
+            v.tier,
+            v.use_case,
+            v.owner,
+            v.origin,
+            (v.expires or "")[:10],
+            v.next_review,
+            v.findings_open or "",
+        ]
+        for v in found
+    ]
+    columns = ["model", "state", "tier", "use case", "owner", "origin", "expires", "next review", "findings"]
+    spare = ["origin", "next review", "expires", "owner"]
+    document = wire.Versions(versions=list(found))
+    face.answer(document, lambda screen: screen.table(columns, rows, empty="no such version", spare=spare))
 
 
 @model.command()
@@ -66,6 +120,9 @@ def show(face: Face, model: str) -> None:
                 "run": d.run,
                 "made": f"{d.created_at[:19]} by {d.created_by}",
                 "grade": d.grade,
+                "state": d.state and state_of(d.state, emergency=d.emergency, expired=d.expired),
+                "tier": d.tier,
+                "use case": d.use_case,
             },
         )
         screen.line()

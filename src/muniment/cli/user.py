@@ -6,6 +6,7 @@ from importlib import import_module
 
 import click
 
+from muniment.cli import signing
 from muniment.cli.face import Face, Group, with_face
 from muniment.wire import identity as wire
 
@@ -16,6 +17,10 @@ UNTIL = click.option("--until", metavar="MOMENT", help="When it ends by itself, 
 @click.group(cls=Group)
 def user() -> None:
     """People and service accounts."""
+
+
+for _command in (signing.key, signing.link, signing.unlink, signing.links):
+    user.add_command(_command)
 
 
 @user.command("add")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tarfile
 from collections.abc import Iterator, Sequence
-from typing import Final
+from datetime import datetime
+from typing import Any, Final
 
 from muniment.catalog.model import Direction, EntityKind, Graph, Relation
 from muniment.catalog.naming import label, resolve
@@ -15,6 +16,7 @@ from muniment.execution.model import Part, Run, RunStatus
 from muniment.execution.queue import RunQueue
 from muniment.execution.reading import latest_metrics, report_of
 from muniment.execution.submitting import files_of
+from muniment.inventory.ports import VersionRow, Versions
 from muniment.kernel.digest import Digest
 from muniment.kernel.identifiers import format_time
 from muniment.kernel.resources import PROJECT
@@ -38,6 +40,7 @@ def list_models(call: Call, request: wire.ListModels) -> wire.Models:
     """List the models of a project, newest first."""
     names = call.use(Names).latest(call.project, EntityKind.MODEL, "", max(1, min(request.limit, 1000)))
     entities = call.use(Entities).find(call.project, [name.digest for name in names])
+    rows = call.use(Versions).find(call.project, entities)
     models = []
     for name in names:
         model = entities[name.digest]
@@ -52,6 +55,7 @@ def list_models(call: Call, request: wire.ListModels) -> wire.Models:
                 grade=model.grade.value,
                 created_at=format_time(name.at),
                 metrics=metrics[evaluations[0].id] if evaluations and evaluations[0].id in metrics else {},
+                **_standing(rows.get(model.digest), call.now),
             )
         )
     return wire.Models(models=models)
@@ -93,6 +97,7 @@ def show_model(call: Call, request: wire.ShowModel) -> wire.ModelDetail:
             )
             for run in evaluations
         ],
+        **_standing(call.use(Versions).get(call.project, model.digest), call.now),
     )
 
 
@@ -113,6 +118,19 @@ def fetch_model(call: Call, request: wire.FetchModel) -> Download:
     vault = call.use(Vault)
     parts = parts_of(model, lambda manifest: vault.read_bytes(call.project, manifest))
     return Download(f"{name}.tar", "application/x-tar", _tar(vault, call.project, parts))
+
+
+def _standing(row: VersionRow | None, now: datetime) -> dict[str, Any]:
+    """What a registered version adds to its line; nothing for what is not registered."""
+    if row is None:
+        return {}
+    return {
+        "state": row.state_at(now).value,
+        "tier": row.tier,
+        "use_case": row.use_case,
+        "emergency": row.emergency_at(now),
+        "expired": row.expired_at(now),
+    }
 
 
 def _runs_around(call: Call, model: Digest) -> tuple[list[Run], list[Run]]:

@@ -169,7 +169,8 @@ class Model(Steps):
 
     def __repr__(self) -> str:
         d = self.detail
-        lines = [f"{d.model}  {d.algorithm}  grade {d.grade}", f"  digest {d.digest}"]
+        standing = f"  {standing_of(d)}, tier {d.tier}" if d.state else ""
+        lines = [f"{d.model}  {d.algorithm}  grade {d.grade}{standing}", f"  digest {d.digest}"]
         lines += [f"  trained on {reference}" for reference in d.trained_on]
         lines += [
             f"  on {e.data}: " + "  ".join(f"{name} {measure(value)}" for name, value in e.metrics.items())
@@ -195,8 +196,13 @@ class Model(Steps):
             facts(known | ({"measured on": newest.data} if newest else {})),
             fold("all evaluations", table(["evaluated on", *names], rows) if rows else ""),
             kind=d.algorithm,
-            badges=(d.grade,),
+            badges=(d.grade, standing_of(d), f"tier {d.tier}" if d.tier else ""),
         )
+
+
+def standing_of(row: wi.ModelSummary | wi.ModelDetail) -> str:
+    """Where a model stands in the inventory, in a word; empty for what is not registered."""
+    return "EMERGENCY" if row.emergency else "expired" if row.expired else row.state or ""
 
 
 class ModelList(tuple[wi.ModelSummary, ...]):
@@ -212,6 +218,9 @@ class ModelList(tuple[wi.ModelSummary, ...]):
                     "model": row.model,
                     "algorithm": row.algorithm,
                     "grade": row.grade,
+                    "state": standing_of(row) or None,
+                    "tier": row.tier,
+                    "use_case": row.use_case,
                     "created": row.created_at,
                     "run": row.run,
                     "digest": row.digest,
@@ -219,11 +228,11 @@ class ModelList(tuple[wi.ModelSummary, ...]):
                 }
                 for row in self
             ],
-            ("model", "algorithm", "grade", "created", "run", "digest"),
+            ("model", "algorithm", "grade", "state", "tier", "use_case", "created", "run", "digest"),
         )
 
     def __repr__(self) -> str:
-        return "\n".join(f"{row.model:40} {row.algorithm:22} {row.grade}" for row in self)
+        return "\n".join(f"{row.model:40} {row.algorithm:22} {row.grade:9} {standing_of(row)}".rstrip() for row in self)
 
     def _repr_html_(self) -> str:
         names = list(dict.fromkeys(name for row in self for name in row.metrics))
@@ -233,10 +242,12 @@ class ModelList(tuple[wi.ModelSummary, ...]):
                 row.algorithm,
                 *(measure(row.metrics[n]) if n in row.metrics else "" for n in names),
                 row.grade,
+                standing_of(row),
+                row.tier or "",
             ]
             for row in self
         ]
-        return table(["model", "algorithm", *names, "grade"], rows)
+        return table(["model", "algorithm", *names, "grade", "state", "tier"], rows)
 
 
 class Models:

@@ -28,6 +28,17 @@ class ModelSummary(Struct, kw_only=True, frozen=True):
     metrics: dict[str, float] = field(default_factory=dict)
     """Of the newest evaluation."""
 
+    state: str | None = None
+    """In the inventory; None for what is not registered."""
+
+    tier: int | None = None
+    use_case: str | None = None
+    emergency: bool = False
+    """Whether it is approved by break-glass alone."""
+
+    expired: bool = False
+    """Whether its approval has ended."""
+
 
 class Models(Struct, kw_only=True, frozen=True):
     """A list of models."""
@@ -74,6 +85,13 @@ class ModelDetail(Struct, kw_only=True, frozen=True):
     created_by: str
     grade: str
     evaluations: list[Evaluation]
+    state: str | None = None
+    """In the inventory; None for what is not registered."""
+
+    tier: int | None = None
+    use_case: str | None = None
+    emergency: bool = False
+    expired: bool = False
 
 
 class FetchModel(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
