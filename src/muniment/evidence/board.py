@@ -117,8 +117,8 @@ class _Board:
             ("Scope", said(Value(text(self.board.get("scope")) or "all projects", self.ledger))),
             ("As of", said(Value(moment(checkpoint.get("time")), self.ledger))),
             ("Checkpoint", said(Value(count(checkpoint.get("size")), self.ledger), " ledger entries")),
-            ("Ledger", said(code(checkpoint.get("origin"), None, 60))),
-            ("Root", said(code(checkpoint.get("root"), None, 80))),
+            ("Ledger", said(code(checkpoint.get("origin"), self.ledger, 60))),
+            ("Root", said(code(checkpoint.get("root"), self.ledger, 80))),
         )
         return (Facts(rows), Tiles(tuple(self._tiles())))
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from muniment.evidence.document import Mark, Value
+from muniment.evidence.document import Mark
 
 __all__ = ["Citations"]
 
@@ -39,9 +39,10 @@ class Citations:
             run: ``run:<id>`` of the job that made it.
             digest: of the bytes it is about.
             record: digest of the document that bears it out, which a ledger entry names.
-            grade: of what is said.
+            grade: of what is said; what is no grade counts as the weakest.
         """
         key = record or digest or run
+        grade = grade if grade is None or grade in _STRENGTH else "declared"
         if not key:
             return None if grade is None else self.untraced(what, grade)
         key = f"{run or ''} {key}"
@@ -72,14 +73,3 @@ class Citations:
             "where": None,
         }
         return tuple({**blank, **line} for line in self._lines.values())
-
-
-def weakest_of(*grades: str | None) -> str | None:
-    """The weakest of some grades."""
-    known = [grade for grade in grades if grade in _STRENGTH]
-    return min(known, key=_STRENGTH.index) if known else None
-
-
-def value(text: str, mark: Mark | None = None) -> Value:
-    """A value with its mark."""
-    return Value(text, mark)

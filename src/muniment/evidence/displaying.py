@@ -12,7 +12,7 @@ import unicodedata
 from datetime import datetime
 from typing import Any, Final
 
-__all__ = ["count", "day", "displayable", "moment", "number", "percent", "shortened", "signed"]
+__all__ = ["count", "day", "decimal", "displayable", "moment", "number", "percent", "shortened", "signed"]
 
 _COVERED: Final = (
     "20-7e a1-ac ae-1ba 1bc-1bf 1cd-1dd 1df-1e3 1e6-1ef 1f4-1f6 1f8-1f9 1fc-21f 221 224-241 243-245 249 "
@@ -99,11 +99,25 @@ def _real(value: float) -> str:
     elif size >= 0.001 or size == 0:
         text = f"{value:.4f}"
     else:
-        mantissa, _, power = f"{value:.2e}".partition("e")
-        text = f"{mantissa}·10^{int(power)}"
-    if "^" not in text and "." in text and value == round(value):
+        return _power(value)
+    if "." in text and value == round(value):
         text = text.rstrip("0").rstrip(".")
     return text.replace("-", "\N{MINUS SIGN}")
+
+
+def _power(value: float) -> str:
+    mantissa, _, power = f"{value:.2e}".partition("e")
+    raised = str(int(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"{mantissa}·10{raised}".replace("-", "\N{MINUS SIGN}")
+
+
+def decimal(value: Any, digits: int = 4) -> str:
+    """A measure with the same digits after the point as its neighbours in a column, a dash when it is not known."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return number(value)
+    if not math.isfinite(value) or 0 < abs(value) < 0.5 * 10**-digits:
+        return _real(float(value))
+    return f"{value:,.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def count(value: Any) -> str:

@@ -140,9 +140,13 @@ class Paragraph:
     quoted: bool = False
     """Whether somebody's own words are given."""
 
+    mark: Mark | None = None
+    """For all that is said in it, shown at its end."""
+
     def tree(self) -> dict[str, Any]:
         """As JSON."""
-        return {"t": "quote" if self.quoted else "paragraph", "line": _line(self.line)}
+        mark = None if self.mark is None else self.mark.tree()
+        return {"t": "quote" if self.quoted else "paragraph", "line": _line(self.line), "mark": mark}
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,10 @@ MEASURES: Final = {
     "recall": ("Recall", "share of positives that are flagged"),
     "specificity": ("Specificity", "share of negatives that are not flagged"),
     "f1": ("F-measure", "harmonic mean of precision and recall"),
+    "air": ("Lowest impact ratio", "lowest rate of favourable predictions of a group over the highest; see Fairness"),
+    "spd": ("Largest rate difference", "largest difference of a group's rate of favourable predictions; see Fairness"),
+    "psi": ("Stability of scores (PSI)", "distance of the scores from those in training; see Stability"),
+    "csi": ("Stability of features", "the largest distance of a feature from what it was in training"),
     "base_rate": ("Base rate", "share of positives in the data"),
     "mean_score": ("Mean score", "mean of all scores; close to the base rate when well calibrated"),
 }

@@ -18,6 +18,7 @@ from muniment.evidence.document import (
     Table,
     Tone,
     Value,
+    Words,
     said,
 )
 from muniment.evidence.wording import GRADES
@@ -153,12 +154,12 @@ def checking(subject: Subject) -> Part:
     steps = (
         said(
             "Get the installation's public key from the bank by another way than this pack, and save it as ",
-            code("key.txt"),
+            Words("key.txt", Shape.CODE),
             ".",
         ),
         said(
             "Unpack the archive that this report came in and run ",
-            code("python3 verify.py . --key key.txt"),
+            Words("python3 verify.py . --key key.txt", Shape.CODE),
             ". It needs Python alone, and no network.",
         ),
         said(
@@ -176,25 +177,22 @@ def checking(subject: Subject) -> Part:
             "To follow one number: take the small number beside it, find its line in the index, open the file of that "
             "name "
             "under ",
-            code("records/"),
+            Words("records/", Shape.CODE),
             ", and find the ledger entry that the line names under ",
-            code("ledger/"),
+            Words("ledger/", Shape.CODE),
             ".",
         ),
         said("With access to the installation the report can be made again from the same checkpoint, byte for byte."),
     )
-    facts = Facts(
-        (
-            ("Origin", said(code(checkpoint.get("origin"), None, 80))),
-            ("Size", said(Value(count(checkpoint.get("size"))), " entries")),
-            ("Root", said(code(checkpoint.get("root"), None, 80))),
-            ("Made with", said("Muniment ", Value(text(at(subject.dossier, "installation", "version")) or "–"))),
-        ),
-        ledger,
-    )
     note = text(checkpoint.get("note")).strip()
-    blocks: list[Block] = [Points(steps, numbered=True), facts]
+    blocks: list[Block] = [Points(steps, numbered=True)]
     if note:
-        lines = tuple(said(code(line, None, 200)) for line in note.splitlines() if line.strip())
-        blocks.append(Callout("The signed checkpoint", tuple(Paragraph(line) for line in lines)))
+        lines: list[Words | Value] = []
+        for line in note.splitlines():
+            lines += [*([Words("\n")] if lines else []), code(line or " ", None, 200)]
+        blocks.append(Callout("The signed checkpoint", (Paragraph(tuple(lines), mark=ledger),)))
+    else:
+        blocks.append(Missing("The dossier names no signed checkpoint."))
+    version = Value(text(at(subject.dossier, "installation", "version")) or "–", ledger)
+    blocks.append(Paragraph(said("Made with Muniment ", version, ".")))
     return Part("How to verify this report", tuple(blocks))

@@ -150,7 +150,9 @@ def _quality(subject: Subject, whole: Mapping[str, Any]) -> Part:
             ("Rows", said(Value(count(whole.get("rows"))))),
         )
         blocks += [
-            Paragraph(said("The set ", code(whole.get("reference")), " was profiled in full, inside the sandbox.")),
+            Paragraph(
+                said("The set ", code(whole.get("reference"), mark), " was profiled in full, inside the sandbox.")
+            ),
             Facts(facts, mark),
         ]
     else:

@@ -7,7 +7,7 @@ from typing import Any
 
 from muniment.evidence.chapters.subject import ROWS, Subject, at, code, dicts, text
 from muniment.evidence.charts.explanation import beeswarm_chart, dependence_chart, importance_chart
-from muniment.evidence.displaying import count, number, percent, signed
+from muniment.evidence.displaying import count, decimal, number, percent, signed
 from muniment.evidence.document import (
     Block,
     Facts,
@@ -85,7 +85,7 @@ def _table(report: Mapping[str, Any], features: list[Mapping[str, Any]], mark: A
         cells: list[Line] = [
             said(Value(str(place + 1))),
             said(code(one.get("name"), None, 34)),
-            said(Value(number(one.get("mean_abs")))),
+            said(Value(decimal(one.get("mean_abs")))),
             said(Value(percent(one.get("share")))),
             said(Value(signed(one.get("direction"), 2))),
         ]
@@ -102,22 +102,12 @@ def _table(report: Mapping[str, Any], features: list[Mapping[str, Any]], mark: A
     blocks: list[Block] = []
     agreement = report.get("rank_disagreement")
     if isinstance(agreement, Mapping):
-        for pair, tau in list(agreement.items())[:6]:
-            first, _, second = text(pair).replace("_", " ").partition(" vs ")
-            if isinstance(tau, (int, float)):
-                blocks.append(
-                    Paragraph(
-                        said(
-                            "Kendall's rank agreement of ",
-                            Value(first),
-                            " and ",
-                            Value(second),
-                            " is ",
-                            Value(number(float(tau)), mark, Shape.STRONG),
-                            ", where one is full agreement.",
-                        )
-                    )
-                )
+        pairs = tuple(
+            Row((said(Value(text(pair).replace("_vs_", " and ").replace("_", " "))), said(Value(decimal(tau, 3)))))
+            for pair, tau in list(agreement.items())[:12]
+        )
+        intro = said("How far the measures rank the features alike: Kendall's tau, where one is full agreement.")
+        blocks += [Paragraph(intro), Table(("Measures", "Tau"), pairs, "lr", (0, 0), mark=mark)]
     blocks.append(table)
     if len(features) > ROWS:
         blocks.append(Paragraph(said("The table is cut; the dossier holds all features.")))

@@ -169,13 +169,20 @@ def _decisions(subject: Subject) -> list[Block]:
                 )
             ),
             said(Value(agent(one.get("by"))), *((" ", Badge("emergency", Tone.BAD)) if one.get("emergency") else ())),
-            said(Value("; ".join(says) or "–")),
+            said(*_lines(says)),
             said(Value(day(one.get("expires")) if one.get("expires") else "–")),
         )
         rows.append(Row(cells, subject.of_record(kind, one)))
     if not rows:
         return []
     return [Part("Decisions", (Table(("Decision", "By", "With", "Until"), tuple(rows), "llll", (0, 0, 1, 0)),))]
+
+
+def _lines(says: list[str]) -> Iterator[Words | Value]:
+    for place, line in enumerate(says or ["–"]):
+        if place:
+            yield Words("\n")
+        yield Value(line)
 
 
 def _findings(subject: Subject) -> Part:
@@ -192,7 +199,12 @@ def _findings(subject: Subject) -> Part:
         end: Line = said(Badge("open", Tone.CAREFUL))
         if isinstance(closed, Mapping):
             end = said(
-                Badge("closed", Tone.GOOD), " ", Value(day(closed.get("at"))), " by ", Value(agent(closed.get("by")))
+                Badge("closed", Tone.GOOD),
+                "\n",
+                Value(day(closed.get("at"))),
+                "\n",
+                "by ",
+                Value(agent(closed.get("by"))),
             )
         what: list[Any] = [Value(text(one.get("title")) or "–", None, Shape.STRONG)]
         if one.get("text"):
@@ -234,11 +246,11 @@ def _challenge(subject: Subject) -> Part:
         head = said(
             Value(agent(one.get("by")), None, Shape.STRONG),
             ", ",
-            Value(moment(one.get("at")), mark),
+            Value(moment(one.get("at"))),
             *((Value(" in reply", None, Shape.MUTED),) if one.get("in_reply_to") else ()),
             *resolved,
         )
-        blocks += [Paragraph(head), *prose(one.get("text"), None, "The comment is empty.")]
+        blocks += [Paragraph(head, mark=mark), *prose(one.get("text"), mark, "The comment is empty.")]
     return Part("Effective challenge", tuple(blocks))
 
 

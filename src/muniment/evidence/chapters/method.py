@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from muniment.evidence.chapters.subject import ROWS, Subject, agent, at, code, dicts, text
-from muniment.evidence.displaying import count, moment, number
+from muniment.evidence.displaying import count, decimal, moment
 from muniment.evidence.document import (
     Badge,
     Block,
@@ -57,7 +57,7 @@ def _training(subject: Subject) -> Part:
         rows.append(("Program", said(code(training.get("program")), ", the platform's own")))
     usage = training.get("usage") or {}
     if usage.get("wall_s") is not None:
-        rows.append(("Took", said(Value(number(float(usage["wall_s"]))), " seconds")))
+        rows.append(("Took", said(Value(f"{float(usage['wall_s']):.1f}"), " seconds")))
     blocks: list[Block] = [Facts(tuple(rows), mark)]
     params = training.get("params") or {}
     table = tuple(
@@ -126,7 +126,7 @@ def _walls(subject: Subject) -> Part:
         mark,
     )
     return Part(
-        "Walls around the job", (Paragraph(intro), facts, Table(("Wall", "State"), rows, "ll", (1, 0), mark=mark))
+        "Walls around the job", (Paragraph(intro), facts, Table(("Wall", "State"), rows, "ll", (0, 0), mark=mark))
     )
 
 
@@ -143,7 +143,7 @@ def _alternatives(subject: Subject) -> Part:
     for one in ordered[:ROWS]:
         metrics = [
             said(
-                Value(number(at(one, "metrics", name)) if at(one, "metrics", name) is not None else "–"),
+                Value(decimal(at(one, "metrics", name)) if at(one, "metrics", name) is not None else "–"),
                 *((" ▲",) if at(one, "metrics", name) is not None and at(one, "metrics", name) == best[name] else ()),
             )
             for name in names
@@ -161,7 +161,7 @@ def _alternatives(subject: Subject) -> Part:
         heads, tuple(rows), "ll" + "r" * max(1, len(names)), (0.42, 0.58, *([0.0] * max(1, len(names)))), small=True
     )
     on = {text(one.get("measured_on")) for one in tried if one.get("measured_on")}
-    where = said(" All were measured on ", code(next(iter(on))), ".") if len(on) == 1 else ()
+    where = said(" All were measured on ", code(next(iter(on)), subject.of_training()), ".") if len(on) == 1 else ()
     intro = (
         *said(
             "Everything that was trained in the same experiment, losers and failures too. A triangle marks the best "

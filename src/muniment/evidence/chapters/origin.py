@@ -133,7 +133,7 @@ def _absence(subject: Subject) -> Part:
             grade=text(one.get("grade")) or "declared",
         )
         word = "unused" if one.get("unused") else text(one.get("verdict")) or "not proven"
-        title = said(code(one.get("data"), None, 60), "  ", Badge(word, toned(word), mark))
+        title = said(code(one.get("data"), mark, 60), "  ", Badge(word, toned(word), mark))
         lines = [
             line.strip()
             for line in text(one.get("scope")).replace("Not covered:", "\nNot covered:").splitlines()

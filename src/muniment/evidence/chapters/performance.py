@@ -17,7 +17,7 @@ from muniment.evidence.charts.performance import (
     shift_chart,
     stability_chart,
 )
-from muniment.evidence.displaying import count, moment, number, percent, signed
+from muniment.evidence.displaying import count, decimal, moment, number, percent, signed
 from muniment.evidence.document import (
     Badge,
     Block,
@@ -85,12 +85,15 @@ def _measures(newest: Mapping[str, Any], mark: Mark | None) -> Block:
     report = newest.get("report") or {}
     values = {**(newest.get("metrics") or {}), **(report.get("metrics") or {})}
     reasons = report.get("undefined") or {}
-    order = [name for name in MEASURES if name in values] + sorted(name for name in values if name not in MEASURES)
+    columns = tuple(text(one.get("column")) for one in dicts(report.get("groups")))
+    elsewhere = {f"{name}.{column}" for name in ("air", "spd") for column in columns}
+    order = [name for name in MEASURES if name in values]
+    order += sorted(name for name in values if name not in MEASURES and name not in elsewhere)
     rows = []
     for name in order[:60]:
         title, meaning = MEASURES.get(name, (name.replace("_", " "), ""))
         value = values[name]
-        shown = Value(number(value)) if value is not None else Value("no value", None, Shape.MUTED)
+        shown = Value(decimal(value)) if value is not None else Value("no value", None, Shape.MUTED)
         what: Line = said(meaning) if meaning else said(Value(text(reasons.get(name)) or "–", None, Shape.MUTED))
         if value is None:
             what = said(Value(text(reasons.get(name)) or "no reason is recorded", None, Shape.MUTED))
@@ -169,10 +172,14 @@ def _threshold(report: Mapping[str, Any], mark: Mark | None) -> Part:
         ),
     )
     intro = said(
-        "A score at or above ", Value(number(report.get("threshold")), mark), " is a prediction of the positive class."
+        "A score at or above ", Value(_short(report.get("threshold")), mark), " is a prediction of the positive class."
     )
-    table = Table(("", "Predicted positive", "Predicted negative", "All"), rows, "lrrr", (1, 0, 0, 0), mark=mark)
+    table = Table(("", "Predicted positive", "Predicted negative", "All"), rows, "lrrr", (0, 0, 0, 0), mark=mark)
     return Part("Decisions at the threshold", (Paragraph(intro), table))
+
+
+def _short(of: Any) -> str:
+    return f"{of:.4g}" if isinstance(of, (int, float)) else number(of)
 
 
 def _bands(report: Mapping[str, Any], mark: Mark | None) -> Part:
@@ -183,7 +190,7 @@ def _bands(report: Mapping[str, Any], mark: Mark | None) -> Part:
         Row(
             (
                 said(Value(text(one.get("band")))),
-                said(Value(f"{number(one.get('low'))} to {number(one.get('high'))}")),
+                said(Value(f"{decimal(one.get('low'))} to {decimal(one.get('high'))}")),
                 said(Value(count(one.get("rows")))),
                 said(Value(count(one.get("positives")))),
                 said(Value(percent(one.get("rate")))),
@@ -195,7 +202,7 @@ def _bands(report: Mapping[str, Any], mark: Mark | None) -> Part:
         for one in bands
     )
     heads = ("Band", "Scores", "Rows", "Positives", "Observed", "Predicted", "Caught so far", "Lift")
-    table = Table(heads, rows, "llrrrrrr", (0, 1, 0, 0, 0, 0, 0, 0), mark=mark, small=True)
+    table = Table(heads, rows, "llrrrrrr", (0, 0, 0, 0, 0, 0, 0, 0), mark=mark, small=True)
     pictures = (
         Picture(band_chart(bands), said("Observed and predicted rates by band"), mark),
         Picture(
@@ -248,7 +255,7 @@ def _others(subject: Subject, evaluations: list[Mapping[str, Any]]) -> Part:
                 said(Value(text(one.get("role")) or "–")),
                 said(Value(agent(one.get("by")))),
                 said(Value(moment(one.get("at")))),
-                *(said(Value(number(at(one, "metrics", name)))) for name in names),
+                *(said(Value(decimal(at(one, "metrics", name)))) for name in names),
             ),
             subject.of_run("evaluation", one),
         )
@@ -306,7 +313,7 @@ def _column(one: Mapping[str, Any], mark: Mark | None) -> Part:
                 said(Value(text(group.get("group")) or "–")),
                 said(Value(count(group.get("rows")))),
                 said(Value(percent(group.get("selection_rate")))),
-                said(Value(number(group.get("air")))),
+                said(Value(decimal(group.get("air")))),
                 said(Value(percent(group.get("base_rate")))),
                 said(Value(percent(group.get("tpr")))),
                 said(Value(percent(group.get("fpr")))),
@@ -320,7 +327,7 @@ def _column(one: Mapping[str, Any], mark: Mark | None) -> Part:
     if groups:
         chart = group_chart(groups, text(one.get("favourable")))
         blocks.append(Figure((Picture(chart, said("Favourable predictions by ", code(one.get("column"))), mark),)))
-        blocks.append(Table(heads, rows, "lrrrrrrr", (1, *([0.0] * 7)), mark=mark, small=True))
+        blocks.append(Table(heads, rows, "lrrrrrrr", (0.0,) * 8, mark=mark, small=True))
     reasons = one.get("undefined") or {}
     if reasons:
         lines = tuple(said(code(name), ": ", Value(text(reason), mark)) for name, reason in list(reasons.items())[:10])

@@ -118,6 +118,14 @@ def _rule(rule: Any) -> str:
     return text(rule)
 
 
+def _decided(subject: Subject, name: str, line: str) -> Mark | None:
+    """The mark of the approval that set a condition or a limit."""
+    for one in subject.parts("approvals"):
+        if line in texts(one.get(name)):
+            return subject.of_record(text(one.get("kind")) or "approval", one)
+    return None
+
+
 def _limits(subject: Subject) -> Part:
     state, ledger = subject.part("state"), subject.ledger()
     blocks: list[Block] = []
@@ -125,5 +133,6 @@ def _limits(subject: Subject) -> Part:
         ("Conditions of the approval", "conditions", "No condition is recorded."),
         ("Limits of use", "use_limits", "No limit of use is recorded."),
     ):
-        blocks += _listed(title, state.get(name), ledger, missing)
+        lines = tuple(said(Value(line, _decided(subject, name, line) or ledger)) for line in texts(state.get(name)))
+        blocks.append(Part(title, (Points(lines),) if lines else (Missing(missing),)))
     return Part("Conditions and limits of use", tuple(blocks))

@@ -15,7 +15,7 @@ __all__ = ["ROWS", "Subject", "at", "code", "dicts", "prose", "text", "toned"]
 ROWS: Final = 120
 """Rows of one table; of more, the first are shown and it is said."""
 
-_NAMES: Final = re.compile(r"sha256:[0-9a-f]{64}|run:[0-9a-z]{26}")
+_NAMES: Final = re.compile(r'sha256:[0-9a-f]{64}|"run":"([0-9a-z]{26})"')
 
 
 class Subject:
@@ -98,9 +98,8 @@ class Subject:
 
     def _matching(self, kind: str, one: Mapping[str, Any]) -> Mapping[str, Any] | None:
         for found in reversed(self._records.values()):
-            document = at(found, "document") or {}
-            body = document.get("body")
-            if document.get("kind") == kind and isinstance(body, Mapping):
+            document, body = at(found, "document"), at(found, "document", "body")
+            if isinstance(body, Mapping) and document.get("kind") == kind:
                 if document.get("id") and document.get("id") == one.get("id"):
                     return found
                 if body == one or (body and all(one.get(key) == inner for key, inner in body.items())):
@@ -160,8 +159,7 @@ def prose(of: Any, mark: Mark | None, missing: str) -> list[Block]:
     lines = [line.strip() for line in text(of).splitlines() if line.strip()]
     if not lines:
         return [Missing(missing)]
-    marks = [None] * (len(lines) - 1) + [mark]
-    return [Paragraph(said(Value(line, one)), quoted=True) for line, one in zip(lines, marks, strict=True)]
+    return [Paragraph(said(Value(line)), quoted=True, mark=mark) for line in lines]
 
 
 def toned(outcome: str) -> Tone:
@@ -193,12 +191,15 @@ def _entries(
     dossier: Mapping[str, Any], records: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Ledger entries by what they bear out: a digest or a run in their text, and what the records name themselves."""
-    seen: set[str] = set()
+    found: dict[str, Mapping[str, Any]] = {}
     for entry in sorted(dicts(dossier.get("entries")), key=lambda one: one.get("index") or 0):
-        for name in dict.fromkeys(_NAMES.findall(text(entry.get("body")))):
-            if name not in seen:
-                seen.add(name)
-                yield name, {"index": entry.get("index"), "id": entry.get("id")}
+        here = {"index": entry.get("index"), "id": entry.get("id")}
+        for name in _NAMES.finditer(text(entry.get("body"))):
+            if name[1]:
+                found[f"run:{name[1]}"] = here  # the last one tells of its end
+            else:
+                found.setdefault(name[0], here)  # the first one tells how it came to be
+    yield from found.items()
     for digest, one in records.items():
         named = one.get("entry")
         if isinstance(named, Mapping):

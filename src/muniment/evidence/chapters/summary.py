@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from muniment.evidence.chapters.subject import Subject, agent, at, code, dicts, text, texts, toned
@@ -29,6 +30,12 @@ from muniment.evidence.document import (
 from muniment.evidence.wording import ALGORITHMS, GRADES, STATES
 
 __all__ = ["cover", "state_of", "summary"]
+
+_POINTS = 24
+"""Points for attention that are listed."""
+
+_SEVERITY = {"high": 0, "medium": 1, "low": 2}
+_HOLDS = ("yes", "holds")
 
 
 def state_of(subject: Subject) -> tuple[str, Tone]:
@@ -62,15 +69,28 @@ def cover(subject: Subject) -> tuple[Block, ...]:
         rows.append(("Owner", said(Value(agent(owner), mark))))
     if state.get("expires"):
         rows.append(("Approved until", said(Value(day(state["expires"]), ledger))))
+    signed = tuple(_signed(subject))
+    if signed:
+        rows.append(("Signed by", signed))
     rows += [
         ("Project", said(Value(text(subject.dossier.get("project")) or "–", ledger))),
-        ("Digest", said(code(model.get("digest"), None, 80))),
+        ("Digest", said(code(model.get("digest"), of_model, 80))),
         ("As of", said(Value(moment(checkpoint.get("time")), ledger))),
         ("Checkpoint", said(Value(count(checkpoint.get("size")), ledger), " ledger entries")),
-        ("Ledger", said(code(checkpoint.get("origin"), None, 60))),
-        ("Root", said(code(checkpoint.get("root"), None, 80))),
+        ("Ledger", said(code(checkpoint.get("origin"), ledger, 60))),
+        ("Root", said(code(checkpoint.get("root"), ledger, 80))),
     ]
     return (Facts(tuple(rows)), _grades(subject))
+
+
+def _signed(subject: Subject) -> Iterator[Words | Value]:
+    """Who signed what, in the order of the signatures."""
+    for place, one in enumerate(subject.parts("signatures")[:12]):
+        meaning = text(one.get("meaning")).replace("-", " ")
+        mark = subject.of_record("signature", one, f"signed: {meaning}")
+        if place:
+            yield Words("\n")
+        yield from (Value(agent(one.get("signer")), mark), Words(": "), Value(meaning))
 
 
 def _tier_mark(subject: Subject) -> Any:
@@ -103,7 +123,7 @@ def summary(subject: Subject) -> Part:
     tiles = tuple(_tiles(subject))
     if tiles:
         blocks.append(Tiles(tiles))
-    points = tuple(_attention(subject))
+    points = tuple(islice(_attention(subject), _POINTS))
     if points:
         blocks.append(Callout("Points for attention", (Points(points),), Tone.CAREFUL))
     else:
@@ -197,7 +217,7 @@ def _sureness(subject: Subject) -> Iterator[Words | Value]:
         )
     gates = subject.parts("gates")
     if gates:
-        held = sum(1 for gate in gates if text(gate.get("outcome")) in ("yes", "True", "holds"))
+        held = len(gates) - len(_closed_gates(subject))
         ledger = subject.ledger()
         yield from (
             Words("Of "),
@@ -218,6 +238,10 @@ def _sureness(subject: Subject) -> Iterator[Words | Value]:
 
 def _open_findings(subject: Subject) -> list[Mapping[str, Any]]:
     return [one for one in subject.parts("findings") if not one.get("closed")]
+
+
+def _closed_gates(subject: Subject) -> list[Mapping[str, Any]]:
+    return [gate for gate in subject.parts("gates") if text(gate.get("outcome")) not in _HOLDS]
 
 
 def _tiles(subject: Subject) -> Iterator[tuple[str, Value]]:
@@ -244,7 +268,8 @@ def _attention(subject: Subject) -> Iterator[Line]:
         yield said("The model is not approved for use: its state is ", Value(word, ledger), ".")
     if state.get("emergency"):
         yield said("It is in use under an ", Value("emergency approval", ledger), ", which must be reviewed.")
-    for finding in _open_findings(subject):
+    findings = sorted(_open_findings(subject), key=lambda one: _SEVERITY.get(text(one.get("severity")), 3))
+    for finding in findings[:8]:
         mark = subject.of_record("finding", finding)
         severity = text(finding.get("severity")) or "–"
         yield said(
@@ -253,27 +278,21 @@ def _attention(subject: Subject) -> Iterator[Line]:
             " ",
             Value(text(finding.get("title")), mark),
             ", due ",
-            Value(day(finding.get("due")), None),
+            Value(day(finding.get("due")), mark),
             ".",
         )
-    for gate in subject.parts("gates"):
-        outcome = text(gate.get("outcome"))
-        if outcome not in ("yes", "True", "holds"):
-            mark = subject.of_record("gate", gate)
-            yield said(
-                "Gate ",
-                Value(text(gate.get("name")), mark),
-                " does not hold: ",
-                Badge(outcome or "unknown", toned(outcome)),
-                ".",
-            )
-    for comment in subject.parts("challenge"):
-        if comment.get("resolved") is False and not comment.get("in_reply_to"):
-            yield said(
-                "A challenge by ",
-                Value(agent(comment.get("by")), subject.of_record("comment", comment)),
-                " is not resolved.",
-            )
+    if len(findings) > 8:
+        yield said("There are ", Value(count(len(findings) - 8), ledger), " more open findings.")
+    for gate in _closed_gates(subject)[:6]:
+        outcome = text(gate.get("outcome")) or "unknown"
+        name = Value(text(gate.get("name")), subject.of_record("gate", gate))
+        yield said("The gate “", name, "” does not hold: ", Badge(outcome, toned(outcome)), ".")
+    unresolved = [
+        one for one in subject.parts("challenge") if one.get("resolved") is False and not one.get("in_reply_to")
+    ]
+    for comment in unresolved[:4]:
+        mark = subject.of_record("comment", comment)
+        yield said("A challenge by ", Value(agent(comment.get("by")), mark), " is not resolved.")
     due, now = text(state.get("next_review"))[:10], text(subject.part("checkpoint").get("time"))[:10]
     if due and now and due < now:
         yield said("The review due on ", Value(day(due), ledger), " is overdue.")

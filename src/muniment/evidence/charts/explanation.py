@@ -20,23 +20,23 @@ def importance_chart(features: Sequence[Mapping[str, Any]], output: str) -> Char
     shown = list(features)[:16]
     labels = [shortened(str(row["name"]), 30) for row in shown]
     left = min(160.0, 12 + max([30.0, *(width_of(label) for label in labels)]))
-    canvas = Canvas(WIDTH, 40 + 14.0 * len(shown), "What drives the score")
+    canvas = Canvas(WIDTH, 48 + 14.0 * len(shown), "What drives the score")
     scale = Scale(0, max([1e-9, *(row["mean_abs"] for row in shown)]) * 1.02, left, canvas.width - 128)
     for place, (row, label) in enumerate(zip(shown, labels, strict=True)):
-        y, direction = 4 + 14.0 * place, row.get("direction")
+        y, direction = 14 + 14.0 * place, row.get("direction")
         canvas.rect(left, y + 1.5, scale(row["mean_abs"]) - left, 9.5, Colour.SKY, Colour.BLUE, 0.5)
         canvas.text(left - 5, y + 9, label, anchor="end")
         share = row.get("share")
         words = f"{row['mean_abs']:.3f}" + ("" if share is None else f"  ({100 * share:.0f} %)")
         canvas.text(scale(row["mean_abs"]) + 4, y + 9, words)
         canvas.text(canvas.width - 58, y + 9, _direction(direction), colour=Colour.MUTED, italic=True)
-    bottom = canvas.height - 32
+    bottom = canvas.height - 30
     canvas.line(left, bottom, canvas.width - 128, bottom, Colour.MUTED, 0.7)
     for value in ticks(0, scale.high, 5):
         canvas.text(scale(value), bottom + 11.5, tidy(value), anchor="middle", colour=Colour.MUTED)
     title = f"mean absolute contribution ({output})"
     canvas.text((left + canvas.width - 128) / 2, bottom + 23.5, title, anchor="middle")
-    canvas.text(canvas.width - 58, bottom + 11.5, "high values", colour=Colour.MUTED)
+    canvas.text(canvas.width - 58, 9, "high values", colour=Colour.MUTED)
     return canvas.chart("Mean absolute contributions, largest first: " + ", ".join(labels))
 
 
@@ -51,11 +51,11 @@ def beeswarm_chart(beeswarm: Mapping[str, Any], output: str) -> Chart:
     names = [name for name in beeswarm.get("features", []) if beeswarm["points"].get(name)][:12]
     labels = [shortened(str(name), 30) for name in names]
     left = min(160.0, 12 + max([30.0, *(width_of(label) for label in labels)]))
-    canvas = Canvas(WIDTH, 44 + _ROW * len(names), "Contributions row by row")
+    canvas = Canvas(WIDTH, 38 + _ROW * len(names), "Contributions row by row")
     values = [point["x"] for name in names for point in beeswarm["points"][name]] or [0.0]
     reach = max(1e-9, max(values) - min(values))
     scale = Scale(min(0.0, *values) - 0.03 * reach, max(0.0, *values) + 0.03 * reach, left, canvas.width - 46)
-    bottom = canvas.height - 36
+    bottom = canvas.height - 30
     for value in ticks(scale.low, scale.high, 7):
         canvas.line(scale(value), 2, scale(value), bottom, Colour.RULE, 0.5)
         canvas.text(scale(value), bottom + 11.5, tidy(value), anchor="middle", colour=Colour.MUTED)
@@ -98,14 +98,14 @@ def _key(canvas: Canvas, x: float, bottom: float) -> None:
 
 def dependence_chart(one: Mapping[str, Any], output: str) -> Chart:
     """Mean contribution over the values of one feature, and how many rows stand behind each."""
-    canvas = Canvas(224.0, 142.0, f"Dependence on {one['feature']}")
+    canvas = Canvas(224.0, 132.0, f"Dependence on {one['feature']}")
     pairs = [(x, y, n) for x, y, n in zip(one["grid"], one["mean"], one["n"], strict=False) if y is not None]
     numbers = all(isinstance(x, (int, float)) and not isinstance(x, bool) for x, _, _ in pairs)
     xs = [float(x) if numbers else float(place) for place, (x, _, _) in enumerate(pairs)] or [0.0]
     ys = [y for _, y, _ in pairs] or [0.0]
     low, high = min(0.0, *ys), max(0.0, *ys)
     room = (high - low or 1.0) * 0.12
-    axes = Axes.on(canvas, (min(xs), max(xs)), (low - room, high + room), top=16, bottom=28)
+    axes = Axes.on(canvas, (min(xs), max(xs)), (low - room, high + room), top=16, bottom=16)
     most = max([1, *(n for _, _, n in pairs)])
     axes.frame(
         canvas, "", f"contribution ({output})" if len(output) < 12 else "contribution", x_ticks=None if numbers else ()

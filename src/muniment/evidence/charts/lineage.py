@@ -16,8 +16,8 @@ from muniment.evidence.displaying import day, shortened
 __all__ = ["lineage_chart"]
 
 WIDTH: Final = 460.0
-_LAYER: Final = 54.0
-_BOX: Final = 32.0
+_LAYER: Final = 47.0
+_BOX: Final = 29.0
 _WIDEST: Final = 150.0
 _ACROSS: Final = 5
 _DEEPEST: Final = 12
@@ -70,21 +70,30 @@ def _nodes(lineage: Mapping[str, Any]) -> tuple[dict[str, _Node], list[tuple[str
     around = [key for key, e in entities.items() if str(e.get("kind")) in _SURROUNDINGS]
     numbers = {key: place + 1 for place, key in enumerate(around)}
     nodes = {
-        key: _Node(key, str(e.get("label") or key), _short(key), str(e.get("kind") or ""), job=False)
+        key: _Node(key, _title(e, key), _short(key), str(e.get("kind") or ""), job=False)
         for key, e in entities.items()
         if key not in numbers
     }
     for one in lineage.get("activities") or []:
         agent = str(one.get("agent") or "").rpartition(":")[2]
         below = " · ".join(filter(None, (agent, day(one["started_at"]) if one.get("started_at") else "")))
-        nodes[one["id"]] = _Node(one["id"], str(one.get("label") or one.get("kind") or ""), below, "", job=True)
+        kind, label = str(one.get("kind") or ""), str(one.get("label") or "")
+        title = f"{kind}: {label}" if kind and label and label != kind else kind or label
+        nodes[one["id"]] = _Node(one["id"], title, below, "", job=True)
     for edge in lineage.get("edges") or []:
         job = nodes.get(edge.get("activity"))
         if job is not None and edge.get("entity") in numbers and edge.get("relation") == "used":
             job.chips.append(numbers[edge["entity"]])
+    for node in nodes.values():
+        node.chips = sorted(set(node.chips))
     used = {number for node in nodes.values() for number in node.chips}
     notes = [(str(numbers[key]), f"{entities[key].get('label') or key}") for key in around if numbers[key] in used]
     return nodes, notes
+
+
+def _title(entity: Mapping[str, Any], key: str) -> str:
+    label = str(entity.get("label") or key)
+    return str(entity.get("kind") or label) if label == key else label.removesuffix(f" ({_short(key)})")
 
 
 def _short(key: str) -> str:
@@ -210,12 +219,12 @@ def _box(canvas: Canvas, node: _Node, top: float, subject: str) -> None:
         canvas.rect(left, top, node.width, _BOX, fill, edge, 1.8 if node.key == subject else 0.8, radius=3)
         ink, muted = Colour.INK, Colour.MUTED
     canvas.text(
-        node.x, top + 13, _fitting(node.title, 9, node.width - 14), size=9, weight=600, colour=ink, anchor="middle"
+        node.x, top + 12, _fitting(node.title, 9, node.width - 14), size=9, weight=600, colour=ink, anchor="middle"
     )
     chips = len(node.chips) * 11.0
     canvas.text(
         node.x - chips / 2,
-        top + 25,
+        top + 23,
         _fitting(node.below, 7.5, node.width - 14 - chips),
         size=7.5,
         colour=muted,
@@ -223,7 +232,7 @@ def _box(canvas: Canvas, node: _Node, top: float, subject: str) -> None:
     )
     x = node.x - chips / 2 + width_of(_fitting(node.below, 7.5, node.width - 14 - chips), 7.5) / 2 + 4
     for number in node.chips:
-        _chip(canvas, x, top + 17.5, str(number))
+        _chip(canvas, x, top + 15.5, str(number))
         x += 11
 
 

@@ -63,7 +63,7 @@ def ks_chart(curves: Mapping[str, Any], ks: float | None) -> Chart:
         for rate in (true[place], false[place]):
             canvas.line(x - 2.5, axes.y(rate), x + 2.5, axes.y(rate), Colour.INK, 1.0)
         label = (f"KS {ks:.3f}" if ks is not None else "") + f" at {thresholds[place]:.2f}"
-        canvas.text(x + 6, axes.y((true[place] + false[place]) / 2) - 3, label, weight=600, halo=True)
+        canvas.text(x + 6, axes.y((true[place] + 2.4 * false[place]) / 3.4), label, weight=600, halo=True)
     low = _first_below(true, 0.28)
     canvas.text(axes.x(thresholds[low]) + 5, axes.y(true[low]) - 3, "positives", colour="#9a5c06", halo=True)
     low = _first_below(false, 0.05)
@@ -79,7 +79,7 @@ def calibration_chart(table: Sequence[Mapping[str, Any]]) -> Chart:
     axes = Axes.on(canvas, (0, top), (0, top))
     axes.frame(canvas, "mean score (%)", "observed rate (%)", percent="xy")
     canvas.line(axes.x(0), axes.y(0), axes.x(top), axes.y(top), Colour.MUTED, 0.7, "3 2.5")
-    canvas.text(axes.x(top * 0.98), axes.y(top * 0.86), "as predicted", anchor="end", colour=Colour.MUTED, italic=True)
+    canvas.text(axes.x(top * 0.66), axes.y(top * 0.54), "as predicted", colour=Colour.MUTED, italic=True)
     for row in table:
         low, high = _wilson(row["positives"], row["count"])
         x = axes.x(row["mean_score"])
@@ -158,7 +158,7 @@ def capture_chart(bands: Sequence[Mapping[str, Any]], rows: int) -> Chart:
         canvas, "rows, highest scores first (%)", "positives caught (%)", x_ticks=_FIFTHS, y_ticks=_FIFTHS, percent="xy"
     )
     canvas.line(axes.x(0), axes.y(0), axes.x(1), axes.y(1), Colour.MUTED, 0.7, "3 2.5")
-    canvas.text(axes.x(0.72), axes.y(0.62), "by chance", colour=Colour.MUTED, italic=True)
+    canvas.text(axes.x(0.56), axes.y(0.44), "by chance", colour=Colour.MUTED, italic=True)
     kept = [row for row in bands if row.get("capture") is not None]
     points = [(0.0, 0.0), *((row["cumulative_rows"] / (rows or 1), row["capture"]) for row in kept)]
     canvas.path(((axes.x(x), axes.y(y)) for x, y in points), Colour.BLUE, 1.5)
@@ -203,7 +203,8 @@ def shift_chart(score: Mapping[str, Any]) -> Chart:
     for name in ("reference", "current"):
         total = sum(score[name]) or 1
         sides.append([one / total for one in score[name]])
-    kept = [n for n in range(len(sides[0])) if sides[0][n] or sides[1][n]]
+    last = len(sides[0]) - 1
+    kept = [n for n in range(last + 1) if 0 < n < last or max(sides[0][n], sides[1][n]) > 0.002]
     top = max([0.01, *(max(sides[0][n], sides[1][n]) for n in kept)]) * 1.22
     axes = Axes.on(canvas, (0, max(1, len(kept))), (0, top))
     axes.frame(canvas, "decile of the training scores", "rows (%)", x_ticks=(), percent="y")
@@ -214,7 +215,8 @@ def shift_chart(score: Mapping[str, Any]) -> Chart:
         ):
             left, width = axes.x(place + offset), axes.x(0.38) - axes.x(0)
             canvas.rect(left, axes.y(side[n]), width, axes.y(0) - axes.y(side[n]), fill, edge, 0.5)
-        canvas.text(axes.x(place + 0.5), axes.y(0) + 11.5, str(place + 1), anchor="middle", colour=Colour.MUTED)
+        label = "below" if n == 0 else "above" if n == last else str(n)
+        canvas.text(axes.x(place + 0.5), axes.y(0) + 11.5, label, anchor="middle", colour=Colour.MUTED)
     x = axes.x.start + 6
     for label, fill, edge in (("training", Colour.SKY, Colour.BLUE), ("evaluated", Colour.ORANGE, "#9a5c06")):
         canvas.rect(x, axes.y.end + 1, 9, 7, fill, edge)
@@ -250,7 +252,10 @@ def group_chart(groups: Sequence[Mapping[str, Any]], favourable: str) -> Chart:
         canvas.dot(scale(rate), y, 2.9, fill, Colour.BLUE, 0.9)
         canvas.text(left - 6, y + 2.7, label, anchor="end")
         air = row.get("air")
-        canvas.text(canvas.width - 90, y + 2.7, f"{100 * rate:.1f} %" + ("" if air is None else f"   ratio {air:.3f}"))
+        canvas.text(canvas.width - 52, y + 2.7, f"{100 * rate:.1f} %", anchor="end")
+        canvas.text(canvas.width - 8, y + 2.7, "–" if air is None else f"{air:.3f}", anchor="end")
+    canvas.text(canvas.width - 52, 10, "rate", anchor="end", colour=Colour.MUTED, italic=True)
+    canvas.text(canvas.width - 8, 10, "ratio", anchor="end", colour=Colour.MUTED, italic=True)
     canvas.line(left, bottom, canvas.width - 96, bottom, Colour.MUTED, 0.7)
     title = f"favourable ({favourable}) predictions (%), with 95 % intervals"
     canvas.text((left + canvas.width - 96) / 2, bottom + 23.5, title, anchor="middle")
