@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import datetime, timedelta
@@ -425,3 +427,36 @@ def test_the_repository_keeps_the_newest_of_each_size(scene: Stand) -> None:
         assert repository.cosigned([], 1) is None
         assert repository.newest("x") is None
     assert parse_key(key, KeyType.WITNESS).name == NAME
+
+
+def test_the_largest_size_that_enough_cosigned(scene: Stand) -> None:
+    """Whoever cosigned what: the answer is that of counting everything, also far below the newest."""
+    now, chance = scene.room.clock.now(), random.Random(7)
+    keys = [str(witness_key(f"w{number}.example", PrivateKey(number + 1).public_key)) for number in range(4)]
+    share = (1.0, 0.7, 0.3, 0.01)
+    held = {
+        (key, size)
+        for key, part in zip(keys, share, strict=True)
+        for size in range(1, 900)
+        if chance.random() < part and not (size > 100 and key == keys[2])
+    }
+    with scene.room.store.write() as session:
+        for key, size in sorted(held):
+            session.use(WitnessRepository).keep(Cosignature("w", key, size, "line", now))
+    with scene.room.store.read() as session:
+        repository = session.use(WitnessRepository)
+        for some in (keys, keys[:3], keys[:2], keys[2:], keys[3:], keys[:1]):
+            for count in range(1, 5):
+                counted = Counter(size for key, size in held if key in some)
+                wanted = max((size for size, number in counted.items() if number >= count), default=None)
+                assert repository.cosigned(some, count) == wanted, (some, count)
+
+
+def test_a_cosignature_without_a_time_is_not_passed_over(scene: Stand, tmp_path: Path) -> None:
+    """A row whose time is no time: the database was altered, and that is said."""
+    scene.register(scene.witness(tmp_path / "w").key)
+    scene.witnesses.submit()
+    scene.room.sql("update ledger_cosignature set at = 'never'")
+    for ask in (scene.witnesses.examine, scene.witnesses.cosigned_checkpoint, scene.witnesses.standing):
+        with pytest.raises(IntegrityError, match="altered"):
+            ask()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Column, Connection, Index, Integer, Row, String, Table, Text, delete, func, select
+from sqlalchemy import BigInteger, Column, Connection, Index, Integer, Row, String, Table, Text, delete, select
 
 from muniment.adapters.sql.schema import METADATA, MOMENT, NAME
 from muniment.errors import IntegrityError, Invalid
@@ -14,6 +15,8 @@ from muniment.ledger.verifier import KeyType, parse_key
 from muniment.ledger.witness_ports import Cosignature, Registered, WitnessRepository
 
 _KEY: Final = String(400)
+_PAGE: Final = 256
+"""Rows looked at together; more than witnesses there can be, so that a size fits into one page."""
 
 _WITNESSES: Final = Table(
     "ledger_witness",
@@ -114,26 +117,32 @@ class SqlWitnesses:
         return [_cosignature(row) for row in rows]
 
     def cosigned(self, keys: Sequence[str], count: int) -> int | None:
-        """The largest size that at least ``count`` of these keys cosigned."""
+        """The largest size that at least ``count`` of these keys cosigned.
+
+        It is at most what the last of the ``count`` quickest has come to, and mostly that; from there the sizes are
+        walked downwards, so that years of cosignatures need not be counted.
+        """
         c = _COSIGNATURES.c
-        query = (
-            select(c.size)
-            .where(c.key.in_(keys))
-            .group_by(c.size)
-            .having(func.count() >= count)
-            .order_by(c.size.desc())
-            .limit(1)
-        )
-        return self._connection.execute(query).scalar_one_or_none()
+        reached = [one.size for one in map(self.newest, keys) if one is not None]
+        if not 1 <= count <= len(reached):
+            return None
+        bound = sorted(reached, reverse=True)[count - 1]
+        while True:
+            page = select(c.size).where(c.size <= bound, c.key.in_(keys)).order_by(c.size.desc()).limit(_PAGE)
+            rows = self._connection.execute(page).scalars().all()
+            by_size = Counter(rows)
+            found = max((size for size, number in by_size.items() if number >= count), default=None)
+            if found is not None or len(rows) < _PAGE:
+                return found
+            bound = rows[-1]
 
     def each(self) -> Iterator[Cosignature]:
         """All of them, by size."""
         c = _COSIGNATURES.c
-        rows = self._connection.execution_options(yield_per=1000).execute(
-            select(_COSIGNATURES).order_by(c.size, c.witness, c.key)
-        )
-        for row in rows:
-            yield _cosignature(row)
+        found = select(_COSIGNATURES).order_by(c.size, c.witness, c.key)
+        with self._connection.execution_options(yield_per=1000).execute(found) as rows:
+            for row in rows:
+                yield _cosignature(row)
 
 
 def _registered(row: Row[Any]) -> Registered:
@@ -150,7 +159,17 @@ def _registered(row: Row[Any]) -> Registered:
 
 
 def _cosignature(row: Row[Any]) -> Cosignature:
-    return Cosignature(row.witness, row.key, row.size, row.line, parse_time(row.at))
+    try:
+        at = parse_time(row.at)
+    except Invalid as broken:
+        raise IntegrityError(
+            "MUNI-S511",
+            "a row of the cosignatures has no time: the database was altered",
+            witness=row.witness[:80],
+            size=row.size,
+            do="keep the database as it is: muni audit verify",
+        ) from broken
+    return Cosignature(row.witness, row.key, row.size, row.line, at)
 
 
 REPOSITORIES: Final = {WitnessRepository: SqlWitnesses}
