@@ -1,15 +1,16 @@
-"""Questions that every request asks, put to the driver past SQLAlchemy's own steps.
+"""Questions that every request asks and rows that it adds, put to the driver past SQLAlchemy's own steps.
 
 SQLAlchemy writes the text, once per engine; what it does at each execution besides costs several times what SQLite
-needs for the answer. Only for questions whose values and answers are text and numbers, which drivers take and give as
-they are; constants stand in the text of a question (``literal_column``), not among its values.
+needs. Only for values and answers that drivers take and give as they are: text, numbers and bytes. Constants stand in
+the text of a question (``literal_column``), not among its values.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, cast
 
-from sqlalchemy import Connection, Dialect
+from sqlalchemy import Connection, Dialect, Table, insert
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.expression import Executable
 
@@ -28,14 +29,33 @@ class Question:
         self._query = query
         self._written: dict[str, str] = {}
 
-    def ask(self, connection: Connection, values: dict[str, str]) -> list[tuple[Any, ...]]:
+    def ask(self, connection: Connection, values: Mapping[str, str]) -> list[tuple[Any, ...]]:
         """All rows of the answer."""
         raw = driver(connection)
-        text = self._written.get(connection.dialect.name) or self._write(connection.dialect)
+        text = self._written.get(connection.dialect.name)
+        if text is None:
+            text = self._written[connection.dialect.name] = _written(self._query, connection.dialect)
         return cast("list[tuple[Any, ...]]", raw.execute(text, values).fetchall())
 
-    def _write(self, dialect: Dialect) -> str:
-        named = sqlite.dialect(paramstyle="named") if dialect.name == "sqlite" else dialect
-        text = str(cast("Any", self._query).compile(dialect=named))
-        self._written[dialect.name] = text
-        return text
+
+class Addition:
+    """One new row of a table; a column without a value gets the database's own default."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._written: dict[tuple[str, ...], str] = {}
+
+    def add(self, connection: Connection, values: Mapping[str, Any]) -> None:
+        """Add the row with these values by column: text, numbers, bytes and None."""
+        raw = driver(connection)
+        form = (connection.dialect.name, *values)
+        text = self._written.get(form)
+        if text is None:
+            statement = insert(self._table).values(values).inline()
+            text = self._written[form] = _written(statement, connection.dialect)
+        raw.execute(text, values)
+
+
+def _written(statement: Executable, dialect: Dialect) -> str:
+    named = sqlite.dialect(paramstyle="named") if dialect.name == "sqlite" else dialect
+    return str(cast("Any", statement).compile(dialect=named))

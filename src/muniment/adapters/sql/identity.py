@@ -21,7 +21,6 @@ from sqlalchemy import (
     bindparam,
     delete,
     exists,
-    insert,
     literal,
     literal_column,
     not_,
@@ -32,7 +31,7 @@ from sqlalchemy import (
     update,
 )
 
-from muniment.adapters.sql.direct import Question
+from muniment.adapters.sql.direct import Addition, Question
 from muniment.adapters.sql.schema import DIGEST, ID, METADATA, MOMENT, NAME
 from muniment.identity.model import (
     Account,
@@ -245,6 +244,17 @@ _TOKEN: Final = Question(
     .where(TOKENS.c.id == bindparam("id"))
 )
 
+_ADD_ACCOUNT: Final = Addition(ACCOUNTS)
+_ADD_GROUP: Final = Addition(GROUPS)
+_ADD_MEMBERSHIP: Final = Addition(MEMBERSHIPS)
+_ADD_GRANT: Final = Addition(GRANTS)
+_ADD_TOKEN: Final = Addition(TOKENS)
+_ADD_PASSWORD: Final = Addition(PASSWORDS)
+_ADD_BOOTSTRAP: Final = Addition(BOOTSTRAPS)
+_ADD_PROJECT: Final = Addition(PROJECTS)
+_ADD_SIGNING_KEY: Final = Addition(SIGNING_KEYS)
+_ADD_LINK: Final = Addition(LINKS)
+
 
 class SqlAccounts:
     """People and service accounts."""
@@ -254,15 +264,16 @@ class SqlAccounts:
 
     def add(self, account: Account) -> None:
         """Add one whose name is free."""
-        self._db.execute(
-            insert(ACCOUNTS).values(
-                name=account.name,
-                kind=account.kind.value,
-                owner=account.owner,
-                created_at=format_time(account.created_at),
-                created_by=account.created_by,
-                disabled_at=_text(account.disabled_at),
-            )
+        _ADD_ACCOUNT.add(
+            self._db,
+            {
+                "name": account.name,
+                "kind": account.kind.value,
+                "owner": account.owner,
+                "created_at": format_time(account.created_at),
+                "created_by": account.created_by,
+                "disabled_at": _text(account.disabled_at),
+            },
         )
 
     def find(self, name: str) -> Account | None:
@@ -307,10 +318,8 @@ class SqlGroups:
 
     def add(self, group: Group) -> None:
         """Add one whose name is free."""
-        self._db.execute(
-            insert(GROUPS).values(
-                name=group.name, created_at=format_time(group.created_at), created_by=group.created_by
-            )
+        _ADD_GROUP.add(
+            self._db, {"name": group.name, "created_at": format_time(group.created_at), "created_by": group.created_by}
         )
 
     def has(self, name: str) -> bool:
@@ -324,16 +333,17 @@ class SqlGroups:
 
     def add_member(self, membership: Membership) -> None:
         """Begin a membership."""
-        self._db.execute(
-            insert(MEMBERSHIPS).values(
-                id=membership.id,
-                group=membership.group,
-                member=membership.member,
-                since=format_time(membership.since),
-                until=_text(membership.until),
-                added_by=membership.added_by,
-                ended_at=_text(membership.ended_at),
-            )
+        _ADD_MEMBERSHIP.add(
+            self._db,
+            {
+                "id": membership.id,
+                "group": membership.group,
+                "member": membership.member,
+                "since": format_time(membership.since),
+                "until": _text(membership.until),
+                "added_by": membership.added_by,
+                "ended_at": _text(membership.ended_at),
+            },
         )
 
     def end_member(self, group: str, member: str, at: datetime) -> int:
@@ -373,19 +383,20 @@ class SqlGrants:
 
     def add(self, grant: RoleGrant) -> None:
         """Begin a grant."""
-        self._db.execute(
-            insert(GRANTS).values(
-                id=grant.id,
-                subject_kind=grant.subject_kind.value,
-                subject=grant.subject,
-                role=grant.role.value,
-                project=grant.project,
-                since=format_time(grant.since),
-                until=_text(grant.until),
-                granted_by=grant.granted_by,
-                revoked_at=_text(grant.revoked_at),
-                revoked_by=grant.revoked_by,
-            )
+        _ADD_GRANT.add(
+            self._db,
+            {
+                "id": grant.id,
+                "subject_kind": grant.subject_kind.value,
+                "subject": grant.subject,
+                "role": grant.role.value,
+                "project": grant.project,
+                "since": format_time(grant.since),
+                "until": _text(grant.until),
+                "granted_by": grant.granted_by,
+                "revoked_at": _text(grant.revoked_at),
+                "revoked_by": grant.revoked_by,
+            },
         )
 
     def find(self, grant: str) -> RoleGrant | None:
@@ -413,20 +424,21 @@ class SqlTokens:
 
     def add(self, token: Token) -> None:
         """Keep a new token."""
-        self._db.execute(
-            insert(TOKENS).values(
-                id=token.id,
-                kind=token.kind.value,
-                owner=token.owner,
-                digest=token.digest,
-                label=token.label,
-                actions=None if token.actions is None else json.dumps(sorted(token.actions), separators=(",", ":")),
-                issued_by=token.issued_by,
-                created_at=format_time(token.created_at),
-                expires_at=format_time(token.expires_at),
-                revoked_at=_text(token.revoked_at),
-                last_used_at=_text(token.last_used_at),
-            )
+        _ADD_TOKEN.add(
+            self._db,
+            {
+                "id": token.id,
+                "kind": token.kind.value,
+                "owner": token.owner,
+                "digest": token.digest,
+                "label": token.label,
+                "actions": None if token.actions is None else json.dumps(sorted(token.actions), separators=(",", ":")),
+                "issued_by": token.issued_by,
+                "created_at": format_time(token.created_at),
+                "expires_at": format_time(token.expires_at),
+                "revoked_at": _text(token.revoked_at),
+                "last_used_at": _text(token.last_used_at),
+            },
         )
 
     def find(self, token: str) -> tuple[Token, Account] | None:
@@ -483,7 +495,7 @@ class SqlPasswords:
         values = {"hash": password.hash, "changed_at": format_time(password.changed_at)}
         replaced = self._db.execute(update(PASSWORDS).where(PASSWORDS.c.account == password.account).values(**values))
         if replaced.rowcount == 0:
-            self._db.execute(insert(PASSWORDS).values(account=password.account, **values))
+            _ADD_PASSWORD.add(self._db, {"account": password.account, **values})
 
     def forget(self, account: str) -> None:
         """Keep no hash for an account any more."""
@@ -500,13 +512,14 @@ class SqlBootstraps:
         """Keep a new secret; every former one dies."""
         made = BOOTSTRAPS.c.spent_at
         self._db.execute(update(BOOTSTRAPS).where(made.is_(None)).values(spent_at=BOOTSTRAPS.c.expires_at))
-        self._db.execute(
-            insert(BOOTSTRAPS).values(
-                id=secret.id,
-                digest=secret.digest,
-                expires_at=format_time(secret.expires_at),
-                spent_at=_text(secret.spent_at),
-            )
+        _ADD_BOOTSTRAP.add(
+            self._db,
+            {
+                "id": secret.id,
+                "digest": secret.digest,
+                "expires_at": format_time(secret.expires_at),
+                "spent_at": _text(secret.spent_at),
+            },
         )
 
     def find(self, secret: str) -> BootstrapSecret | None:
@@ -529,10 +542,9 @@ class SqlProjects:
 
     def add(self, project: Project) -> None:
         """Add one whose name is free."""
-        self._db.execute(
-            insert(PROJECTS).values(
-                name=project.name, created_at=format_time(project.created_at), created_by=project.created_by
-            )
+        _ADD_PROJECT.add(
+            self._db,
+            {"name": project.name, "created_at": format_time(project.created_at), "created_by": project.created_by},
         )
 
     def has_project(self, name: str) -> bool:
@@ -553,16 +565,17 @@ class SqlSigningKeys:
 
     def add(self, key: SigningKey) -> None:
         """Keep one that nobody holds."""
-        self._db.execute(
-            insert(SIGNING_KEYS).values(
-                fingerprint=key.fingerprint,
-                account=key.account,
-                public_key=key.public_key,
-                label=key.label,
-                enrolled_at=format_time(key.enrolled_at),
-                revoked_at=_text(key.revoked_at),
-                revoked_by=key.revoked_by,
-            )
+        _ADD_SIGNING_KEY.add(
+            self._db,
+            {
+                "fingerprint": key.fingerprint,
+                "account": key.account,
+                "public_key": key.public_key,
+                "label": key.label,
+                "enrolled_at": format_time(key.enrolled_at),
+                "revoked_at": _text(key.revoked_at),
+                "revoked_by": key.revoked_by,
+            },
         )
 
     def find(self, fingerprint: Digest) -> SigningKey | None:
@@ -594,14 +607,15 @@ class SqlTies:
 
     def link(self, link: AccountLink) -> None:
         """Join two accounts."""
-        self._db.execute(
-            insert(LINKS).values(
-                id=link.id,
-                account=link.account,
-                other=link.other,
-                since=format_time(link.since),
-                linked_by=link.linked_by,
-            )
+        _ADD_LINK.add(
+            self._db,
+            {
+                "id": link.id,
+                "account": link.account,
+                "other": link.other,
+                "since": format_time(link.since),
+                "linked_by": link.linked_by,
+            },
         )
 
     def unlink(self, link: str, at: datetime, by: str) -> None:

@@ -14,12 +14,11 @@ from sqlalchemy import (
     Table,
     bindparam,
     func,
-    insert,
     literal_column,
     select,
 )
 
-from muniment.adapters.sql.direct import Question
+from muniment.adapters.sql.direct import Addition, Question
 from muniment.adapters.sql.schema import DIGEST, METADATA, MOMENT, NAME
 from muniment.kernel.digest import Digest
 from muniment.kernel.identifiers import format_time, parse_time
@@ -51,6 +50,9 @@ _HEADS: Final = Question(
     )
 )
 
+_ADD_DOCUMENT: Final = Addition(DOCUMENTS)
+_ADD_PUBLICATION: Final = Addition(PUBLICATIONS)
+
 
 class SqlPolicyDocuments:
     """Immutable texts by digest."""
@@ -62,7 +64,7 @@ class SqlPolicyDocuments:
         """Keep a document; keeping it again changes nothing."""
         digest = Digest.of(document)
         if self._db.execute(select(DOCUMENTS.c.digest).where(DOCUMENTS.c.digest == digest)).first() is None:
-            self._db.execute(insert(DOCUMENTS).values(digest=digest, document=document))
+            _ADD_DOCUMENT.add(self._db, {"digest": digest, "document": document})
         return digest
 
     def get(self, digest: Digest) -> bytes | None:
@@ -79,14 +81,15 @@ class SqlPublications:
 
     def add(self, publication: Publication) -> None:
         """Put the next version of its scope in force."""
-        self._db.execute(
-            insert(PUBLICATIONS).values(
-                scope=publication.scope,
-                version=publication.version,
-                document=publication.document,
-                published_by=publication.published_by,
-                published_at=format_time(publication.published_at),
-            )
+        _ADD_PUBLICATION.add(
+            self._db,
+            {
+                "scope": publication.scope,
+                "version": publication.version,
+                "document": publication.document,
+                "published_by": publication.published_by,
+                "published_at": format_time(publication.published_at),
+            },
         )
 
     def heads(self, project: str | None) -> Mapping[str, Publication]:
