@@ -111,7 +111,7 @@ def _dossier(sources: Sources) -> dict[str, Any]:
         "absence": _absence(sources),
         "lineage": {
             "entities": [_node(sources, one) for one in _nodes(sources)],
-            "activities": [_activity(one) for one in _activities(sources)],
+            "activities": [_activity(sources, one) for one in _activities(sources)],
             "edges": edges,
             "svg": _picture(sources),
         },
@@ -124,6 +124,7 @@ def _dossier(sources: Sources) -> dict[str, Any]:
             for kind in (RecordKind.REVIEW, RecordKind.REVIEW_SCHEDULE, RecordKind.REVIEW_DONE)
             for one in of.get(kind, [])
         ],
+        "submissions": [_told_by(one) for one in of.get(RecordKind.SUBMISSION, [])],
         "approvals": [
             _told_by(one)
             for kind in (RecordKind.APPROVAL, RecordKind.REJECTION, RecordKind.RETIREMENT, RecordKind.BREAK_GLASS)
@@ -154,29 +155,31 @@ def _data(sources: Sources) -> list[dict[str, Any]]:
 
 def _one_data(sources: Sources, entity: Entity) -> dict[str, Any]:
     maker = sources.maker_of(entity.digest)
+    reader = sources.reader_of(entity.digest) if entity.kind is EntityKind.FILE else None
     profile = sources.runs.profiles.get(entity.digest)
     manifest = sources.documents.by_digest.get(entity.digest)
-    read: Mapping[str, Any] = manifest.value if manifest else {}
-    schema = read.get("schema", entity.facts.get("schema", []))
+    read: Mapping[str, Any] = manifest.value if manifest else entity.facts
+    schema = list(read.get("schema", []))
     return {
         "reference": sources.labels.get(entity.digest, str(entity.digest)),
         "digest": str(entity.digest),
-        "content_digest": str(entity.content_digest) if entity.content_digest else None,
+        "content_digest": read.get("content_digest"),
         "role": sources.role(entity),
         "kind": entity.kind.value,
-        "rows": read.get("rows", entity.facts.get("rows")),
+        "rows": read.get("rows"),
         "columns": len(schema) or None,
-        "target": read.get("target", entity.facts.get("target")),
-        "schema": list(schema),
-        "bytes": entity.facts.get("bytes"),
+        "target": read.get("target"),
+        "schema": schema,
+        "bytes": sum(part["bytes"] for part in manifest.value["parts"]) if manifest else entity.facts.get("bytes"),
         "findings": list((maker.report or {}).get("findings", [])) if maker and maker.run.kind == "ingest" else [],
+        "report": maker.report if maker and maker.run.kind == "ingest" else None,
         "profile": profile.report if profile else None,
         "profiled_by": f"run:{profile.run.id}" if profile else None,
         "classification": entity.classification,
-        "origin": _origin(maker),
-        "grade": entity.grade.value,
-        "author": entity.author,
-        "at": format_time(entity.at),
+        "origin": _origin(maker or reader),
+        "grade": maker.grade if maker else entity.grade.value,
+        "author": maker.run.requested_by if maker else entity.author,
+        "at": maker.at if maker else reader.asked_at if reader else format_time(entity.at),
         "record": str(maker.record) if maker else None,
     }
 
@@ -250,9 +253,9 @@ def _model_document(sources: Sources) -> dict[str, Any]:
         "algorithm": str(model.facts.get("algorithm", "")),
         "facts": {key: value for key, value in model.facts.items() if key not in _MODEL_FACTS},
         "files": [{"path": one["path"], "digest": one["digest"], "size": one["size"]} for one in files],
-        "grade": model.grade.value,
-        "created_at": format_time(model.at),
-        "created_by": model.author,
+        "grade": maker.grade if maker else model.grade.value,
+        "created_at": maker.at if maker else format_time(model.at),
+        "created_by": maker.run.requested_by if maker else model.author,
         "run": f"run:{maker.run.id}" if maker else None,
     }
 
@@ -272,9 +275,9 @@ def _training(sources: Sources) -> dict[str, Any] | None:
         "experiment": run.experiment,
         "plan": str(run.plan),
         "requested_by": run.requested_by,
-        "requested_at": run.created_at,
+        "requested_at": maker.asked_at,
         "started_at": run.started_at,
-        "ended_at": run.ended_at,
+        "ended_at": maker.at,
         "params": dict(job["params"]),
         "seed": job["seed"],
         "inputs": dict(run.asked),
@@ -307,7 +310,7 @@ def _alternative(sources: Sources, run: TakenRun) -> dict[str, Any]:
         "status": run.run.status.value,
         "error": (run.run.result.get("error") or {}).get("code"),
         "requested_by": run.run.requested_by,
-        "at": run.run.created_at,
+        "at": run.asked_at,
         "params": dict(run.run.job["params"]),
         "seed": run.run.job["seed"],
         "data": run.run.asked.get("train"),
@@ -336,7 +339,7 @@ def _measurement(sources: Sources, run: TakenRun) -> dict[str, Any]:
         "data": run.run.asked.get("data"),
         "data_digest": digest,
         "role": sources.role(entity) if entity else None,
-        "at": run.run.ended_at,
+        "at": run.at,
         "by": run.run.requested_by,
         "params": dict(run.run.job["params"]),
         "metrics": dict(run.metrics),
@@ -385,13 +388,14 @@ def _activities(sources: Sources) -> list[Activity]:
 
 
 def _node(sources: Sources, entity: Entity) -> dict[str, Any]:
+    maker = sources.maker_of(entity.digest)
     return {
         "digest": str(entity.digest),
         "kind": entity.kind.value,
         "label": sources.label(entity),
-        "grade": entity.grade.value,
-        "at": format_time(entity.at),
-        "author": entity.author,
+        "grade": maker.grade if maker else entity.grade.value,
+        "at": maker.at if maker else format_time(entity.at),
+        "author": maker.run.requested_by if maker else entity.author,
     }
 
 
@@ -553,7 +557,7 @@ def _reproduction(run: TakenRun) -> dict[str, Any]:
         "run": f"run:{run.run.id}",
         "verdict": verdict.get("verdict") if run.run.status is RunStatus.OK else run.run.status.value,
         "by": run.run.requested_by,
-        "at": run.run.ended_at,
+        "at": run.at,
         "differences": list(verdict.get("differs", [])),
         "cause": verdict.get("cause"),
         "made": verdict.get("made"),
@@ -562,14 +566,15 @@ def _reproduction(run: TakenRun) -> dict[str, Any]:
     }
 
 
-def _activity(activity: Activity) -> dict[str, Any]:
+def _activity(sources: Sources, activity: Activity) -> dict[str, Any]:
+    run = sources.taken.get(activity.id)
     return {
         "id": activity.id,
         "kind": activity.kind.value,
         "label": str(activity.facts.get("label") or activity.kind),
         "agent": activity.agent,
         "started_at": format_time(activity.started_at),
-        "ended_at": format_time(activity.ended_at),
+        "ended_at": run.at if run else format_time(activity.ended_at),
         "plan": activity.plan and str(activity.plan),
         "grade": activity.grade.value,
     }

@@ -26,6 +26,7 @@ __all__ = ["Document", "Documents", "TakenRun", "refuse"]
 
 REPORT: Final = "output/data/report.json"
 PROOF: Final = "output/data/proof.json"
+DESCRIPTION: Final = "model/model.json"
 _LATER: Final = ("record", "products", "verdict")
 """What stands in the result of a run beside the evidence that its record digests."""
 
@@ -40,7 +41,8 @@ class Document:
     value: Any
     entry: Entry
     what: str
-    """``record``, ``plan``, ``run``, ``products``, ``metrics``, ``files``, ``snapshot``, ``proof``, ``environment``."""
+    """``record``, ``plan``, ``run``, ``products``, ``metrics``, ``files``, ``snapshot``, ``description``,
+    ``environment``."""
 
 
 @dataclass(slots=True)
@@ -80,6 +82,16 @@ class TakenRun:
     def ok(self) -> bool:
         """Whether it ended well."""
         return self.run.status is RunStatus.OK
+
+    @property
+    def asked_at(self) -> str:
+        """When it was asked for, as the ledger tells it."""
+        return str(self.asked.event["time"])
+
+    @property
+    def at(self) -> str:
+        """When its end was recorded, as the ledger tells it."""
+        return str(self.ended.event["time"])
 
     @property
     def grade(self) -> str:
@@ -135,6 +147,9 @@ def _manifests(call: Call, run: Run, entry: Entry, documents: Documents) -> None
     for product in run.result.get("products", []):
         if product["kind"] == "model":
             documents.add("files", {"format": FILES_FORMAT, "files": list(_files(run, "model/"))}, entry)
+            described = output(call, run, DESCRIPTION) if run.kind == "train" else None
+            if described is not None and digest_of(described) in files:
+                documents.add("description", described, entry)
         elif product["kind"] == "data" and product["digest"] in files:
             path = str(files[product["digest"]]["path"])
             manifest = output(call, run, path) if path.endswith(MANIFEST) else None

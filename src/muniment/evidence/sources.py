@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Final
@@ -15,7 +15,13 @@ from muniment.execution.judging import FILES_FORMAT
 from muniment.execution.model import Run
 from muniment.execution.queue import RunQueue
 from muniment.identity.ports import SigningKeys
-from muniment.identity.signing import enrol_signing_key, link_accounts, unlink_accounts
+from muniment.identity.signing import (
+    enrol_signing_key,
+    link_accounts,
+    revoke_signing_key,
+    revoke_signing_key_of,
+    unlink_accounts,
+)
 from muniment.inventory.model import Record, RecordKind
 from muniment.inventory.ports import Records
 from muniment.kernel.digest import Digest
@@ -26,8 +32,9 @@ from muniment.ledger.ports import EntryRepository
 __all__ = ["Runs", "Sources"]
 
 _MOST_ALTERNATIVES: Final = 200
-_REVOKED: Final = "muniment.identity.signing_key.revoked"
-"""Begins the types of event by which a key was revoked, by its owner or for him."""
+
+_ENROLLED: Final = (enrol_signing_key.event,)
+_REVOKED: Final = (revoke_signing_key.event, revoke_signing_key_of.event)
 
 _SURROUNDINGS: Final = {
     EntityKind.CODE: "the platform's programs",
@@ -152,6 +159,11 @@ class Sources:
         ]
         return min(makers, key=lambda run: run.run.id, default=None)
 
+    def reader_of(self, digest: Digest) -> TakenRun | None:
+        """The first run that read something, among those that were taken."""
+        readers = [run for run in self.taken.values() if run is not None and digest in run.run.job["inputs"].values()]
+        return min(readers, key=lambda run: run.run.id, default=None)
+
     def role(self, entity: Entity) -> str:
         """What data were to the model: what it was trained on, measured on, kept away from, or made of."""
         digest, runs = entity.digest, self.runs
@@ -186,12 +198,12 @@ class Sources:
     def labels(self) -> dict[Digest, str]:
         """What things were called by the runs that made them; a name given later changes none of it."""
         labels: dict[Digest, str] = {}
+        for record in self.call.use(Records).about(self.project, [str(self.model.digest)], RecordKind.REGISTRATION):
+            labels[self.model.digest] = str(record.body["model"])
         for run in sorted((run for run in self.taken.values() if run), key=lambda run: run.run.id):
             for one in run.run.result.get("products", []):
                 if not one["reference"].startswith("sha256:"):
                     labels.setdefault(Digest(one["digest"]), one["reference"])
-        for record in self.call.use(Records).about(self.project, [str(self.model.digest)], RecordKind.REGISTRATION):
-            labels.setdefault(self.model.digest, str(record.body.get("model") or self.model.digest))
         return labels
 
     def label(self, entity: Entity) -> str:
@@ -235,11 +247,8 @@ class Sources:
         signed = [one.body["signature"] for one in records if isinstance(one.body.get("signature"), Mapping)]
         for name in sorted({str(signature["key"]) for signature in signed}):
             key = keys.find(Digest(name))
-            moments = () if key is None else (key.enrolled_at, key.revoked_at)
-            for event, moment in zip(
-                (enrol_signing_key.event, "muniment.identity.signing_key.revoked"), moments, strict=False
-            ):
-                found = moment and self.told.holding(name, moment, partial(_is_of_key, name, event))
+            for events, moment in ((_ENROLLED, key and key.enrolled_at), (_REVOKED, key and key.revoked_at)):
+                found = moment and self.told.holding(name, moment, partial(_is_of_key, name, events))
                 if found:
                     self.cite(found)
         people = {*self.authors, *(one.by for one in records)}
@@ -265,8 +274,8 @@ def _made(run: TakenRun, kind: str) -> str | None:
     return product["digest"] if product else None
 
 
-def _is_of_key(name: str, event: str, entry: Entry) -> bool:
-    return str(entry.event["type"]).startswith(event) and entry.event["data"].get("facts", {}).get("key") == name
+def _is_of_key(name: str, events: Collection[str], entry: Entry) -> bool:
+    return entry.event["type"] in events and entry.event["data"].get("facts", {}).get("key") == name
 
 
 def _names(record: Record, subjects: set[str]) -> bool:

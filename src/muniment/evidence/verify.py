@@ -453,8 +453,10 @@ NEEDED = {
     "verify.py",
     MANIFEST,
 }
-FREE = re.compile(r"formats/[a-zA-Z0-9._-]+|report\.pdf|lineage\.svg")
-"""What is bound by the manifest alone."""
+KNOWN = re.compile(
+    r"records/[0-9a-f]{64}\.json|signatures/[0-9a-f]{64}\.json|ledger/proofs/[0-9]{12}\.tlog-proof|"
+    r"ledger/consistency/[1-9][0-9]{0,17}\.txt|formats/[a-zA-Z0-9._-]+|report\.pdf|lineage\.svg"
+)
 
 
 def archive(files: Mapping[str, bytes]) -> bytes:
@@ -523,13 +525,13 @@ def read_canonical(content: bytes, what: str) -> Any:
 # --- The evidence pack: what is in it, and what the ledger tells of it. ---
 
 RUN_ENDED = "muniment.execution.run.ended.v1"
-ENROLLED = "muniment.identity.signing_key.enrolled.v1"
-REVOKED = ("muniment.identity.signing_key.revoked.v1", "muniment.identity.signing_key.revoked_of.v1")
+ENROLLED = "muniment.identity.signingkey.enrolled.v1"
+REVOKED = ("muniment.identity.signingkey.revoked.v1", "muniment.identity.signingkey.revoked_of.v1")
 LINKED, UNLINKED = "muniment.identity.accounts.linked.v1", "muniment.identity.accounts.unlinked.v1"
 SIGNED_KINDS = {"submission", "review", "approval", "rejection", "retirement", "break-glass"}
 MEANINGS = {
     "submission": "submitted for validation", "review": "validated", "approval": "approved", "rejection": "rejected",
-    "retirement": "retired", "break-glass": "break-glass",
+    "retirement": "retired", "break-glass": "break-glass", "determination": "determined",
 }  # fmt: skip
 
 
@@ -558,10 +560,22 @@ class Evidence:
         self.runs: dict[str, Run] = {}
         self.records: dict[str, dict[str, Any]] = {}
         """What people stated, by digest."""
+        self.tellers: dict[str, list[tuple[str, Entry]]] = {}
+        """By digest, the entries that tell of it, and as what."""
+        self.names: dict[str, set[str]] = {}
+        """What runs called the things that they made, by digest."""
+        self.in_force: list[dict[str, Any]] = []
+        """The approvals by which the model is approved."""
         self.signatures: list[dict[str, Any]] = []
         self.witnesses: list[dict[str, Any]] = []
+        self.kept: list[int] = []
+        """Sizes of checkpoints that the auditor kept and that this history goes on from."""
         self.notes: list[str] = []
         """What could not be checked."""
+
+    def tell(self, digest: str, what: str, entry: Entry) -> None:
+        """An entry tells of something, directly or by a document that it names."""
+        self.tellers.setdefault(digest, []).append((what, entry))
 
 
 class Run:
@@ -569,13 +583,14 @@ class Run:
 
     def __init__(self, evidence: Evidence, ended: Entry, asked: Entry) -> None:
         facts, documents = ended.facts, evidence.documents
-        self.ended, self.agent = ended, str(asked.data["principal"])
+        self.id, self.ended, self.asked, self.agent = str(facts["run"]), ended, asked, str(asked.data["principal"])
         self.plan, self.seen = documents[facts["plan"]], documents[facts["record"]]
         self.products = documents[facts["products"]]
         self.record, self.plan_digest = facts["record"], facts["plan"]
         self.metrics = documents.get(self.seen["metrics"]["digest"], {})
         self.outputs = {one["digest"]: one["path"] for one in self.seen["outputs"]}
         self.generated = {one["digest"] for one in self.products}
+        self.grade = "proven" if self.seen["enforcement"]["complete"] else "declared"
         need(set(facts["generated"]) == self.generated, f"entry {ended.index} tells of other results than are enclosed")
         need(asked.facts["plan"] == facts["plan"], f"entry {asked.index} asked for another plan than was run")
         pinned = {("programs", self.plan["code"]), ("base", self.plan["base"]), ("environment", self.plan["env"])}
@@ -611,6 +626,7 @@ def check_pack(
     check_proofs(evidence, tolerance)
     check_documents(evidence)
     check_dossier(evidence)
+    check_registration(evidence)
     check_signatures(evidence, enclosed["person"])
     check_four_eyes(evidence)
     dossier = evidence.dossier
@@ -621,7 +637,8 @@ def check_pack(
         "time": dossier["checkpoint"]["time"], "proofs": len(evidence.entries), "documents": len(evidence.documents),
         "records": len(evidence.records), "runs": len(evidence.runs), "files": len(files),
         "signatures": evidence.signatures, "witnesses": evidence.witnesses, "key": key.text,
-        "key_from": "you" if given else "the pack", "notes": evidence.notes,
+        "key_from": "you" if given else "the pack", "kept": evidence.kept, "notes": evidence.notes,
+        "verifier": Path(__file__).read_bytes() == files["verify.py"],
     }  # fmt: skip
 
 
@@ -646,6 +663,8 @@ def check_pack_manifest(evidence: Evidence) -> None:
     stated = {name: digest for digest, _, name in (line.partition("  ") for line in sums)}
     need(list(stated) == sorted(set(files) - {MANIFEST}), f"the files of the pack are not those that {MANIFEST} names")
     need(len(stated) == len(sums), f"{MANIFEST} names a file twice")
+    for name in sorted(set(files) - NEEDED):
+        need(KNOWN.fullmatch(name), f"{name} is no file of a pack")
     for name, digest in stated.items():
         need(hashlib.sha256(files[name]).hexdigest() == digest, f"{name} is not as it was packed")
     size, _, root = state.partition(" ")
@@ -701,12 +720,14 @@ def check_kept(evidence: Evidence, size: int, root: str) -> None:
     )
     if size == evidence.size:
         need(root == evidence.root, "the checkpoint that you kept has another root: there are two histories")
+        evidence.kept.append(size)
     elif name in evidence.files:
         proof = [base64.b64decode(line) for line in evidence.files[name].decode().splitlines()]
         need(
             begins(size, root, evidence.size, evidence.root, proof),
-            f"the history does not go on from your {size} entries",
+            f"the history does not go on from your {size} entries: there are two",
         )
+        evidence.kept.append(size)
     else:
         evidence.notes.append(
             f"whether the ledger goes on from the {size} entries that you kept: the pack holds no proof of it; ask for "
@@ -743,114 +764,120 @@ def check_proofs(evidence: Evidence, tolerance: float) -> None:
 
 def check_documents(evidence: Evidence) -> None:
     """Step 4: each document is in its one form, and an entry names its digest, directly or by another document."""
-    unnamed: dict[str, Any] = {}
     for name in (name for name in evidence.files if name.startswith("records/")):
         digest = digest_of(evidence.files[name])
         need(name == f"records/{digest[7:]}.json", f"{name} is not the document that its name says")
-        unnamed[digest] = evidence.documents[digest] = read_canonical(evidence.files[name], name)
-    asked = {e.facts.get("run"): e for e in evidence.entries if e.done and {"kind", "plan", "inputs"} <= e.facts.keys()}
-    for entry in (entry for entry in evidence.entries if entry.done):
-        for digest in entry.facts.get("records", ()) if isinstance(entry.facts.get("records"), list) else ():
+        evidence.documents[digest] = read_canonical(evidence.files[name], name)
+    done = [entry for entry in evidence.entries if entry.done]
+    asked = {entry.facts.get("run"): entry for entry in done if {"kind", "plan", "inputs"} <= entry.facts.keys()}
+    for entry in done:
+        named = entry.facts.get("records", ())
+        for digest in named if isinstance(named, list) else ():
             if digest in evidence.documents:
-                check_record(evidence.documents[digest], digest, entry)
                 need(digest not in evidence.records, f"two entries tell of the record {digest}")
-                evidence.records[digest] = evidence.documents[digest]
-                unnamed.pop(digest)
+                check_record(evidence, evidence.documents[digest], digest, entry)
         if entry.type == RUN_ENDED:
-            run, id_ = None, str(entry.facts["run"])
-            need(
-                id_ in asked and id_ not in evidence.runs,
-                f"nobody is known to have asked for run:{id_}, or it ended twice",
-            )
-            try:
-                run = evidence.runs[id_] = Run(evidence, entry, asked[id_])
-            except KeyError as missing:
-                raise Tampered(f"a document of run:{id_} is missing: {missing}") from missing
-            named = {
-                run.plan_digest,
-                run.record,
-                entry.facts["products"],
-                run.seen["metrics"]["digest"],
-                run.plan["env"],
-            }
-            for digest in named | run.generated:
-                unnamed.pop(digest, None)
-    need(not unnamed, f"no enclosed entry tells of {', '.join(sorted(unnamed)[:3])}")
+            check_run(evidence, entry, asked.get(entry.facts["run"]))
+    unnamed = sorted(set(evidence.documents) - set(evidence.tellers))
+    need(not unnamed, f"no enclosed entry tells of {', '.join(unnamed[:3])}")
 
 
-def check_record(record: Mapping[str, Any], digest: str, entry: Entry) -> None:
+def check_record(evidence: Evidence, record: Mapping[str, Any], digest: str, entry: Entry) -> None:
     """An entry of the ledger tells of a record: who stated it, where, in the request that the entry is about."""
-    need(record.get("format") == "muniment.record/1", f"{digest} is not a record, but entry {entry.index} says so")
-    need(record["by"] == entry.data["principal"], f"the record {digest} names another author than entry {entry.index}")
-    need(record["project"] == entry.data["project"], f"the record {digest} is of another project")
-    need(record["at"] <= entry.time, f"the record {digest} is dated after entry {entry.index}, which tells of it")
+    what = f"the record {digest} of entry {entry.index}"
+    need(record["format"] == "muniment.record/1", f"{what} is no record")
+    same(record, what, by=entry.data["principal"], project=entry.data["project"])
+    need(record["at"] <= entry.time, f"{what} is dated after it")
+    evidence.records[digest] = dict(record)
+    evidence.tell(digest, "record", entry)
+    if record["kind"] == "registration":
+        evidence.tell(record["body"]["digest"], "files", entry)
+
+
+def check_run(evidence: Evidence, ended: Entry, asked: Entry | None) -> None:
+    """An entry tells of the end of a run: by digest of its plan, of what was seen of it, and of what came out."""
+    id_ = str(ended.facts["run"])
+    need(asked is not None, f"no enclosed entry tells who asked for run:{id_}")
+    need(id_ not in evidence.runs, f"run:{id_} ended twice")
+    assert asked is not None
+    try:
+        run = evidence.runs[id_] = Run(evidence, ended, asked)
+    except KeyError as missing:
+        raise Tampered(f"a document of run:{id_} is missing: {missing}") from missing
+    told = {"plan": run.plan_digest, "run": run.record, "products": ended.facts["products"]}
+    told.update({"metrics": run.seen["metrics"]["digest"], "environment": run.plan["env"]})
+    for what, digest in told.items():
+        evidence.tell(digest, what, ended)
+    for one in run.products:
+        evidence.tell(one["digest"], {"model": "files", "data": "snapshot"}.get(one["kind"], ""), ended)
+        evidence.names.setdefault(one["digest"], set()).add(one["reference"])
+    for digest in run.outputs:
+        evidence.tell(digest, "description", ended)
+
+
+def same(one: Mapping[str, Any], what: str, **wanted: Any) -> None:
+    """What is said of something is what was recorded of it."""
+    for name, value in wanted.items():
+        need(one.get(name) == value, f"{what}: its {name.replace('_', ' ')} is not the recorded one")
 
 
 def check_dossier(evidence: Evidence) -> None:
     """Step 5: the dossier says what the documents say, of every run, figure and edge that it names."""
     dossier = evidence.dossier
-    need(dossier.get("format") == "muniment.dossier/1", "dossier.json is not a dossier")
-    state = {"origin": evidence.key.origin, "size": evidence.size}
-    need({name: dossier["checkpoint"][name] for name in state} == state, "the dossier states another checkpoint")
-    listed = {one["digest"]: one["entry"]["index"] for one in dossier["records"]}
-    need(set(listed) == set(evidence.documents), "the dossier lists other documents than are enclosed")
+    same(dossier, "the dossier", format="muniment.dossier/1")
+    same(dossier["installation"], "the installation", origin=evidence.key.origin)
+    root = "sha256:" + base64.b64decode(evidence.root).hex()
+    same(dossier["checkpoint"], "the checkpoint", origin=evidence.key.origin, size=evidence.size, root=root)
     told = [{"index": e.index, "id": e.id, "type": e.type, "time": e.time} for e in evidence.entries]
-    need(dossier["entries"] == told, "the dossier lists other entries than are enclosed")
+    same(dossier, "the dossier", entries=told)
+    need({one["digest"] for one in dossier["records"]} == set(evidence.documents), "it lists other documents")
+    for one in dossier["records"]:
+        entries = {entry.index: entry.id for what, entry in evidence.tellers[one["digest"]] if what == one["what"]}
+        need(entries.get(one["entry"]["index"]) == one["entry"]["id"], f"another entry tells of {one['digest']}")
     check_training(evidence)
     for one in dossier["evaluations"] + dossier["explanations"]:
-        run = run_of(evidence, one)
-        need(run.plan["inputs"].get("model") == dossier["model"]["digest"], f"{one['run']} measured another model")
-        need(run.plan["inputs"].get("data") == one["data_digest"], f"{one['run']} measured on other data")
-        need(not one["report"] or run.wrote(one["report"], REPORT), f"the report of {one['run']} is not what it wrote")
-        check_figures(one, run)
+        check_measurement(evidence, one)
     for one in dossier["alternatives"]:
-        run = run_of(evidence, one)
-        need(one["digest"] is None or one["digest"] in run.generated, f"{one['run']} made another model")
-        need(
-            (one["params"], one["seed"]) == (run.plan["params"], run.plan["seed"]), f"{one['run']} had other parameters"
-        )
-        if one["measured_by"]:
-            measured = run_named(evidence, one["measured_by"])
-            need(measured.plan["inputs"].get("model") == one["digest"], f"{one['measured_by']} measured another model")
-            check_figures(one, measured)
+        check_alternative(evidence, one)
     for one in dossier["reproductions"]:
         run = run_of(evidence, one)
-        need(run.ended.facts.get("verdict") in (one["verdict"], None), f"{one['run']} came to another verdict")
+        verdict = run.ended.facts.get("verdict", run.ended.facts["status"])
+        same(one, one["run"], verdict=verdict, at=run.ended.time)
+        need(one["made"] is None or one["made"] in run.generated, f"{one['run']} made something else")
     for one in dossier["data"]:
         check_data(evidence, one)
-    split = dossier["split"]
-    if split is not None:
-        run = run_named(evidence, split["run"])
-        digest = digest_of(printed(split["proof"]))
-        need(digest == split["digest"] and digest in run.generated, "the proof of the split is not what was recorded")
-        need(
-            all(split["proof"][name] is split[name] for name in ("disjoint", "complete")), "the split is told otherwise"
-        )
-        need(set(split["parts"].values()) <= run.generated, "the parts are not those of the split")
+    if dossier["split"] is not None:
+        check_split(evidence, dossier["split"])
     check_environment(evidence)
     check_lineage(evidence)
     check_statements(evidence)
+    check_state(evidence)
+    check_judged(evidence)
 
 
 REPORT = "output/data/report.json"
 
 
-def run_named(evidence: Evidence, reference: str) -> Run:
+def run_named(evidence: Evidence, reference: Any) -> Run:
     """The run that the dossier names."""
     run = evidence.runs.get(str(reference)[4:])
-    need(run is not None and str(reference)[:4] == "run:", f"no entry tells of {reference}")
+    need(run is not None and str(reference)[:4] == "run:", f"no enclosed entry tells of {reference}")
     assert run is not None
     return run
 
 
 def run_of(evidence: Evidence, one: Mapping[str, Any]) -> Run:
-    """The run that something in the dossier rests on: its record and who asked for it are those of the ledger."""
+    """The run that something in the dossier rests on: its record, its grade, and who asked for it."""
     run = run_named(evidence, one["run"])
-    need(one["record"] == run.record, f"{one['run']} is told of by another record")
+    same(one, one["run"], record=run.record, grade=run.grade)
     need(one.get("by", one.get("requested_by")) == run.agent, f"somebody else asked for {one['run']}")
-    complete = bool(run.seen["enforcement"]["complete"])
-    need(one["grade"] == ("proven" if complete else "declared"), f"{one['run']} is graded otherwise than it ran")
     return run
+
+
+def check_name(evidence: Evidence, reference: Any, digest: Any) -> None:
+    """A name is one that a run gave to these bytes, or their digest where none did."""
+    names = evidence.names.get(digest, set()) | {digest}
+    need(reference in names, f"{reference} is not what was called so")
 
 
 def check_figures(one: Mapping[str, Any], run: Run) -> None:
@@ -862,129 +889,322 @@ def check_figures(one: Mapping[str, Any], run: Run) -> None:
 def check_training(evidence: Evidence) -> None:
     """The model came out of the run that is said to have made it, with these parameters, behind these walls."""
     model, one = evidence.dossier["model"], evidence.dossier["training"]
-    listed = evidence.documents.get(model["digest"])
-    need(
-        listed is None or listed["files"] == model["files"],
-        "the files of the model are not those that its digest names",
-    )
+    listed, registration = evidence.documents.get(model["digest"]), evidence.dossier["registration"]
+    if listed is not None:
+        same(model, "the model", files=listed["files"])
+    if registration is not None:
+        evidence.names.setdefault(model["digest"], set()).add(registration["model"])
+    check_name(evidence, model["reference"], model["digest"])
+    if model["name"] is not None:
+        need(model["reference"] == f"model:{model['name']}@{model['version']}", "the model is called otherwise")
     if one is None:
         evidence.notes.append("how the model was made: it was not trained here, and what is said of it is declared")
         return
     run = run_of(evidence, one)
     need(model["digest"] in run.generated and listed is not None, "the model did not come out of the run that is named")
-    for name, value in (("plan", run.plan_digest), ("inputs_by_digest", run.plan["inputs"])):
-        need(one[name] == value, f"the training is said to have had another {name}")
-    for name in ("kind", "params", "seed", "env", "base", "code", "program", "limits"):
-        need(one[name] == run.plan[name], f"the training is said to have had another {name}")
-    for name in ("enforcement", "usage"):
-        need(one[name] == run.seen[name], f"the {name} of the training is not what was recorded")
+    same(model, "the model", run=one["run"], grade=run.grade, created_at=run.ended.time, created_by=run.agent)
+    same(one, "the training", plan=run.plan_digest, inputs_by_digest=run.plan["inputs"], ended_at=run.ended.time)
+    same(one, "the training", requested_at=run.asked.time, label=run.asked.facts["label"])
+    same(one, "the training", enforcement=run.seen["enforcement"], usage=run.seen["usage"])
+    fixed = ("kind", "params", "seed", "env", "base", "code", "program", "limits")
+    same(one, "the training", **{name: run.plan[name] for name in fixed})
+    need(run.asked.time <= one["started_at"] <= run.ended.time, "the training started at another time")
     need(
         (one["source"] or {"digest": None})["digest"] == run.plan["source"],
         "the training is said to have had other code",
     )
     need(one["report"] is None or run.wrote(one["report"], REPORT), "the report of the training is not what it wrote")
+    for channel, reference in one["inputs"].items():
+        check_name(evidence, reference, run.plan["inputs"].get(channel))
     check_figures(one, run)
+    described = [
+        d
+        for digest, path in run.outputs.items()
+        if path == "model/model.json" and (d := evidence.documents.get(digest))
+    ]
+    for description in described:
+        facts = {name: description[name] for name in model["facts"] if name != "features"}
+        same(model, "the model", algorithm=description["algorithm"])
+        same(model["facts"], "the model", features=len(description["features"]), **facts)
+
+
+def check_measurement(evidence: Evidence, one: Mapping[str, Any]) -> None:
+    """An evaluation or an explanation is of this model, on these data, and says what its program wrote."""
+    run, plan = run_of(evidence, one), run_of(evidence, one).plan
+    need(plan["inputs"].get("model") == evidence.dossier["model"]["digest"], f"{one['run']} measured another model")
+    same(one, one["run"], data_digest=plan["inputs"].get("data"), params=plan["params"], at=run.ended.time)
+    check_name(evidence, one["data"], one["data_digest"])
+    need(not one["report"] or run.wrote(one["report"], REPORT), f"the report of {one['run']} is not what it wrote")
+    roles = [data["role"] for data in evidence.dossier["data"] if data["digest"] == one["data_digest"]]
+    need(roles == [one["role"]], f"the data of {one['run']} played another part")
+    check_figures(one, run)
+
+
+def check_alternative(evidence: Evidence, one: Mapping[str, Any]) -> None:
+    """A model that was tried came out of the run that is named, and was measured as is said."""
+    run = run_of(evidence, one)
+    made = next((product["digest"] for product in run.products if product["kind"] == "model"), None)
+    same(one, one["run"], digest=made, params=run.plan["params"], seed=run.plan["seed"], at=run.asked.time)
+    same(one, one["run"], status=run.ended.facts["status"], error=run.ended.facts.get("error"))
+    same(one, one["run"], chosen=made == evidence.dossier["model"]["digest"])
+    same(one, one["run"], algorithm=str(run.plan["params"].get("algorithm") or run.asked.facts["label"]))
+    if one["data"] is not None:
+        check_name(evidence, one["data"], run.plan["inputs"].get("train"))
+    if made is not None:
+        check_name(evidence, one["model"], made)
+    if one["measured_by"] is None:
+        same(one, one["run"], metrics={}, measured_on=None)
+    else:
+        measured = run_named(evidence, one["measured_by"])
+        need(measured.plan["inputs"].get("model") == made, f"{one['measured_by']} measured another model")
+        check_name(evidence, one["measured_on"], measured.plan["inputs"].get("data"))
+        check_figures(one, measured)
 
 
 def check_data(evidence: Evidence, one: Mapping[str, Any]) -> None:
     """Rows and columns of a snapshot are those that its digest names; a profile is what the program wrote of it."""
-    manifest = evidence.documents.get(one["digest"])
-    if one["kind"] == "data" and one["record"] is not None:
-        makers = [run for run in evidence.runs.values() if run.record == one["record"]]
-        need(any(one["digest"] in run.generated for run in makers), f"{one['reference']} did not come out of its run")
-    if manifest is not None:
+    digest, what = one["digest"], str(one["reference"])
+    check_name(evidence, one["reference"], digest)
+    makers = [run for run in evidence.runs.values() if digest in run.generated and run.plan["kind"] != "reproduce"]
+    first = min(makers, key=lambda run: run.id, default=None)
+    if first is not None:
+        product = next(product for product in first.products if product["digest"] == digest)
+        same(one, what, kind=product["kind"], record=first.record, grade=first.grade, author=first.agent)
+        same(one, what, at=first.ended.time)
+        check_origin(evidence, one, first)
+        manifest = evidence.documents.get(digest)
+        need(manifest is not None, f"the list of parts of {what} is missing")
+        assert manifest is not None
+        same(one, what, rows=manifest["rows"], schema=manifest["schema"], columns=len(manifest["schema"]) or None)
+        same(one, what, target=manifest.get("target"), content_digest=manifest["content_digest"])
+        same(one, what, bytes=sum(part["bytes"] for part in manifest["parts"]))
         need(
-            manifest["rows"] == one["rows"] and manifest["schema"] == one["schema"],
-            f"{one['reference']} has other rows",
+            one["report"] is None or first.wrote(one["report"], REPORT), f"the report on {what} is not what was written"
         )
-    if one["profile"] is not None:
+        same(one, what, findings=(one["report"] or {}).get("findings", []))
+        same(one, what, role=role_of(evidence, first, product))
+    else:
+        readers = [run for run in evidence.runs.values() if digest in run.plan["inputs"].values()]
+        reader = min(readers, key=lambda run: run.id, default=None)
+        need(one["kind"] in ("file", "data") and one["record"] is None, f"no enclosed run made {what}")
+        if reader is not None and reader.asked.facts.get("file") == digest:
+            same(one, what, kind="file", role="source file", at=reader.asked.time, author=reader.agent, rows=None)
+            same(one, what, bytes=reader.asked.facts["bytes"], schema=[], columns=None, target=None)
+            same(one, what, content_digest=None, findings=[], report=None)
+            check_origin(evidence, one, reader)
+        else:
+            evidence.notes.append(f"where {what} comes from: no enclosed run made it")
+    if one["profile"] is None:
+        same(one, what, profiled_by=None)
+    else:
         run = run_named(evidence, one["profiled_by"])
-        need(run.plan["inputs"].get("data") == one["digest"], f"the profile is not of {one['reference']}")
-        need(run.wrote(one["profile"], REPORT), f"the profile of {one['reference']} is not what was written")
+        need(run.plan["inputs"].get("data") == digest, f"the profile is not of {what}")
+        need(run.wrote(one["profile"], REPORT), f"the profile of {what} is not what was written")
+
+
+def role_of(evidence: Evidence, maker: Run, product: Mapping[str, Any]) -> str:
+    """What data were to the model: what it was trained on, measured on, kept away from it, or split up."""
+    digest, training = product["digest"], evidence.dossier["training"] or {"inputs_by_digest": {}}
+    channels = [name for name, used in training["inputs_by_digest"].items() if used == digest]
+    if channels or maker.plan["kind"] == "split":
+        return str((channels or [product["role"]])[0])
+    if any(one["data_digest"] == digest for one in evidence.dossier["evaluations"]):
+        return "test"
+    splits = (run for run in evidence.runs.values() if run.plan["kind"] == "split")
+    return "whole" if any(run.plan["inputs"].get("data") == digest for run in splits) else "data"
+
+
+def check_origin(evidence: Evidence, one: Mapping[str, Any], run: Run) -> None:
+    """Data came from the run that is named, which read what is said."""
+    origin = one["origin"]
+    same(origin, str(one["reference"]), run=f"run:{run.id}", kind=run.plan["kind"], by=run.agent)
+    need(origin["from"].keys() == run.plan["inputs"].keys(), f"{one['reference']} was made from something else")
+    for channel, reference in origin["from"].items():
+        check_name(evidence, reference, run.plan["inputs"][channel])
+
+
+def check_split(evidence: Evidence, split: Mapping[str, Any]) -> None:
+    """The parts are those of the split, and it is as disjoint and complete as its proof says."""
+    run = run_named(evidence, split["run"])
+    proof, digest = split["proof"], digest_of(printed(split["proof"]))
+    need(digest in run.generated, "the proof of the split is not what was recorded")
+    same(split, "the split", digest=digest, record=run.record, grade=run.grade, disjoint=proof.get("disjoint"))
+    same(split, "the split", complete=proof.get("complete"), params=run.plan["params"], seed=run.plan["seed"])
+    same(split, "the split", parts={one["role"]: one["digest"] for one in run.products if one["kind"] == "data"})
+    check_name(evidence, split["data"], run.plan["inputs"]["data"])
 
 
 def check_environment(evidence: Evidence) -> None:
     """The packages are the wheels that the digest of the environment names."""
-    environment = evidence.dossier["environment"]
-    document = evidence.documents.get(environment["digest"]) if environment else None
-    if document is not None:
-        wheels = sorted(f"sha256:{one['sha256']}" for one in environment["packages"])
-        need(document["wheels"] == wheels, "the packages are not those of the environment")
-        need(
-            environment["digest"] == evidence.dossier["training"]["env"], "the environment is not that of the training"
-        )
+    environment, training = evidence.dossier["environment"], evidence.dossier["training"]
+    if training is None:
+        need(environment is None, "there is an environment, but no training")
+        return
+    same(environment, "the environment", digest=training["env"])
+    document = evidence.documents.get(environment["digest"])
+    if document is None:
+        same(environment, "the environment", packages=[])
+        return
+    need(document["wheels"] == sorted(f"sha256:{one['sha256']}" for one in environment["packages"]), "other packages")
+    reported = ((training["report"] or {}).get("environment") or {}).get("python")
+    same(environment, "the environment", python=reported or document["python"])
 
 
 def check_lineage(evidence: Evidence) -> None:
     """Each edge is what a plan or an end says, none that a plan says is missing, and the ways lead to the model."""
-    lineage, model = evidence.dossier["lineage"], evidence.dossier["model"]["digest"]
-    entities = {one["digest"] for one in lineage["entities"]}
-    declared = False
-    for activity in lineage["activities"]:
-        own = [edge for edge in lineage["edges"] if edge["activity"] == activity["id"]]
-        if activity["id"] not in evidence.runs:
-            declared = True
-            need(
-                {edge["grade"] for edge in own} <= {"declared"},
-                f"run:{activity['id']} is graded proven without a record",
-            )
-            continue
-        run = evidence.runs[activity["id"]]
-        used = {(edge["role"], edge["entity"]) for edge in own if edge["relation"] == "used"}
-        made = {(edge["role"], edge["entity"]) for edge in own if edge["relation"] == "was_generated_by"}
-        need(
-            activity["agent"] == run.agent and activity["plan"] == run.plan_digest,
-            f"run:{activity['id']} is told otherwise",
-        )
-        need(used == run.used, f"what run:{activity['id']} used is not what its plan names")
-        need(
-            made <= {(one["role"], one["digest"]) for one in run.products}, f"run:{activity['id']} made something else"
-        )
-        need({edge["record"] for edge in own} <= {run.record}, f"run:{activity['id']} is told of by another record")
-        grade = "proven" if run.seen["enforcement"]["complete"] else "declared"
-        need({edge["grade"] for edge in own} <= {grade}, f"run:{activity['id']} is graded otherwise than it ran")
-    known = {activity["id"] for activity in lineage["activities"]}
+    dossier, lineage, model = evidence.dossier, evidence.dossier["lineage"], evidence.dossier["model"]["digest"]
+    entities = {one["digest"]: one for one in lineage["entities"]}
+    edges: dict[str, list[Any]] = {activity["id"]: [] for activity in lineage["activities"]}
     for edge in lineage["edges"]:
-        need(edge["activity"] in known and edge["entity"] in entities, "an edge of the lineage leads nowhere")
-    if evidence.dossier["training"] is not None:
-        makers = {
-            e["activity"] for e in lineage["edges"] if e["relation"] == "was_generated_by" and e["entity"] == model
-        }
-        need(str(evidence.dossier["training"]["run"])[4:] in makers, "the lineage does not lead to the model")
-    made_by = {e["entity"] for e in lineage["edges"] if e["relation"] == "was_generated_by"}
-    for id_ in known & set(evidence.runs):
-        for digest in {
-            digest for run in evidence.runs.values() if run.plan["kind"] != "reproduce" for digest in run.generated
-        }:
-            used = {entity for _, entity in evidence.runs[id_].used}
-            need(digest not in used or digest in made_by, f"the lineage leaves out where {digest} came from")
-    if declared:
-        evidence.notes.append("the parts of the lineage that were recorded elsewhere: they are declared")
+        need(edge["activity"] in edges and edge["entity"] in entities, "an edge of the lineage leads nowhere")
+        edges[edge["activity"]].append(edge)
+    same(lineage, "the lineage", svg="lineage.svg" if "lineage.svg" in evidence.files else None)
+    made: set[str] = set()
+    for activity in lineage["activities"]:
+        id_, own = activity["id"], edges[activity["id"]]
+        run, what = evidence.runs.get(id_), f"run:{activity['id']}"
+        if run is None:
+            need({edge["grade"] for edge in own} <= {"declared"}, f"{what} is graded proven without a record")
+            evidence.notes.append(f"what {what} did: it was recorded elsewhere, and is declared")
+            continue
+        used = {(edge["role"], edge["entity"]) for edge in own if edge["relation"] == "used"}
+        came = {(edge["role"], edge["entity"]) for edge in own if edge["relation"] == "was_generated_by"}
+        same(activity, what, agent=run.agent, plan=run.plan_digest, kind=run.plan["kind"], ended_at=run.ended.time)
+        same(activity, what, label=run.asked.facts["label"], grade=run.grade)
+        need(run.asked.time <= activity["started_at"] <= run.ended.time, f"{what} started at another time")
+        need(used == run.used, f"what {what} used is not what its plan names")
+        need(came <= {(one["role"], one["digest"]) for one in run.products}, f"{what} made something else")
+        need({edge["record"] for edge in own} <= {run.record}, f"{what} is told of by another record")
+        need({edge["grade"] for edge in own} <= {run.grade}, f"an edge of {what} is graded otherwise than it ran")
+        made |= {entity for _, entity in came}
+    need(dossier["training"] is None or model in made, "the lineage does not lead to the model")
+    makers = [run for run in evidence.runs.values() if run.plan["kind"] != "reproduce"]
+    for digest, one in entities.items():
+        called = evidence.names.get(digest, set()) | {digest}
+        need(one["label"] in called or one["label"].endswith(f" ({digest[7:19]})"), f"{digest} is called otherwise")
+        first = min((run for run in makers if digest in run.generated), key=lambda run: run.id, default=None)
+        if first is not None:
+            need(digest in made, f"the lineage leaves out where {digest} came from")
+            kinds = {product["kind"] for product in first.products if product["digest"] == digest}
+            same(one, digest, at=first.ended.time, author=first.agent, grade=first.grade)
+            need(one["kind"] in kinds, f"{digest} is of another kind")
+        else:
+            roles = {
+                edge["role"] for edge in lineage["edges"] if edge["entity"] == digest and edge["relation"] == "used"
+            }
+            kinds = {PINNED.get(role, "file") for role in roles if edges}
+            need(one["kind"] in kinds or one["grade"] == "declared" or digest == model, f"{digest} is of another kind")
+
+
+PINNED = {"programs": "code", "source": "code", "base": "base", "environment": "env"}
 
 
 def check_statements(evidence: Evidence) -> None:
     """Use case, registration, tier, findings, reviews, approvals and so on are what the records say, none left out."""
     dossier, told = evidence.dossier, set()
     singles = [dossier[name] for name in ("use_case", "registration", "determination", "tier") if dossier[name]]
-    lists = ("findings", "challenge", "reviews", "approvals", "changes", "dependencies")
+    lists = ("findings", "challenge", "submissions", "reviews", "approvals", "changes", "dependencies")
     several = [one for name in lists for one in dossier[name]]
     for one in [*singles, *several, *(one["closed"] for one in dossier["findings"] if one["closed"])]:
         record = evidence.records.get(one["record"])
-        need(record is not None, f"no entry tells of the record {one['record']}")
+        need(record is not None, f"no enclosed entry tells of the record {one['record']}")
         assert record is not None
         told.add(one["record"])
         shown = {**record["body"], "by": record["by"]}
         if one not in singles:
             shown.update({name: record[name] for name in ("id", "kind", "subject", "at", "by", "grade")})
-        for name, value in shown.items():
-            need(one.get(name) == value, f"the dossier tells the record {one['record']} otherwise: {name}")
+        same(one, f"the record {one['record']}", **shown)
     for digest, record in evidence.records.items():
         if record["kind"] in ("finding", "finding-closure", "comment", *SIGNED_KINDS):
             need(digest in told, f"the dossier leaves out the {record['kind']} {digest}")
-    for name, kind in (("registration", "registration"), ("tier", "tier")):
-        newest = max((r["id"] for r in evidence.records.values() if r["kind"] == kind), default=None)
-        told_of = evidence.records[dossier[name]["record"]]["id"] if dossier[name] else None
-        need(told_of == newest, f"the dossier does not show the newest {kind}")
+    for name in ("registration", "determination", "tier"):
+        newest = max((r["id"] for r in evidence.records.values() if r["kind"] == name), default=None)
+        shown_id = evidence.records[dossier[name]["record"]]["id"] if dossier[name] else None
+        need(shown_id == newest, f"the dossier does not show the newest {name}")
+    grades = [edge["grade"] for edge in dossier["lineage"]["edges"]] + [r["grade"] for r in evidence.records.values()]
+    same(dossier, "the dossier", grades={name: grades.count(name) for name in ("proven", "attested", "declared")})
+
+
+def check_state(evidence: Evidence) -> None:
+    """Where the model stands is what its records come to, step by step."""
+    dossier, now = evidence.dossier, evidence.entries[-1].time
+    subject, state = dossier["model"]["digest"], dossier["state"]
+    one: dict[str, Any] = {"value": None, "since": None}
+    own = [record for record in evidence.records.values() if record["subject"] == subject]
+    approvals: list[dict[str, Any]] = []
+    force: list[dict[str, Any]] = []
+    emergency: list[dict[str, Any]] = []
+    for record in sorted(own, key=lambda r: (r["body"].get("step", 0), r["at"], r["id"])):
+        kind, body, at = record["kind"], record["body"], record["at"]
+        if kind == "registration" and one["value"] in (None, "draft"):
+            one = {"value": "draft", "since": one["since"] or at}
+        elif one["value"] is None:
+            continue
+        elif kind == "submission":
+            one, approvals = {"value": "submitted", "since": at}, []
+        elif kind == "review" and one["value"] != "in_validation":
+            one = {"value": "in_validation", "since": at}
+        elif kind == "approval" and body["emergency"]:
+            emergency = [record]
+        elif kind == "approval":
+            approvals = [*approvals, record]
+            if body["completes"]:
+                counted = {*body["counted"], record["id"]}
+                force, emergency = [r for r in approvals if r["id"] in counted], []
+                one = {"value": "approved", "since": at}
+        elif kind in ("rejection", "retirement") and one["value"] not in ("rejected", "retired"):
+            one = {"value": "rejected" if kind == "rejection" else "retired", "since": at}
+    final = one["value"] in ("rejected", "retired")
+    urgent = bool(emergency) and now < emergency[0]["body"]["expires"] and not final
+    evidence.in_force = force if one["value"] == "approved" else []
+    standing = emergency if urgent else force
+    expires = min((r["body"]["expires"] for r in standing), default=None)
+    ended = bool(force) and not urgent and now >= min(r["body"]["expires"] for r in force)
+    same(
+        state,
+        "the state",
+        value="approved" if urgent else one["value"],
+        since=one["since"],
+        emergency=urgent,
+        expires=expires,
+    )
+    for name in ("conditions", "use_limits"):
+        same(
+            state,
+            "the state",
+            **{name: list(dict.fromkeys(text for r in standing for text in r["body"].get(name, [])))},
+        )
+    if one["value"] is not None:
+        tier = dossier["tier"]
+        required = int(((tier or {}).get("requires") or {}).get("approvals", 1))
+        same(state, "the state", tier=tier["level"] if tier else None, expired=ended, required_approvals=required)
+    else:
+        same(state, "the state", tier=None, next_review=None, required_approvals=None)
+
+
+def check_judged(evidence: Evidence) -> None:
+    """Facts and gates name what bears them out; that data were not used, at least not themselves, is seen here."""
+    dossier = evidence.dossier
+    closure = {one["digest"] for one in dossier["lineage"]["entities"]}
+    for one in dossier["absence"]:
+        check_name(evidence, one["data"], one["digest"])
+        need(not one["unused"] or one["digest"] not in closure, f"{one['data']} was used, and is said not to be")
+        same(one, str(one["data"]), unused=one["verdict"] != "used")
+    for one in dossier["gates"]:
+        if one["record"] is not None:
+            record = evidence.records.get(one["record"]) or {"body": {}, "kind": None}
+            need(record["kind"] == "gate", f"no enclosed entry tells of the gate {one['name']}")
+            same(
+                one,
+                f"the gate {one['name']}",
+                **{n: record["body"][n] for n in ("name", "version", "expression", "stage")},
+            )
+        same(one, f"the gate {one['name']}", open=one["outcome"] == "yes")
+    for one in dossier["facts"]:
+        family, _, name = one["name"].partition(".")
+        if family == "metric":
+            figures = [m["metrics"].get(name) for m in dossier["evaluations"] if m["run"] == one["record"]]
+            need(figures == [one["value"]], f"the fact {one['name']} is not what its evaluation says")
 
 
 def check_signatures(evidence: Evidence, people: list[str]) -> None:
@@ -1029,13 +1249,12 @@ def check_signatures(evidence: Evidence, people: list[str]) -> None:
         {one["key"] for one in evidence.signatures} == {p.split(" ")[1] for p in people},
         "keys.txt holds a key nobody used",
     )
-    listed = [(one["record"], one["signer"], one["signature"]) for one in evidence.dossier["signatures"]]
-    signed_records = [
-        (d, r["by"], r["body"]["signature"]["signature"])
-        for d, r in evidence.records.items()
-        if r["body"].get("signature")
-    ]
-    need(sorted(listed) == sorted(signed_records), "the dossier lists other signatures")
+    shown_of = {one["record"]: one for one in evidence.dossier["signatures"]}
+    need(shown_of.keys() == {n for n, r in evidence.records.items() if r["body"].get("signature")}, "other signatures")
+    for digest, one in shown_of.items():
+        record = evidence.records[digest]
+        meaning = json.loads(record["body"]["signature"]["statement"])["meaning"]
+        same(one, digest, signer=record["by"], at=record["at"], meaning=meaning, **record["body"]["signature"])
 
 
 def check_statement(evidence: Evidence, statement: Mapping[str, Any], record: Mapping[str, Any], what: str) -> None:
@@ -1044,42 +1263,63 @@ def check_statement(evidence: Evidence, statement: Mapping[str, Any], record: Ma
     need(statement.get("format") == "muniment.statement/1", f"{what}: what was signed is no statement")
     wanted = {
         "origin": evidence.key.origin, "project": evidence.dossier["project"], "signer": record["by"],
-        "key": record["body"]["signature"]["key"], "meaning": MEANINGS.get(record["kind"], record["kind"]),
+        "key": record["body"]["signature"]["key"],
+        "meaning": "break-glass" if record["body"].get("emergency") else MEANINGS.get(record["kind"], record["kind"]),
     }  # fmt: skip
     for name, value in wanted.items():
         need(statement.get(name) == value, f"{what}: another {name} was signed")
-    need(
-        statement["subject"] == registration.get("manifest"),
-        f"{what}: another manifest was signed than that of the model",
-    )
+    need(statement["subject"] == registration.get("manifest"), f"{what}: another manifest was signed")
+    need(statement["model"] == evidence.dossier["model"]["digest"] == record["subject"], f"{what}: of another model")
+    need(statement["prepared_at"] <= record["at"], f"{what}: it was signed before it was prepared")
+    for name, value in statement["terms"].items():
+        need(record["body"].get(name) == value, f"{what}: another {name} was signed than stands in the record")
+
+
+def check_registration(evidence: Evidence) -> None:
+    """The manifest that people sign is one of this model, and the ledger's key signed it at registration."""
+    one, model = evidence.dossier["registration"], evidence.dossier["model"]
+    if one is None:
+        return
+    document, note = one.get("manifest_document"), one.get("manifest_note")
+    need(one["digest"] == model["digest"], "the registration is of another model")
+    need(digest_of(canonical(document)) == one["manifest"], "the manifest of the model is not the one that is named")
+    need((document["digest"], document["files"]) == (model["digest"], model["files"]), "the manifest is of other files")
+    lines = evidence.key.open(note, "the manifest of the model")
+    need(lines == ["muniment.model-manifest/1", one["manifest"]], "another manifest of the model was signed")
 
 
 def check_four_eyes(evidence: Evidence) -> None:
-    """Step 7: no approver, nor another account of his, had a part; as many approved as the tier asks for."""
-    dossier = evidence.dossier
+    """Step 7: nobody judged what he had a part in, by no account of his; as many approved as the tier asks for."""
+    dossier, records = evidence.dossier, sorted(evidence.records.values(), key=lambda record: str(record["id"]))
+    agents = {activity["agent"] for activity in dossier["lineage"]["activities"]}
+    need(set(dossier["authors"]) == agents, "the dossier names other authors than ran the jobs")
+    submitted = [record for record in records if record["kind"] == "submission"][-1:]
+    parts = agents.union(
+        record["by"] for record in [*submitted, *records] if record["kind"] in ("registration", "submission")
+    )
+    links: list[set[str]] = []
+    for entry in (entry for entry in evidence.entries if entry.done and entry.type in (LINKED, UNLINKED)):
+        pair = {f"User:{name}" for name in entry.facts["accounts"]}
+        links = [*links, pair] if entry.type == LINKED else [one for one in links if one != pair]
+    grown: set[str] = set()
+    while grown != parts:
+        grown, parts = parts, parts.union(*(pair for pair in links if pair & parts))
+    for who in sorted(one for one in agents if one.startswith("ServiceAccount:")):
+        evidence.notes.append(f"whose service account {who} is")
+    since = submitted[0]["id"] if submitted else ""
+    judged = [
+        r for r in records if r["kind"] in ("review", "approval") and r["id"] > since and not r["body"].get("emergency")
+    ]
+    for record in judged:
+        need(record["by"] not in parts, f"{record['by']} had a part in the model, and gave the {record['kind']}")
     if dossier["state"]["value"] != "approved":
         return
-    same: dict[str, set[str]] = {}
-    for entry in evidence.entries:
-        if entry.done and entry.type in (LINKED, UNLINKED):
-            accounts = {f"User:{name}" for name in entry.facts.get("accounts", ())}
-            for account in accounts if entry.type == LINKED else ():
-                same.setdefault(account, set()).update(accounts)
-    authors = {activity["agent"] for activity in dossier["lineage"]["activities"]}
-    authors = authors.union(*(same.get(one, set()) for one in authors))
-    need(
-        set(dossier["authors"]) == {activity["agent"] for activity in dossier["lineage"]["activities"]},
-        "authors differ",
-    )
-    approvals = [r for r in evidence.records.values() if r["kind"] == "approval" and not r["body"].get("emergency")]
-    approvers = {record["by"] for record in approvals if record["body"].get("signature")}
-    for who in sorted(approvers & authors):
-        raise Tampered(f"{who} approved a model that he had a part in")
     if dossier["state"]["emergency"]:
         evidence.notes.append("approval by four eyes: the model is in use by an emergency approval")
         return
-    required = int(((dossier["tier"] or {}).get("requires") or {}).get("approvals", 1))
-    need(len(approvers) >= required, f"{len(approvers)} of {required} required approvals are signed")
+    approvers = {record["by"] for record in evidence.in_force if record["body"].get("signature")}
+    required = dossier["state"]["required_approvals"]
+    need(len(approvers) >= required, f"{len(approvers)} of {required} approvals that are required are signed")
 
 
 def explain_pack(found: Mapping[str, Any]) -> tuple[list[str], list[str]]:
@@ -1104,22 +1344,45 @@ def explain_pack(found: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     for one in found["witnesses"]:
         whose = f"(key from {one['key_from']})"
         checked.append(f"the witness {one['witness']} cosigned the checkpoint at {one['time']} {whose}")
+    for size in found["kept"]:
+        checked.append(
+            f"the history goes on from the {size} entries whose checkpoint you kept: none of them was changed"
+        )
     missing = list(found["notes"])
     if found["key_from"] != "you":
         missing.append(untrusted_key(found, "the pack"))
-    if not any(one["key_from"] == "you" for one in found["witnesses"]):
-        missing.append(
-            "whether whoever holds the ledger's key shows others another history: he could have made all of this anew, "
-            "people's keys included. The key of a witness (--witness) or a checkpoint you kept (--checkpoint) tells"
-        )
+    missing.append(rewritable(found))
+    if not found["verifier"]:
+        missing.append("the verify.py in the pack: it is not this program, but of another release, or altered")
     missing += [
         "whether more was recorded about the model than the pack holds, such as a finding or the revocation of a key: "
         "an export of the whole ledger tells",
         "the report (PDF), the picture and formats/ beyond their bytes: they are what was packed",
+        "what the platform works out from the records, such as the outcome of a gate or that data were not used: that "
+        "the records are those, and that no such data stand in the lineage",
         "what people say in words and names, file names and commits included: who said it when, not whether it is so",
         "what was recorded after the checkpoint",
     ]
     return checked, missing
+
+
+def rewritable(found: Mapping[str, Any]) -> str:
+    """What an operator who holds the ledger's key could have made up, given who else saw the history."""
+    trusted = [one["witness"] for one in found["witnesses"] if one["key_from"] == "you"]
+    if trusted:
+        return (
+            f"whether {', '.join(trusted)} and the institution act together: unless they do, nobody is shown another "
+            f"history of these {found['entries']} entries"
+        )
+    if found["kept"]:
+        return (
+            f"whether whoever holds the ledger's key shows others other entries after the first {max(found['kept'])}: "
+            "the key of a witness (--witness) tells"
+        )
+    return (
+        "whether whoever holds the ledger's key shows others another history: he could have made all of this anew, "
+        "people's keys included. The key of a witness (--witness) or a checkpoint you kept (--checkpoint) tells"
+    )
 
 
 # --- The command. ---
