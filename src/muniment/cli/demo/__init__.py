@@ -12,7 +12,8 @@ import click
 
 from muniment.adapters.sandbox.prepare import shipped_lock, shipped_wheels
 from muniment.bootstrap import SETTINGS
-from muniment.cli.demo.story import Story, Told
+from muniment.cli.demo.stage import COLLEAGUE, Stage, Told
+from muniment.cli.demo.story import Story
 from muniment.cli.demo.telling import Teller
 from muniment.cli.face import Command, Face, with_face
 from muniment.cli.screen import Screen
@@ -21,7 +22,7 @@ from muniment.errors import NotFound
 from muniment.founding import initialise
 
 _GENERATED = "generated, with the schema and base rate of the UCI set; these are not real people"
-_PEOPLE = ("admin", "scientist", "validator", "operator", "auditor")
+_PEOPLE = ("admin", "scientist", "validator", "approver", "operator", "auditor")
 
 
 @click.command(cls=Command, epilog="Example: muni demo --data UCI_Credit_Card.csv.gz")
@@ -59,14 +60,15 @@ def demo(face: Face, data: Path | None) -> None:
     face.profile = "operator"
     with tell.work("job environment: wheels sealed, tree rebuilt offline"):
         face.client.environments.define("tabular", shipped_lock("tabular"), shipped_wheels("tabular"))
-    tokens = {name: read_profile(home, name).token for name in _PEOPLE}
+    known = [name for name in (*_PEOPLE, COLLEAGUE) if name in profile_names(home)]
+    tokens = {name: read_profile(home, name).token for name in known}
     tell.fact("data", str(data) if data else _GENERATED)
     tell.fact("home", str(home))
-    story = Story(home, tokens, data, tell)
+    stage = Stage(home, tokens, tell)
     try:
-        told = story.run()
+        told = Story(stage, data).run()
     finally:
-        story.close()
+        stage.close()
     for name in profile_names(home):
         profile = read_profile(home, name)
         write_profile(home, Profile(name=name, token=profile.token, project=told.project, url=profile.url))
