@@ -177,9 +177,9 @@ def facts_page() -> str:
         "# Facts",
         "",
         "What gates, control catalogues and reports can ask of one model version, in [expressions](expressions.md).",
-        "`muni gate facts MODEL` shows what is known of a version, with the grade and the record of each fact, and why the"
-        " rest is not known. *Measured* facts count for a [gate](../how-to/set-a-gate.md) only when their run was asked"
-        " for after the gate was fixed.",
+        "`muni gate facts MODEL` shows what is known of a version, with the grade and the record of each fact, and why"
+        " the rest is not known. *Measured* facts count for a [gate](../how-to/set-a-gate.md) only when their run was"
+        " asked for after the gate was fixed.",
         "",
         "| fact | what it says | measured |",
         "|---|---|---|",

@@ -11,12 +11,17 @@ import pytest
 
 from asking import furnish_catalog
 from muniment.bootstrap import Platform
-from muniment.catalog.model import EntityKind
+from muniment.catalog.model import ActivityKind, EntityKind
+from muniment.catalog.ports import Names
 from muniment.catalog.recording import Recorder
 from muniment.errors import Conflict, Denied, Invalid, NotFound
 from muniment.inventory import gates
+from muniment.inventory.model import Record, RecordKind
+from muniment.inventory.ports import Records, Versions
 from muniment.kernel.digest import Digest
-from muniment.testing.fakes import FakeClock
+from muniment.kernel.grade import Grade
+from muniment.kernel.identifiers import format_time, new_id
+from muniment.testing.fakes import FakeClock, SeededEntropy
 from muniment.testing.platform import People, Site
 from muniment.wire import oversight as wire
 from muniment.wire.identity import GrantRole
@@ -321,6 +326,102 @@ def test_two_versions_are_compared_and_the_change_is_decided(bank: Bank) -> None
         fact.name: fact.value for fact in bank.ask("auditor", wire.ShowFacts(**{**WHERE, "model": pair["model"]})).facts
     }
     assert (facts["change.class"], facts["change.decided"]) == ("minor", True)
+
+
+def approved(bank: Bank) -> Digest:
+    """Let the scorer have been trained on the credit data, registered for cards, and approved now."""
+    model = Digest(bank.check().digest)
+    now = bank.clock.now()
+    with bank.people.platform.store.write() as session:
+        (data,) = [n.digest for n in session.use(Names).versions("main", EntityKind.DATA, "credit")]
+        recorder = Recorder(session, "main", now)
+        recorder.activity(
+            "01m8bra5geegc78nbkkgr49av6",
+            ActivityKind.TRAIN,
+            agent="User:scientist",
+            started_at=now,
+            ended_at=now,
+            plan=None,
+            facts={"status": "ok"},
+        )
+        recorder.used("01m8bra5geegc78nbkkgr49av6", data, "train", data)
+        recorder.generated("01m8bra5geegc78nbkkgr49av6", model, "model", data)
+        state(bank, session, RecordKind.USE_CASE, "usecase:cards", {"name": "cards", "version": 1})
+        told = {"use_case": "cards", "name": "scorer", "version": 1, "manifest": str(model), "model_kind": "model"}
+        more = {"origin": "platform", "owner": "scientist", "algorithm": "a", "supplier": None}
+        state(bank, session, RecordKind.REGISTRATION, str(model), {**told, **more})
+        ends = format_time(now + timedelta(days=300))
+        body = {
+            "emergency": False,
+            "completes": True,
+            "counted": [],
+            "expires": ends,
+            "conditions": [],
+            "use_limits": [],
+        }
+        state(bank, session, RecordKind.APPROVAL, str(model), body)
+    return model
+
+
+def state(bank: Bank, session: Any, kind: RecordKind, subject: str, body: dict[str, Any]) -> None:
+    """Put a record into the store, a second later."""
+    bank.clock.advance(seconds=1)
+    id_, now = new_id(bank.clock, SeededEntropy(int(bank.clock.now().timestamp()))), bank.clock.now()
+    session.use(Records).append(Record(id_, "main", kind, subject, now, "User:approver", Grade.DECLARED, body))
+
+
+def test_a_newer_version_of_the_data_or_of_the_use_asks_for_a_review(bank: Bank) -> None:
+    """Nothing asks for one at the approval; what changes afterwards does, is due in 30 days, and is settled by one."""
+    model = approved(bank)
+    listed = wire.ListReviews(**WHERE)
+    assert bank.ask("auditor", listed).reviews == []
+    bank.clock.advance(days=1)
+    with bank.people.platform.store.write() as session:
+        newer = Digest.of(b"newer credit data")
+        recorder = Recorder(session, "main", bank.clock.now())
+        recorder.entity(newer, EntityKind.DATA, author="User:scientist", facts={})
+        recorder.name(EntityKind.DATA, "credit", newer, by="User:scientist")
+        state(bank, session, RecordKind.USE_CASE, "usecase:cards", {"name": "cards", "version": 2})
+    due = str((bank.clock.now() + timedelta(days=30)).date())
+    found = bank.ask("auditor", listed).reviews
+    assert sorted((one.trigger, one.due) for one in found) == [("data change", due), ("use change", due)]
+    assert any("trained on data:credit@1, and data:credit@2 came after the approval" in one.reason for one in found)
+    assert bank.closed() == []
+    with bank.people.platform.store.read() as session:
+        later: Any = Asked(bank.people.platform, session, bank.clock.now() + timedelta(days=31))
+        results = {one.name: one.open for one in gates.check(later, model)}
+        assert results["core/review"] is False
+    bank.ask("validator", wire.CompleteReview(**ABOUT, outcome="satisfactory", text="both looked at"))
+    assert bank.ask("auditor", listed).reviews == []
+    done = bank.ask("auditor", wire.ListReviews(**WHERE, state="done")).reviews
+    assert {one.trigger for one in done} == {"data change", "use change"}
+
+
+def test_an_emergency_asks_for_a_review(bank: Bank) -> None:
+    """A break-glass without a review of its own sets one off."""
+    model = approved(bank)
+    with bank.people.platform.store.write() as session:
+        state(bank, session, RecordKind.BREAK_GLASS, str(model), {"reason": "outage"})
+    (found,) = bank.ask("auditor", wire.ListReviews(**ABOUT)).reviews
+    assert found.trigger == "break-glass"
+
+
+def test_findings_and_reviews_stand_in_the_row_of_the_version(bank: Bank) -> None:
+    """Lists and the board see them without looking at records."""
+    model = approved(bank)
+    opened = bank.finding()
+    due = str((bank.clock.now() + timedelta(days=90)).date())
+    bank.ask("validator", wire.ScheduleReview(**ABOUT, due=due, reason="yearly"))
+
+    def row() -> tuple[int, int, str | None]:
+        with bank.people.platform.store.read() as session:
+            found = session.use(Versions).get("main", model)
+            assert found is not None
+            return found.findings_high, found.findings_open, found.next_review
+
+    assert row() == (1, 1, due)
+    bank.ask("validator", wire.CloseFinding(**WHERE, finding=opened.finding, evidence="data:credit", text="done"))
+    assert row() == (0, 0, due)
 
 
 def test_what_is_stated_is_borne_out_by_the_ledger(bank: Bank) -> None:

@@ -17,6 +17,7 @@ from muniment.execution.model import Run
 from muniment.execution.reproducing import Alikeness
 from muniment.inventory.fact import Absent, Fact, Value
 from muniment.inventory.known import PORTABLE, Known, Measurement
+from muniment.inventory.lifecycle import State
 from muniment.inventory.model import Record, RecordKind
 from muniment.inventory.standing import Severity, findings_in, threads_in
 from muniment.kernel.digest import Digest
@@ -327,7 +328,8 @@ def _approval(known: Known) -> Found:
     if version.tier is not None:
         yield _stated("approval.required", version.required, version.tier, f"tier {version.level} asks for it")
     standing = version.emergency if version.emergency_at(known.at) else version.in_force
-    approvals = version.approvals or (standing.records if standing is not None else ())
+    pending = version.approvals if version.state_at(known.at) is not State.APPROVED else ()
+    approvals = pending or (standing.records if standing is not None else ())
     if not approvals:
         yield Absent("approval.", "nobody has approved it")
         return

@@ -16,7 +16,6 @@ from muniment.inventory.model import Record, RecordKind
 from muniment.inventory.ports import Records
 from muniment.inventory.recording import keep
 from muniment.inventory.standing import Finding, Severity, findings_in
-from muniment.inventory.versions import refresh
 from muniment.kernel.digest import Digest
 from muniment.kernel.identifiers import format_time
 from muniment.kernel.resources import PROJECT
@@ -64,7 +63,6 @@ def open_finding(call: Call, request: wire.OpenFinding) -> wire.FindingView:
     }
     record = keep(call, RecordKind.FINDING, str(model.digest), body)
     call.note(model=str(model.digest), finding=record.id, severity=body["severity"])
-    refresh(call.session, call.project, model.digest, RecordKind.FINDING)
     return _views(call, [Finding(record, None)])[0]
 
 
@@ -111,7 +109,6 @@ def close_finding(call: Call, request: wire.CloseFinding) -> wire.FindingView:
     }
     closure = keep(call, RecordKind.FINDING_CLOSURE, record.id, body)
     call.note(model=record.subject, finding=record.id, evidence=digest)
-    refresh(call.session, call.project, Digest(record.subject), RecordKind.FINDING_CLOSURE)
     return _views(call, [Finding(record, closure)])[0]
 
 

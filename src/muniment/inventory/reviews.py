@@ -21,7 +21,6 @@ from muniment.inventory.ports import Records
 from muniment.inventory.recording import keep
 from muniment.inventory.revalidation import reviews_of
 from muniment.inventory.standing import GRACE, Review, Severity, Trigger
-from muniment.inventory.versions import refresh
 from muniment.kernel.digest import Digest
 from muniment.kernel.identifiers import format_time
 from muniment.kernel.resources import PROJECT
@@ -78,7 +77,6 @@ def schedule_review(call: Call, request: wire.ScheduleReview) -> wire.ReviewView
         raise Invalid("MUNI-M161", "a review is due today or later", due=request.due, today=str(call.now.date()))
     record = schedule(call, model.digest, due, trigger, text_of(request.reason, "reason")[:2000])
     call.note(model=str(model.digest), review=record.id, due=due.isoformat())
-    refresh(call.session, call.project, model.digest, RecordKind.REVIEW_SCHEDULE)
     review = Review(record.id, due, trigger, record.body["reason"], record.at)
     return _views(call, [(model.digest, review)])[0]
 
@@ -119,7 +117,6 @@ def complete_review(call: Call, request: wire.CompleteReview) -> wire.Reviews:
     call.note(model=str(model.digest), outcome=outcome.value)
     if outcome is Outcome.UNSATISFACTORY:
         _leave_finding(call, model, text)
-    refresh(call.session, call.project, model.digest, RecordKind.REVIEW_DONE)
     records = call.use(Records).about(call.project, [str(model.digest)])
     after = [r for r in reviews_of(call, model.digest, records) if r.done is None or r.done.id == record.id]
     return wire.Reviews(reviews=_views(call, [(model.digest, review) for review in after]))
