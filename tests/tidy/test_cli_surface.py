@@ -28,6 +28,8 @@ PROMISED = {
     "role list", "role revoke", "project add", "project list", "key list", "key rotate", "env list", "env build",
     "report", "catalogue list", "catalogue show", "catalogue add",
     "env show", "completion", "whoami", "login", "profile list",
+    "witness init", "witness trust", "witness serve", "witness show", "witness cosign", "witness add", "witness list",
+    "witness remove", "witness submit", "witness request", "witness accept",
 }  # fmt: skip
 
 

@@ -30,6 +30,7 @@ class Remembering:
         self.kept: dict[str, Seen] = {}
         self.aside: list[tuple[int, str]] = []
         self.full = False
+        self.late = False
 
     def ledgers(self) -> list[Seen]:
         """Everything."""
@@ -40,6 +41,8 @@ class Remembering:
         if self.full:
             raise Unavailable("MUNI-L524", "the folder of the witness cannot be written")
         self.kept[seen.origin] = seen
+        if self.late:
+            raise Unavailable("MUNI-L524", "the folder of the witness cannot be written")
 
     def put_aside(self, checkpoint: Stated, why: str) -> None:
         """Keep as evidence."""
@@ -220,6 +223,18 @@ def test_nothing_is_promised_that_cannot_be_remembered(witness: Witness, memory:
     assert witness.ledgers()[0].size == 0
     memory.full = False
     assert _ask(witness, tree, 0, 7).status == 200
+
+
+def test_what_came_to_stand_on_the_disk_counts(witness: Witness, memory: Remembering) -> None:
+    """A write that failed after it was done: nothing was promised, yet no other history is cosigned in its place."""
+    tree, other = Grown(9), Grown(9, salt="other")
+    memory.late = True
+    with pytest.raises(Unavailable):
+        _ask(witness, tree, 0, 5)
+    memory.late = False
+    assert _ask(witness, other, 0, 5).body == "5\n"
+    assert witness.add_checkpoint(body(5, [], _note(other, 5))).status == 409
+    assert _ask(witness, tree, 5, 5).status == 200
 
 
 def test_time_does_not_run_backwards(memory: Remembering, clock: FakeClock) -> None:

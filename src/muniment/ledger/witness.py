@@ -114,7 +114,7 @@ class Witness:
         self._name, self._signer, self._memory = name, signer, memory
         self._clock, self._faults = clock, faults
         self._turn = threading.Lock()
-        self._seen = {seen.origin: checked(seen, self.key) for seen in memory.ledgers()}
+        self._seen = self._recall()
 
     @property
     def key(self) -> VerifierKey:
@@ -193,8 +193,16 @@ class Witness:
         return [line for line in lines_of(note) if any(names_key(line, key) for key in keys)]
 
     def _remember(self, seen: Seen) -> None:
-        self._memory.remember(seen)
+        """Remember; where that fails, what stands on the disk counts: it may have come to stand there all the same."""
+        try:
+            self._memory.remember(seen)
+        except Exception:
+            self._seen = self._recall()
+            raise
         self._seen[seen.origin] = seen
+
+    def _recall(self) -> dict[str, Seen]:
+        return {seen.origin: checked(seen, self.key) for seen in self._memory.ledgers()}
 
 
 def checked(seen: Seen, key: VerifierKey) -> Seen:
