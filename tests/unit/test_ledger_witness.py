@@ -14,7 +14,7 @@ from muniment.ledger.cosignature import cosign, verify_cosignature
 from muniment.ledger.note import sign_checkpoint, sign_note, verifier_key
 from muniment.ledger.submission import LONGEST, PROOF_LINES, Stated, parse_checkpoint
 from muniment.ledger.tree import EMPTY_ROOT
-from muniment.ledger.verifier import KeyType, parse_key
+from muniment.ledger.verifier import KeyType, VerifierKey, parse_key
 from muniment.ledger.witness import SIZE_TYPE, Answer, Seen, Witness
 from muniment.testing.fakes import FakeClock
 from witnessing import NAME, Grown, body
@@ -85,6 +85,24 @@ def test_growth_is_cosigned(witness: Witness, clock: FakeClock) -> None:
         assert answer.body.count("\n") == 1
         assert verify_cosignature(_note(tree, new), answer.body, witness.key) == clock.now()
         assert witness.ledgers()[0].size == new
+
+
+ELSEWHERE = "sigsum.org/v1/tree/985ea163f5af026723561354f51f2ebcdcf2af809ce254ccfb64aa9aadd80f90"
+ELSEWHERE_KEY = "52c05edad1bf5feffa81354faae59a655d9a9a1a793ed2f62c39c26c0be2aecd"
+ELSEWHERE_SENT = (
+    f"old 0\n\n{ELSEWHERE}\n1\nKgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n\n\N{EM DASH} {ELSEWHERE} "
+    "7BKT0gOfNZ1J0So9unY3BZtm2YkPIoNYM/dce0Z2avJDs8dxN6ts9bOSwwrVrbjm6P9K3ZxpK6jJngOG6YvGGzV/lwo=\n"
+)
+"""What the litewitness project publishes as a submission of a Sigsum log, with the log's key."""
+
+
+def test_a_log_of_another_kind_is_cosigned(witness: Witness) -> None:
+    """The published submission of another implementation is understood to the byte."""
+    witness.trust(VerifierKey(ELSEWHERE, KeyType.LEDGER, bytes.fromhex(ELSEWHERE_KEY)))
+    answer = witness.add_checkpoint(ELSEWHERE_SENT.encode())
+    assert answer.status == 200
+    assert verify_cosignature(ELSEWHERE_SENT.partition("\n\n")[2], answer.body, witness.key)
+    assert witness.add_checkpoint(ELSEWHERE_SENT.replace("\n1\n", "\n2\n").encode()).status == 403
 
 
 def test_an_empty_ledger_is_cosigned(witness: Witness) -> None:
