@@ -51,7 +51,12 @@ def _repeated(command: Any) -> Any:
 )
 @click.option("--exposure", type=click.IntRange(min=0), metavar="N", help="What is decided with it, in whole currency.")
 @click.option("--currency", metavar="CODE", help="Three letters; else EUR.")
-@click.option("--class", "purpose_class", metavar="WORD", help="credit-decision, capital, marketing, operations, …")
+@click.option(
+    "--class",
+    "purpose_class",
+    metavar="WORD",
+    help="Purpose class: credit-decision, capital, marketing, operations or another word.",
+)
 @click.option("--intended-use", metavar="TEXT", help="For whom, in which processes.")
 @click.option("--out-of-scope", metavar="TEXT", help="What it must not be used for.")
 @with_face
