@@ -25,6 +25,7 @@ from muniment.testing.fakes import FakeClock, SeededEntropy
 from muniment.testing.platform import People, Site
 from muniment.wire import oversight as wire
 from muniment.wire.identity import GrantRole
+from notary import SOUND, Notary
 
 MODEL = "model:scorer@1"
 WHERE: dict[str, Any] = {"project": "main"}
@@ -453,3 +454,58 @@ def test_a_closed_gate_refuses_whoever_needs_it_open(bank: Bank) -> None:
         assert refused.value.code == "MUNI-M351"
         assert [one["gate"] for one in refused.value.facts["closed"]] == ["quality"]
         assert [one.name for one in gates.require_open(call, digest, "submit")] == ["core/findings", "core/review"]
+
+
+def test_a_closed_gate_stops_submission_and_approval(bank: Bank) -> None:
+    """A model with signatures in order does not pass: not at its submission, not at its approval, until it is open."""
+    notary = Notary(bank.people)
+    notary.use_case()
+    bank.ask("admin", wire.SetGate(**WHERE, name="early", expression="metric.auc > 0", stage="submit"))
+    with pytest.raises(Conflict) as refused:
+        notary.submitted()
+    assert refused.value.code == "MUNI-M351"
+    bank.ask("admin", wire.WithdrawGate(**WHERE, name="early", reason="too early"))
+    late = wire.SetGate(**WHERE, name="late", expression="challenge.unresolved = 0", use_case="cards")
+    assert bank.ask("admin", late).use_case == "cards"
+    notary.model("scientist").submit("please validate")
+    notary.model("validator").review("satisfactory", SOUND)
+    question = bank.ask("validator", wire.Comment(**ABOUT, text="why?"))
+    with pytest.raises(Conflict) as refused:
+        notary.model("approver").approve()
+    assert (refused.value.code, [one["gate"] for one in refused.value.facts["closed"]]) == ("MUNI-M351", ["late"])
+    bank.ask("validator", wire.Comment(**WHERE, text="therefore", in_reply_to=question.comment, resolved=True))
+    assert notary.model("approver").approve().state == "approved"
+
+
+def test_facts_tell_of_the_life_of_a_version(bank: Bank) -> None:
+    """Registration, tier, use case, validation and approval, with who signed and who had no part in it."""
+    Notary(bank.people).approved()
+    told = bank.ask("auditor", wire.ShowFacts(**ABOUT))
+    facts = {fact.name: fact for fact in told.facts}
+    values = {name: fact.value for name, fact in facts.items()}
+    expected = {
+        "model.state": "approved",
+        "model.kind": "model",
+        "model.owner": "scientist",
+        "usecase.present": True,
+        "usecase.owner": "approver",
+        "submission.present": True,
+        "validation.outcome": "satisfactory",
+        "validation.independent": True,
+        "approval.count": 1,
+        "approval.signed": True,
+        "approval.independent": True,
+        "approval.expired": False,
+        "approval.emergency": False,
+        "approval.conditions": [],
+        "review.scheduled": True,
+        "gate.open": True,
+    }
+    assert {name: values.get(name) for name in expected} == expected
+    assert isinstance(values["tier.level"], int)
+    assert values["approval.required"] >= 1
+    assert facts["validation.outcome"].grade == "attested"
+    assert all(fact.record for fact in told.facts)
+    bank.clock.advance(days=20)
+    (review,) = bank.ask("auditor", wire.ListReviews(**ABOUT)).reviews
+    assert review.due == values["review.next_due"]
