@@ -19,7 +19,15 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from conftest import SOURCE, Bench, snapshot
-from muniment.analytics.contribution import beeswarm, dependence, digits, disagreement, grid, partial_dependence
+from muniment.analytics.contribution import (
+    beeswarm,
+    dependence,
+    digits,
+    disagreement,
+    grid,
+    partial_dependence,
+    permutation_importance,
+)
 from muniment.analytics.rank import kendall, ranks, spearman
 from muniment.analytics.split import keys
 from muniment.errors import IntegrityError, Invalid
@@ -230,11 +238,37 @@ def test_the_order_of_columns_changes_nothing(algorithm: str, bench: Benches) ->
     model = trained(bench, algorithm, data)
     first = explained(bench, "a", model, data, seed=3)
     other = data.select(["y", "flag", "still", "z", "kind", "x"]).append_column("more", data.column("z"))
-    second = explained(bench, "b", model, other.drop_columns(["y"]), seed=3)
+    second = explained(bench, "b", model, other, seed=3)
     assert first.pop("data")["content_digest"] != second.pop("data")["content_digest"]
     backgrounds = first.pop("background"), second.pop("background")
     assert {one and one["of"] for one in backgrounds} == {"the explained rows" if "logistic" in algorithm else None}
     assert first == second
+
+
+def test_without_outcomes_there_is_no_importance_by_permutation(bench: Benches) -> None:
+    """With the target it stands beside the library's own, without it, or with one class, it does not."""
+    data = mixed()
+    model = trained(bench, "xgboost", data)
+    whole = explained(bench, "a", model, data)
+    bare = explained(bench, "b", model, data.drop_columns(["y"]))
+    alone = explained(bench, "c", model, data.set_column(5, "y", pa.array([1] * 700)))
+    assert whole["importances"] == ["gain", "split", "permutation"]
+    assert bare["importances"] == alone["importances"] == ["gain", "split"]
+    assert "permutation_vs_contribution" in whole["rank_disagreement"]
+    for one in whole["features"]:
+        assert (one["permutation"] == 0) == (one["name"] == "still")
+    assert {one["permutation"] for one in bare["features"]} == {None}
+    assert bare["scores_digest"] == whole["scores_digest"]
+
+
+def test_permutation_costs_what_the_model_needs() -> None:
+    """A score that is one feature loses its whole AUC with it, and nothing with the other."""
+    rows = np.column_stack([np.arange(1000, dtype=np.float64), np.arange(1000, dtype=np.float64) % 7])
+    labels = rows[:, 0] >= 500
+    lost = permutation_importance(lambda m: m[:, 0] / 1000, rows, labels, np.random.Generator(np.random.PCG64(1)))
+    assert lost is not None
+    assert lost[0] == pytest.approx(0.5, abs=0.05)
+    assert lost[1] == 0
 
 
 @pytest.mark.slow

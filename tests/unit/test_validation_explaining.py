@@ -51,7 +51,7 @@ REPORT: dict[str, Any] = {
     "format": "muniment.explanation/1", "method": "exact tree contributions (path-dependent)", "rows": 6000,
     "output": "log-odds", "expected_value": -1.25, "additivity": {"max_error": 3e-6, "tolerance": 1e-4},
     "target": {"name": "default", "positive": 1, "negative": 0}, "background": None, "seed": 0,
-    "data": {"rows": 9000, "content_digest": "sha256:" + "4" * 64, "sampled": True}, "native": ["gain", "split"],
+    "data": {"rows": 9000, "content_digest": "sha256:" + "4" * 64, "sampled": True}, "importances": ["gain", "split"],
     "features": [feature("PAY_0", 0.6), feature(EVIL, 0.3, direction=-0.9), feature("kind", 0.1, direction=None)],
     "rank_disagreement": {"gain_vs_split": 0.1, "gain_vs_contribution": 1.0, "split_vs_contribution": None},
     "dependence": [{"feature": "PAY_0", "grid": [0, 1, 2], "mean": [-1.0, 0.0, 1.0], "n": [20, 20, 20], "rare": 0}],

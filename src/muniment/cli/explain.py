@@ -91,7 +91,7 @@ def picture(screen: Screen, found: Explanation, *, everything: bool = False) -> 
     known = found.facts()
     screen.facts(f"what {found.model} rests on", {**known, "run": found.run, "grade": found.reply.grade})
     screen.line()
-    features, native = found.features, list(found.report.get("native", []))
+    features, native = found.features, list(found.report.get("importances", []))
     shown = features if everything else features[:_SHOWN]
     most = max((one["share"] for one in features), default=0.0) or 1.0
     ranks = {kind: rank_of(features, kind) for kind in native}
@@ -110,7 +110,8 @@ def picture(screen: Screen, found: Explanation, *, everything: bool = False) -> 
             ]
         )
     columns = ["feature", "contribution", "higher values", "along its values", *(f"by {kind}" for kind in native)]
-    spare = ["along its values", *(f"by {kind}" for kind in reversed(native)), "higher values"]
+    ranked = [f"by {kind}" for kind in reversed(native)]
+    spare = [*ranked[:-1], "along its values", *ranked[-1:], "higher values"]
     screen.table([*columns, "share"], rows, right=1 + len(native), spare=spare)
     if len(features) > len(shown):
         rest = sum(one["share"] for one in features[len(shown) :])

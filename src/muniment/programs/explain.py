@@ -1,6 +1,7 @@
 """Explain a model on a snapshot: what each feature contributes to its output, exactly, and how that adds up.
 
-Channels: ``model``, ``data`` (the rows to explain; the target may be missing) and optionally ``background`` (the rows
+Channels: ``model``, ``data`` (the rows to explain; the target may be missing, and with it the importance by
+permutation) and optionally ``background`` (the rows
 that a linear model's averages are taken over; else those of ``data``). Result: ``report.json`` of the format
 ``muniment.explanation/1``. Each row's contributions and the expected output must add up to what the model says, or the
 job fails: an explanation that does not add up explains another model.
@@ -21,6 +22,7 @@ from muniment.analytics.contribution import (
     disagreement,
     global_importance,
     partial_dependence,
+    permutation_importance,
 )
 from muniment.errors import IntegrityError, Invalid
 from muniment.programs.contract import Job, run
@@ -48,6 +50,10 @@ _POINTS: Final = 300
 _PROBED: Final = 500
 """Rows that partial dependence sets a feature in."""
 
+_DEALT: Final = 2_500
+_LEAST_DEALT: Final = 400
+"""Rows among which the values of a feature are dealt out anew; fewer for a model of many features."""
+
 _CHARACTERS: Final = 200
 
 
@@ -63,7 +69,8 @@ def explain(job: Job) -> None:
         raise Invalid("MUNI-D198", "there are no rows to explain", do="give data with rows")
     draw = np.random.Generator(np.random.PCG64(given["seed"]))
     chosen = _some(draw, rows, most)
-    matrix = model.encoding.matrix(table if len(chosen) == rows else table.take(pa.array(chosen)))
+    table = table if len(chosen) == rows else table.take(pa.array(chosen))
+    matrix, labels = model.encoding.matrix(table), _labels(model, table)
     del table
     background, described = _background(job, model, matrix, {"content_digest": digest, "sampled": len(chosen) < rows})
     explainer = model.scorer.explainer(background)
@@ -77,7 +84,7 @@ def explain(job: Job) -> None:
     del background
     contributions, expected, error = _contributions(job, explainer, matrix)
     scores = model.scorer.score(matrix)
-    report = _report(model, matrix, contributions, draw, given["top"])
+    report = _report(model, matrix, labels, contributions, draw, given["top"])
     job.metrics(None, {"additivity_error": error})
     job.write(
         "report.json",
@@ -110,6 +117,14 @@ def _background(
         raise Invalid("MUNI-D198", "there are no rows to explain", do="give data with rows")
     found = {"of": "the background", "rows": table.num_rows, "content_digest": content_digest(table), "sampled": False}
     return model.encoding.matrix(table), found
+
+
+def _labels(model: Model, table: pa.Table) -> np.ndarray | None:
+    """The outcomes, where the data hold the model's two classes for every row."""
+    try:
+        return model.target.labels(table)
+    except Invalid:
+        return None
 
 
 def _some(draw: np.random.Generator, rows: int, most: int) -> np.ndarray:
@@ -147,23 +162,28 @@ def _contributions(job: Job, explainer: Explainer, matrix: np.ndarray) -> tuple[
 
 
 def _report(
-    model: Model, matrix: np.ndarray, contributions: np.ndarray, draw: np.random.Generator, most: int
+    model: Model,
+    matrix: np.ndarray,
+    labels: np.ndarray | None,
+    contributions: np.ndarray,
+    draw: np.random.Generator,
+    most: int,
 ) -> dict[str, Any]:
     """Everything that is said about the features."""
     features = model.encoding.features
     # Two columns may share their first characters, so a name is cut only where it is shown, and its place is kept.
     names = [feature.name[:_CHARACTERS] for feature in features]
     levels = [None if feature.categories is None else len(feature.categories) for feature in features]
-    native = model.scorer.native()
     entries = global_importance(names, matrix, contributions, levels)
-    for number, entry in enumerate(entries):
-        for kind in ("gain", "split", "weight"):
-            entry[kind] = digits(native[kind][number]) if kind in native else None
-    agreement, reasons = disagreement({**native, "contribution": [entry["mean_abs"] for entry in entries]})
-    order = sorted(range(len(features)), key=lambda at: (-entries[at]["mean_abs"], at))
-    top = order[:most]
     points = _some(draw, len(matrix), _POINTS)
     probed = matrix[_some(draw, len(matrix), _PROBED)]
+    others = _others(model, matrix, labels, draw)
+    for number, entry in enumerate(entries):
+        for kind in ("gain", "split", "weight", "permutation"):
+            entry[kind] = digits(others[kind][number]) if kind in others else None
+    agreement, reasons = disagreement({**others, "contribution": [entry["mean_abs"] for entry in entries]})
+    order = sorted(range(len(features)), key=lambda at: (-entries[at]["mean_abs"], at))
+    top = order[:most]
     curves = []
     partial = []
     for at in top:
@@ -187,8 +207,22 @@ def _report(
         },
         "dependence": curves,
         "partial_dependence": {"output": "probability", "curves": partial},
-        "native": sorted(native),
+        "importances": list(others),
     }
+
+
+def _others(
+    model: Model, matrix: np.ndarray, labels: np.ndarray | None, draw: np.random.Generator
+) -> dict[str, list[float]]:
+    """The other ways of ranking features: those of the library, and by permutation where the outcomes are known."""
+    found = model.scorer.native()
+    if labels is not None:
+        most = max(_LEAST_DEALT, min(_DEALT, _CELLS // 10 // max(1, matrix.shape[1])))
+        chosen = _some(draw, len(matrix), most)
+        lost = permutation_importance(model.scorer.score, matrix[chosen], labels[chosen], draw)
+        if lost is not None:
+            found["permutation"] = lost
+    return found
 
 
 def _ordered(levels: int | None) -> bool:

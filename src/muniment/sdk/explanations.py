@@ -19,7 +19,18 @@ _BLOCKS: Final = "▁▂▃▄▅▆▇█"
 _CLEAR: Final = 0.3
 """Below this rank correlation a feature has no one direction."""
 
-_COLUMNS: Final = ("feature", "mean_abs", "mean_sq", "share", "direction", "gain", "split", "weight", "missing")
+_COLUMNS: Final = (
+    "feature",
+    "mean_abs",
+    "mean_sq",
+    "share",
+    "direction",
+    "gain",
+    "split",
+    "weight",
+    "permutation",
+    "missing",
+)
 
 
 class Explanation:
@@ -88,7 +99,7 @@ class Explanation:
 
     def _repr_html_(self) -> str:
         report = self.report
-        native = list(report.get("native", []))
+        native = list(report.get("importances", []))
         headers = ["", "feature", "share", "higher values", *(f"by {kind}" for kind in native)]
         ranks = {kind: rank_of(self.features, kind) for kind in native}
         rows = [
