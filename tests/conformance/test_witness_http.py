@@ -9,11 +9,18 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 import uvicorn
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from ledgering import ORIGIN, PrivateKey
 from muniment.adapters.witness.client import HttpWitnesses
@@ -44,18 +51,18 @@ def _send(old: int, new: int, tree: Grown = TREE) -> str:
 
 
 @contextmanager
-def _served(witness: Witness, body_s: float = 10.0) -> Iterator[str]:
+def _served(witness: Witness, body_s: float = 10.0, **more: str) -> Iterator[str]:
     """A real server for a witness, until the block ends."""
     taken = socket.socket()
     taken.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(application(witness, body_s=body_s), log_level="warning", lifespan="off")
+    config = uvicorn.Config(application(witness, body_s=body_s), log_level="warning", lifespan="off", **more)  # type: ignore[arg-type]
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [taken]})
     thread.start()
     while not server.started:
         time.sleep(0.005)
     try:
-        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
+        yield f"http{'s' if more else ''}://127.0.0.1:{taken.getsockname()[1]}"
     finally:
         server.should_exit = True
         thread.join()
@@ -304,6 +311,37 @@ def _quietly(answer: Callable[[BaseHTTPRequestHandler], None]) -> Callable[[Base
             handler.close_connection = True
 
     return play
+
+
+def test_a_witness_is_reached_by_tls_that_is_believed(
+    witness: Witness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a certificate of an authority that the machine believes it is reached, with any other not."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "witness")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    certificate, secret = tmp_path / "cert.pem", tmp_path / "tls.pem"
+    certificate.write_bytes(made.public_bytes(Encoding.PEM))
+    secret.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    with _served(witness, ssl_certfile=str(certificate), ssl_keyfile=str(secret)) as url:
+        assert url.startswith("https:")
+        with pytest.raises(Unavailable, match="did not answer") as refused:
+            HttpWitnesses().add_checkpoint(url, _send(0, 10))
+        assert "CERTIFICATE_VERIFY_FAILED" in str(refused.value.facts["reason"])
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        assert HttpWitnesses().add_checkpoint(url, _send(0, 10)).status == 200
 
 
 def test_beyond_this_machine_it_listens_with_tls_only(witness: Witness) -> None:

@@ -162,7 +162,7 @@ def show(face: Face, folder: Path) -> None:
 @with_face
 def cosign(face: Face, folder: Path, file: Path, proof: Path | None, output: Path | None) -> None:
     """Cosign a checkpoint that came as a file, as muni witness request writes it; no network is needed."""
-    content = _read(file)
+    content = _note(file)
     if proof is not None:
         content = f"{_read(proof).strip()}\n\n{content}"
     elif not content.startswith("old "):
@@ -297,7 +297,7 @@ def request(face: Face, name: str, since: int | None, output: Path | None) -> No
 @with_face
 def accept(face: Face, file: Path) -> None:
     """Keep what a witness cosigned, brought back as a file."""
-    made = face.client.audit.witnesses.accept(_read(file))
+    made = face.client.audit.witnesses.accept(_note(file))
 
     def draw(screen: Screen) -> None:
         for one in made.kept:
@@ -367,9 +367,9 @@ def _read(file: Path) -> str:
 
 
 def _note(file: Path) -> str:
-    """A checkpoint as it is, or as ``muni audit checkpoint --json`` prints it."""
+    """A checkpoint or a submission as it is, or in the document that a command printed with ``--json``."""
     content = _read(file)
-    return _member(content, "note") or content
+    return _member(content, "note") or _member(content, "body") or content
 
 
 def _key(given: str) -> str:
