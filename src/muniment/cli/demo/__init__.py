@@ -34,7 +34,7 @@ _PEOPLE = ("admin", "scientist", "validator", "approver", "operator", "auditor")
 )
 @with_face
 def demo(face: Face, data: Path | None) -> None:
-    """Play the whole story: data, hermetic training, proofs, reproduction, cheats, verification.
+    """Play the whole story: data, training, proofs, cheats, validation, signatures, and a pack for a stranger.
 
     Without --home or MUNIMENT_HOME it is played in a new throw-away home, which is kept to look around in.
     """
@@ -89,12 +89,18 @@ def _what_next(screen: Screen, home: Path, told: Told, seconds: float) -> None:
         f"muni lineage {told.model}",
         f"muni prove-unused {told.dataset.partition('@')[0]}/holdout --in {told.model}",
         f"muni reproduce {told.model} --profile validator",
+        f"muni gate check {told.model}",
+        f"muni report {told.model} --catalogue sr-26-2",
+        "muni board",
         "muni audit search --outcome denied --profile auditor",
     ):
         screen.line(f"  {command}")
     screen.line(f"  open {told.picture}")
+    screen.line(f"  unzip {told.pack} report.pdf    (the report that a supervisor gets)")
     screen.line()
     screen.line("Try to break it", "bold")
+    screen.line(f"  muni verify {told.pack} --key {told.key}")
+    screen.line(f"  muni model approve {told.model} --profile scientist    (refused, and it says why)")
     screen.line("  muni run your_script.py --input train=credit/train")
     screen.line("  muni audit tail                       (as a scientist: refused, and that is recorded too)")
     screen.line(

@@ -54,10 +54,11 @@ class Teller:
         self._screen.console.print(
             Padding(Text.assemble((f"{sign} ", "red"), visible(what)), (0, 0, 0, 3), expand=False)
         )
-        self._screen.console.print(
-            Padding(Text.assemble((f"[{visible(code)}] ", "yellow"), visible(why)), (0, 0, 0, 5), expand=False),
-            soft_wrap=False,
-        )
+        first, *rest = why.splitlines() or [""]
+        reason = Text.assemble((f"[{visible(code)}] ", "yellow"), visible(first))
+        self._screen.console.print(Padding(reason, (0, 0, 0, 5), expand=False), soft_wrap=False)
+        for line in rest:
+            self._screen.console.print(Padding(Text(visible(line)), (0, 0, 0, 7), expand=False), soft_wrap=False)
         if recorded:
             self._screen.console.print(Padding(Text(f"recorded  {recorded}", style="dim"), (0, 0, 0, 5), expand=False))
 
