@@ -221,9 +221,9 @@ def _life(found: dict[str, Any], subject: str) -> None:
             {
                 "outcome": "satisfactory with findings",
                 "scope": ["data", "method", "performance", "explanation"],
-                "text": "The data, the split and the making of the model were checked from their records, and the model "
-                "was made again. Separation is stable against the benchmark regression; calibration is good up to a score of "
-                "0.6 and thin above.\nThe direction of all leading features agrees with what the desk knows.",
+                "text": "Data, split and the making of the model were checked from their records; it was made again. "
+                "Separation is stable against the benchmark regression; calibration is good up to a score of 0.6, and "
+                "thin above.\nThe direction of all leading features agrees with what the desk knows.",
                 "conceptual_soundness": "Sound for behavioural scoring. The trees add little over a regression on the "
                 "same features for low scores; the gain lies among customers who have missed a payment before.",
             },
@@ -391,85 +391,82 @@ def _with(
 
 
 def board() -> dict[str, Any]:
-    """An invented inventory of a small bank."""
-    names = ("pd-retail", "pd-corporate", "lgd-mortgage", "fraud-cards", "churn", "limits", "collections", "pricing")
+    """An invented board view of a small bank, in the shape of the board verb's reply."""
     states = ("approved", "approved", "approved", "in_validation", "draft", "retired", "approved", "rejected")
-    versions = []
+    names = ("pd-retail", "pd-corporate", "lgd-mortgage", "fraud-cards", "churn", "limits", "collections", "pricing")
+    listed = []
     for place in range(120):
         state = states[place % 8] if place % 11 else "submitted"
-        versions.append(
+        listed.append(
             {
-                "project": "credit-risk" if place % 3 else "marketing",
+                "model": f"model:{names[place % 8]}@{1 + place // 8}",
                 "digest": digest(f"version {place}"),
-                "name": f"{names[place % 8]}-{place // 8}" if place >= 8 else names[place],
-                "version": 1 + place % 4,
-                "use_case": None if place % 9 == 0 else f"use-{place % 5}",
-                "model_kind": "model" if place % 7 else "eut",
-                "origin": "vendor" if place % 13 == 0 else "platform",
-                "owner": f"User:owner-{place % 6}",
-                "tier": None if place % 17 == 0 else 1 + place % 4,
                 "state": state,
-                "registered_at": f"{2023 + place % 4}-{1 + place % 9:02d}-15T00:00:00Z",
-                "approved_at": None,
-                "expires": f"{2026 + place % 3}-06-30" if state == "approved" else None,
-                "next_review": f"{2026 + place % 2}-{1 + place % 12:02d}-01" if state == "approved" else None,
-                "findings_high": int(place % 19 == 0),
-                "findings_open": place % 3 if place % 19 else 1,
+                "tier": 1 + place % 4,
+                "owner": f"User:owner-{place % 6}",
+                "expires": f"{2026 + place % 3}-06-30T00:00:00.000000Z" if state == "approved" else None,
+                "expired": state == "approved" and place % 3 == 0,
                 "emergency": place in (6, 30),
+                "next_review": f"{2026 + place % 2}-{1 + place % 12:02d}-01" if state == "approved" else None,
+                "overdue": state == "approved" and place % 2 == 0 and place % 12 < 10,
             }
         )
+    counted: dict[tuple[int, str], int] = {}
+    for one in listed:
+        key = one["tier"], "expired" if one["expired"] else one["state"]
+        counted[key] = counted.get(key, 0) + 1
+    shares = (
+        ("input", "data:bureau@7", 31),
+        ("input", "env:tabular@1", 58),
+        ("input", "data:transactions@12", 12),
+        ("algorithm", "lightgbm", 44),
+        ("algorithm", "xgboost", 30),
+        ("algorithm", "logistic_regression", 27),
+        ("supplier", "Example Bureau Ltd", 9),
+        ("owner", "User:owner-1", 20),
+    )
     return {
-        "format": "muniment.board/1",
+        "project": "credit-risk",
+        "at": "2026-11-26T16:00:00.000000Z",
         "checkpoint": trained()["checkpoint"],
         "installation": trained()["installation"],
-        "scope": None,
-        "versions": versions,
+        "versions": len(listed),
+        "cells": [{"tier": tier, "state": state, "versions": of} for (tier, state), of in sorted(counted.items())],
+        "ages": [
+            {"state": "approved", "versions": 48, "oldest_since": "2024-02-01T00:00:00Z", "oldest_days": 1029},
+            {"state": "in_validation", "versions": 14, "oldest_since": "2026-07-14T00:00:00Z", "oldest_days": 135},
+        ],
         "findings": [
             {
-                "title": "Proxy of a prohibited attribute",
                 "severity": "high",
-                "owner": "User:owner-1",
-                "due": "2026-12-31",
-                "model": "model:pd-retail@1",
-                "record": digest("finding one"),
-                "grade": "declared",
+                "open": 6,
+                "overdue": 2,
+                "up_to_30_days": 3,
+                "up_to_90_days": 1,
+                "older": 2,
+                "oldest_days": 164,
             },
             {
-                "title": "Thin data above a score of 0.9",
-                "severity": "medium",
-                "owner": "User:owner-2",
-                "due": "2027-02-28",
-                "model": "model:limits@2",
-                "record": digest("finding two"),
-                "grade": "declared",
+                "severity": "low",
+                "open": 41,
+                "overdue": 0,
+                "up_to_30_days": 9,
+                "up_to_90_days": 30,
+                "older": 2,
+                "oldest_days": 99,
             },
         ],
-        "concentration": [
-            {
-                "reference": "data:bureau@7",
-                "kind": "data",
-                "digest": digest("bureau"),
-                "models": [f"model:m-{n}@1" for n in range(31)],
-            },
-            {
-                "reference": "env:tabular@1",
-                "kind": "env",
-                "digest": digest("env"),
-                "models": [f"model:m-{n}@1" for n in range(58)],
-            },
-            {
-                "reference": "data:transactions@12",
-                "kind": "data",
-                "digest": digest("tx"),
-                "models": [f"model:m-{n}@1" for n in range(12)],
-            },
-        ],
+        "overdue_reviews": [one for one in listed if one["overdue"]],
+        "emergencies": [one for one in listed if one["emergency"]],
+        "expired": [one for one in listed if one["expired"]],
+        "concentration": [{"what": what, "value": value, "versions": of} for what, value, of in shares],
+        "registered": listed,
         "dependencies": [
             {
                 "upstream": "model:bureau-score@3",
                 "downstream": "model:pd-retail@1",
                 "grade": "declared",
-                "record": digest("dep"),
+                "record": digest("d"),
             }
         ],
     }

@@ -1,18 +1,18 @@
 """The whole inventory on a few pages, for those who answer for all of it.
 
-Every number is counted here from the rows of the inventory, so that two of them can never disagree.
+The numbers are those of the board view, which counts them from the inventory's records; nothing is counted a second
+time but sums of what is shown.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Final
 
-from muniment.evidence.chapters.subject import Subject, agent, at, code, dicts, text, texts, toned
+from muniment.evidence.chapters.subject import Subject, agent, at, code, dicts, text, toned
 from muniment.evidence.charts.registry import bar_chart
-from muniment.evidence.displaying import count, day, moment, percent
+from muniment.evidence.displaying import count, day, moment
 from muniment.evidence.document import (
     Badge,
     Block,
@@ -40,14 +40,16 @@ from muniment.evidence.wording import STATES
 __all__ = ["board_document"]
 
 _SHOWN: Final = 60
-_STATES: Final = ("draft", "submitted", "in_validation", "approved", "expired", "rejected", "retired")
-_AGES: Final = (
-    (90, "under three months"),
-    (365, "three to twelve months"),
-    (730, "one to two years"),
-    (1095, "two to three years"),
-    (10**9, "over three years"),
-)
+"""Rows of one table."""
+
+_SHARED: Final = {
+    "input": "data, code or environments that several versions were made from",
+    "algorithm": "algorithms",
+    "supplier": "suppliers",
+    "owner": "owners",
+    "use_case": "use cases",
+}
+_AGED: Final = (("up_to_30_days", "up to a month"), ("up_to_90_days", "up to three months"), ("older", "older"))
 
 Version = Mapping[str, Any]
 
@@ -56,19 +58,16 @@ def board_document(board: Mapping[str, Any]) -> Document:
     """The board's document.
 
     Args:
-        board: ``checkpoint``, ``installation`` and ``scope`` (a project, or null for all); ``versions``, one mapping a
-            registered version with the columns of the inventory's list (``project, digest, name, version, use_case,
-            model_kind, origin, owner, tier, state, registered_at, approved_at, expires, next_review, findings_high,
-            findings_open, emergency``); optionally ``findings``, records of open findings with their ``model``,
-            ``concentration`` (``reference, kind, models[]``: what several versions rest on, from their lineage) and
-            ``dependencies`` (``upstream, downstream, grade, record``).
+        board: the reply of the board view (``project, at, versions, cells, ages, findings, overdue_reviews,
+            emergencies, expired, concentration``), its lists in full, with the ``checkpoint`` and the ``installation``
+            it belongs to, and where they are known ``registered``, the inventory's list of versions, and
+            ``dependencies`` (``upstream, downstream, grade, record``). Every part may be missing.
     """
     view = _Board(board)
     chapters = (
         view.overview(),
-        view.attention(),
-        view.reviews(),
         view.findings(),
+        view.reviews(),
         view.emergencies(),
         view.concentration(),
         view.dependencies(),
@@ -78,11 +77,11 @@ def board_document(board: Mapping[str, Any]) -> Document:
     return Document(
         title="Model inventory",
         kind="Board report",
-        subtitle=said(Value(text(board.get("scope")) or "all projects of the installation")),
+        subtitle=said(Value(text(board.get("project")) or "all projects")),
         cover=view.cover(),
         chapters=chapters,
         index=view.subject.citations.lines(),
-        footer=said("Model inventory · as of ", Value(day(at(board, "checkpoint", "time")))),
+        footer=said("Model inventory · as of ", Value(day(view.at))),
         author=f"Muniment {text(at(board, 'installation', 'version'))}".strip(),
         keywords=("board report", "model inventory"),
     )
@@ -92,269 +91,183 @@ class _Board:
     def __init__(self, board: Mapping[str, Any]) -> None:
         self.board, self.subject = board, Subject(board)
         self.ledger: Mark = self.subject.ledger()
-        self.today = _date(at(board, "checkpoint", "time"))
-        self.versions: list[Version] = [dict(one, state=self._state(one)) for one in dicts(board.get("versions"))]
-        self.living = [one for one in self.versions if one["state"] not in ("retired", "rejected")]
+        self.at = text(at(board, "checkpoint", "time")) or text(board.get("at"))
+        self.today = _date(self.at)
+        self.cells = dicts(board.get("cells"))
+        self.late, self.expired = dicts(board.get("overdue_reviews")), dicts(board.get("expired"))
+        self.hurried, self.found = dicts(board.get("emergencies")), dicts(board.get("findings"))
 
-    def _state(self, one: Version) -> str:
-        state, expires = text(one.get("state")) or "draft", _date(one.get("expires"))
-        return "expired" if state == "approved" and expires and self.today and expires < self.today else state
-
-    def total(self, of: Iterable[Any]) -> Value:
-        """How many there are."""
-        return Value(count(sum(1 for _ in of)), self.ledger)
-
-    def overdue(self) -> list[Version]:
-        """Versions in use whose review is past its date, longest first."""
-        late = [
-            one for one in self.living if self.today and (due := _date(one.get("next_review"))) and due < self.today
-        ]
-        return sorted(late, key=lambda one: (text(one.get("next_review")), text(one.get("name"))))
+    def number(self, of: Any, shape: Shape = Shape.PLAIN) -> Value:
+        """A count of the board view."""
+        return Value(count(of), self.ledger, shape)
 
     def cover(self) -> tuple[Block, ...]:
         checkpoint = at(self.board, "checkpoint") or {}
         rows: tuple[tuple[str, Line], ...] = (
-            ("Scope", said(Value(text(self.board.get("scope")) or "all projects", self.ledger))),
-            ("As of", said(Value(moment(checkpoint.get("time")), self.ledger))),
-            ("Checkpoint", said(Value(count(checkpoint.get("size")), self.ledger), " ledger entries")),
+            ("Project", said(Value(text(self.board.get("project")) or "all projects", self.ledger))),
+            ("As of", said(Value(moment(self.at), self.ledger))),
+            ("Checkpoint", said(self.number(checkpoint.get("size")), " ledger entries")),
             ("Ledger", said(code(checkpoint.get("origin"), self.ledger, 60))),
             ("Root", said(code(checkpoint.get("root"), self.ledger, 80))),
         )
-        return (Facts(rows), Tiles(tuple(self._tiles())))
+        return (Facts(rows), Tiles(tuple(self._tiles())), self._attention())
 
     def _tiles(self) -> Iterable[tuple[str, Value]]:
-        yield "Versions registered", self.total(self.versions)
-        yield "Approved", self.total(one for one in self.versions if one["state"] == "approved")
-        yield "Reviews overdue", self.total(self.overdue())
-        yield "Open findings", Value(count(sum(int(one.get("findings_open") or 0) for one in self.living)), self.ledger)
-        yield (
-            "High among them",
-            Value(count(sum(int(one.get("findings_high") or 0) for one in self.living)), self.ledger),
-        )
-        yield "Emergencies", self.total(one for one in self.versions if one.get("emergency"))
+        yield "Versions", self.number(self.board.get("versions"))
+        yield "Approved", self.number(_sum(self.cells, "versions", state="approved"))
+        yield "Expired", self.number(_sum(self.cells, "versions", state="expired"))
+        yield "Overdue reviews", self.number(len(self.late))
+        yield "Open findings", self.number(_sum(self.found, "open"))
+        yield "Emergencies", self.number(len(self.hurried))
 
     def overview(self) -> Part:
-        if not self.versions:
-            return Part("Inventory", (Missing("No model version is registered."),))
-        tiers = sorted({one.get("tier") for one in self.versions}, key=lambda tier: (tier is None, tier or 0))
-        states = [state for state in _STATES if any(one["state"] == state for one in self.versions)]
-        states += sorted({one["state"] for one in self.versions} - set(states))
-        rows = [
-            self._row(
-                said("tier ", Value(text(tier))) if tier is not None else said("no tier"),
-                [one for one in self.versions if one.get("tier") == tier],
-                states,
-            )
-            for tier in tiers
-        ]
-        rows.append(self._row(said("All"), self.versions, states, strong=True))
-        heads = ("", *(state.replace("_", " ") for state in states), "all")
-        matrix = Table(heads, tuple(rows), "l" + "r" * (len(states) + 1), mark=self.ledger)
         return Part(
-            "Inventory",
-            (
-                Part("By tier and state", (matrix,)),
-                Part("By age", (self._ages(),)),
-                Part("By kind, origin and use case", (self._kinds(),)),
-            ),
+            "Inventory", (Part("By tier and state", (self._matrix(),)), Part("By time in the state", (self._ages(),)))
         )
+
+    def _matrix(self) -> Block:
+        if not self.cells:
+            return Missing("No model version is registered.")
+        present = {text(one.get("state")) for one in self.cells}
+        states = [state for state in STATES if state in present] + sorted(present - set(STATES))
+        tiers = sorted({one.get("tier") for one in self.cells}, key=lambda tier: (tier is None, text(tier)))
+        rows = []
+        for tier in tiers:
+            own = [one for one in self.cells if one.get("tier") == tier]
+            rows.append(self._row(said("tier ", Value(text(tier))) if tier else said("no tier"), own, states))
+        rows.append(self._row(said("All"), self.cells, states, strong=True))
+        heads = ("", *(state.replace("_", " ") for state in states), "all")
+        return Table(heads, tuple(rows), "l" + "r" * (len(states) + 1), mark=self.ledger)
 
     def _row(self, name: Line, among: Sequence[Version], states: Sequence[str], *, strong: bool = False) -> Row:
-        cells = [said(Value(_blank(sum(1 for one in among if one["state"] == state)))) for state in states]
-        return Row((name, *cells, said(Value(count(len(among)), None, Shape.STRONG))), strong=strong)
+        cells = [said(Value(_blank(_sum(among, "versions", state=state)))) for state in states]
+        return Row((name, *cells, said(Value(count(_sum(among, "versions")), None, Shape.STRONG))), strong=strong)
 
     def _ages(self) -> Block:
-        counted: Counter[str] = Counter()
-        for one in self.living:
-            since = _date(one.get("registered_at"))
-            if since and self.today:
-                counted[next(label for days, label in _AGES if (self.today - since).days < days)] += 1
-        if not counted:
-            return Missing("No age is known.")
-        rows = [(label, float(counted[label])) for _, label in _AGES]
-        return Figure(
-            (
-                Picture(
-                    bar_chart("Versions by age", "versions not retired, by time since registration", rows),
-                    said("Age of the versions in the inventory"),
-                    self.ledger,
-                ),
-            )
-        )
-
-    def _kinds(self) -> Block:
-        rows = []
-        for title, of in (
-            ("Kind", "model_kind"),
-            ("Origin", "origin"),
-            ("Use case", "use_case"),
-            ("Project", "project"),
-        ):
-            counted = Counter(text(one.get(of)) or "none" for one in self.versions)
-            for name, number_ in sorted(counted.items(), key=lambda pair: (-pair[1], pair[0]))[:12]:
-                share = number_ / len(self.versions)
-                rows.append(
-                    Row((said(title), said(Value(name)), said(Value(count(number_))), said(Value(percent(share)))))
+        ages = dicts(self.board.get("ages"))
+        if not ages:
+            return Missing("No ages are known.")
+        rows = tuple(
+            Row(
+                (
+                    said(
+                        Badge(
+                            text(one.get("state")).replace("_", " "),
+                            Tone(STATES.get(text(one.get("state")), "neutral")),
+                        )
+                    ),
+                    said(Value(count(one.get("versions")))),
+                    said(Value(day(one.get("oldest_since")))),
+                    said(Value(count(one.get("oldest_days")))),
                 )
-        return Table(("By", "", "Versions", "Share"), tuple(rows), "llrr", (0, 1, 0, 0), mark=self.ledger, small=True)
+            )
+            for one in ages
+        )
+        heads = ("State", "Versions", "Longest since", "Days")
+        return Table(heads, rows, "lrrr", (0, 0, 0, 0), mark=self.ledger)
 
-    def attention(self) -> Part:
-        lines: list[Line] = []
-        expired = [one for one in self.versions if one["state"] == "expired"]
-        for found, words in (
-            (self.overdue(), " versions are past their review."),
-            (expired, " approvals have expired and their versions are not retired."),
-            (
-                [one for one in self.living if int(one.get("findings_high") or 0)],
-                " versions bear an open finding of high severity.",
-            ),
-            ([one for one in self.versions if one.get("emergency")], " versions run under an emergency approval."),
-            ([one for one in self.living if one.get("tier") is None], " versions have no materiality tier."),
-            ([one for one in self.living if not one.get("use_case")], " versions are bound to no use case."),
-            (
-                [one for one in self.living if text(one.get("origin")) in ("vendor", "off-platform")],
-                " versions come from outside, so what is known of their making is declared.",
-            ),
-        ):
-            if found:
-                lines.append(said(Value(count(len(found)), self.ledger, Shape.STRONG), words))
+    def _attention(self) -> Block:
+        high = next((one for one in self.found if text(one.get("severity")) == "high"), {})
+        overdue = _sum(self.found, "overdue")
+        lines = [
+            said(self.number(number, Shape.STRONG), words)
+            for number, words in (
+                (len(self.late), " versions are past their review."),
+                (len(self.expired), " approvals have ended, and their versions are not retired."),
+                (_whole(high.get("open")), " findings of high severity are open."),
+                (overdue, " findings are past the day by which they were due."),
+                (len(self.hurried), " versions run under an emergency approval."),
+            )
+            if number
+        ]
         if not lines:
-            return Part("Points for attention", (Paragraph(said("The inventory gives none.")),))
-        return Part("Points for attention", (Callout("", (Points(tuple(lines)),), Tone.CAREFUL),))
-
-    def reviews(self) -> Part:
-        late = self.overdue()
-        if not late:
-            return Part("Overdue reviews", (Paragraph(said("No review is overdue.")),))
-        rows = []
-        for one in late[:_SHOWN]:
-            due = _date(one.get("next_review"))
-            days = (self.today - due).days if self.today and due else 0
-            cells = (*self._named(one), said(Value(day(one.get("next_review")))), said(Value(count(days))))
-            rows.append(Row(cells, self._mark(one)))
-        table = Table(
-            ("Version", "Tier", "Owner", "Was due", "Days late"), tuple(rows), "lclrr", (1, 0, 0, 0, 0), small=True
-        )
-        return Part("Overdue reviews", (table, *self._cut(len(late))))
-
-    def _named(self, one: Version) -> tuple[Line, Line, Line]:
-        name = (
-            f"{text(one.get('name')) or '–'} @{text(one.get('version'))}"
-            if one.get("version") is not None
-            else text(one.get("name"))
-        )
-        tier = text(one.get("tier")) if one.get("tier") is not None else "–"
-        return said(code(name, None, 46)), said(Value(tier)), said(Value(agent(one.get("owner"))))
-
-    def _mark(self, one: Version) -> Mark | None:
-        title = f"version {text(one.get('name'))} @{text(one.get('version'))}"
-        return self.subject.citations.mark(
-            title, digest=text(one.get("digest")) or None, grade=text(one.get("grade")) or "declared"
-        )
-
-    def _cut(self, total: int) -> tuple[Block, ...]:
-        return (
-            ()
-            if total <= _SHOWN
-            else (Paragraph(said("The table is cut: ", Value(count(total), self.ledger), " in all.")),)
-        )
+            return Callout("Points for attention", (Paragraph(said("The inventory gives none.")),), Tone.GOOD)
+        return Callout("Points for attention", (Points(tuple(lines)),), Tone.CAREFUL)
 
     def findings(self) -> Part:
-        bearing = [one for one in self.living if int(one.get("findings_open") or 0)]
-        if not bearing:
+        if not _sum(self.found, "open"):
             return Part("Open findings", (Paragraph(said("No finding is open.")),))
-        blocks: list[Block] = []
-        named = dicts(self.board.get("findings"))
-        if named:
-            order = {"high": 0, "medium": 1, "low": 2}
-            ranked = sorted(named, key=lambda one: (order.get(text(one.get("severity")), 3), text(one.get("due"))))
-            rows = tuple(
-                Row(
-                    (
-                        said(Badge(text(one.get("severity")) or "–", toned(text(one.get("severity"))))),
-                        said(Value(text(one.get("title")) or "–")),
-                        said(code(one.get("model"), None, 34)),
-                        said(Value(agent(one.get("owner")))),
-                        said(Value(day(one.get("due")))),
-                    ),
-                    self.subject.of_record("finding", one),
-                )
-                for one in ranked[:_SHOWN]
-            )
-            blocks += [
-                Table(("Severity", "Finding", "Version", "Owner", "Due"), rows, "lllll", (0, 1, 0, 0, 0), small=True),
-                *self._cut(len(named)),
-            ]
-        ranked_versions = sorted(
-            bearing, key=lambda one: (-int(one.get("findings_high") or 0), -int(one.get("findings_open") or 0))
-        )
         rows = tuple(
             Row(
                 (
-                    *self._named(one),
-                    said(Value(count(int(one.get("findings_high") or 0)))),
-                    said(Value(count(int(one.get("findings_open") or 0)))),
-                ),
-                self._mark(one),
+                    said(Badge(text(one.get("severity")), toned(text(one.get("severity"))))),
+                    said(Value(count(one.get("open")), None, Shape.STRONG)),
+                    said(Value(_blank(_whole(one.get("overdue"))))),
+                    *(said(Value(_blank(_whole(one.get(name))))) for name, _ in _AGED),
+                    said(Value(count(one.get("oldest_days")))),
+                )
             )
-            for one in ranked_versions[:_SHOWN]
+            for one in self.found
         )
-        blocks.append(
-            Table(("Version", "Tier", "Owner", "High", "All open"), rows, "lclrr", (1, 0, 0, 0, 0), small=True)
-        )
-        return Part("Open findings", (*blocks, *self._cut(len(bearing))))
+        heads = ("Severity", "Open", "Overdue", *(title for _, title in _AGED), "Oldest, days")
+        return Part("Open findings", (Table(heads, rows, "lrrrrrr", (0.0,) * 7, mark=self.ledger),))
+
+    def reviews(self) -> Part:
+        if not self.late:
+            return Part("Overdue reviews", (Paragraph(said("No review is overdue.")),))
+        ranked = sorted(self.late, key=lambda one: (text(one.get("next_review")), text(one.get("model"))))
+        rows = []
+        for one in ranked[:_SHOWN]:
+            due = _date(one.get("next_review"))
+            days = (self.today - due).days if self.today and due else None
+            rows.append(
+                Row(
+                    (*self._named(one), said(Value(day(one.get("next_review")))), said(Value(count(days)))),
+                    self._mark(one),
+                )
+            )
+        heads = ("Version", "Tier", "Owner", "Was due", "Days late")
+        table = Table(heads, tuple(rows), "lclrr", (1, 0, 0, 0, 0), small=True)
+        return Part("Overdue reviews", (table, *self._cut(len(ranked))))
 
     def emergencies(self) -> Part:
-        found = [one for one in self.versions if one.get("emergency")]
-        if not found:
-            return Part("Emergency approvals", (Paragraph(said("No version runs under an emergency approval.")),))
-        rows = tuple(
-            Row((*self._named(one), said(Value(day(one.get("expires"))))), self._mark(one)) for one in found[:_SHOWN]
-        )
-        return Part(
-            "Emergency approvals",
-            (
-                Table(("Version", "Tier", "Owner", "Until"), rows, "lclr", (1, 0, 0, 0), small=True),
-                *self._cut(len(found)),
-            ),
-        )
+        blocks: list[Block] = []
+        for title, among, empty in (
+            ("Under an emergency approval", self.hurried, "No version runs under an emergency approval."),
+            ("Past the end of their approval", self.expired, "No approval has ended."),
+        ):
+            if not among:
+                blocks.append(Part(title, (Paragraph(said(empty)),)))
+                continue
+            rows = tuple(
+                Row((*self._named(one), said(Value(day(one.get("expires"))))), self._mark(one))
+                for one in among[:_SHOWN]
+            )
+            table = Table(("Version", "Tier", "Owner", "Until"), rows, "lclr", (1, 0, 0, 0), small=True)
+            blocks.append(Part(title, (table, *self._cut(len(among)))))
+        return Part("Emergencies and expired approvals", tuple(blocks))
+
+    def _named(self, one: Version) -> tuple[Line, Line, Line]:
+        tier = said(Value(text(one["tier"]))) if one.get("tier") else said("–")
+        return said(code(one.get("model"), None, 46)), tier, said(Value(agent(one.get("owner"))))
+
+    def _mark(self, one: Version) -> Mark | None:
+        title = f"version {text(one.get('model'))}"
+        return self.subject.citations.mark(title, digest=text(one.get("digest")) or None, grade="declared")
+
+    def _cut(self, total: int) -> tuple[Block, ...]:
+        return () if total <= _SHOWN else (Paragraph(said("The table is cut: ", self.number(total), " in all.")),)
 
     def concentration(self) -> Part:
-        shared = sorted(
-            dicts(self.board.get("concentration")),
-            key=lambda one: (-len(_list(one.get("models"))), text(one.get("reference"))),
-        )
+        shared = [one for one in dicts(self.board.get("concentration")) if _whole(one.get("versions")) > 1]
         if not shared:
-            return Part("Concentration", (Missing("No data set, code or environment is shared by several versions."),))
-        rows = [(text(one.get("reference")), float(len(_list(one.get("models"))))) for one in shared]
-        chart = bar_chart("Concentration", "versions that rest on it", rows[:16])
-        lines = tuple(
-            Row(
-                (
-                    said(code(one.get("reference"), None, 40)),
-                    said(Value(text(one.get("kind")) or "–")),
-                    said(Value(count(len(_list(one.get("models")))))),
-                    said(Value(_some(texts(one.get("models"))))),
-                ),
-                self.subject.citations.mark(
-                    f"shared {text(one.get('kind'))}", digest=text(one.get("digest")) or None, grade="proven"
-                ),
-            )
-            for one in shared[:_SHOWN]
-        )
+            return Part("Concentration", (Missing("Nothing is shared by several versions."),))
         intro = said(
-            "What several versions rest on, told by their lineage and not by a survey. A fault in one of these would "
-            "reach all of them."
+            "What several versions rest on. Data, code and environments are told by the lineage and not by a survey: a "
+            "fault in one of them would reach every version that was made from it."
         )
-        return Part(
-            "Concentration",
-            (
-                Paragraph(intro),
-                Figure((Picture(chart, said("Versions by what they share"), self.ledger),)),
-                Table(("What", "Kind", "Versions", "Among them"), lines, "llrl", (0, 0, 0, 1), small=True),
-                *self._cut(len(shared)),
-            ),
-        )
+        blocks: list[Block] = [Paragraph(intro)]
+        for what in (*_SHARED, *sorted({text(one.get("what")) for one in shared} - set(_SHARED))):
+            own = sorted(
+                (one for one in shared if text(one.get("what")) == what),
+                key=lambda one: (-_whole(one.get("versions")), text(one.get("value"))),
+            )
+            if own:
+                rows = [(text(one.get("value")), float(_whole(one.get("versions")))) for one in own[:12]]
+                title = f"Shared {_SHARED.get(what, what.replace('_', ' '))}"
+                chart = bar_chart(title, "versions", rows)
+                blocks.append(Part(title, (Figure((Picture(chart, said("Versions, most first"), self.ledger),)),)))
+        return Part("Concentration", tuple(blocks))
 
     def dependencies(self) -> Part:
         found = dicts(self.board.get("dependencies"))
@@ -367,58 +280,58 @@ class _Board:
             )
             for one in found[:_SHOWN]
         )
-        return Part(
-            "Dependencies between models",
-            (Table(("Version", "", "Version"), rows, "lll", (0.5, 0, 0.5), small=True), *self._cut(len(found))),
-        )
+        table = Table(("Version", "", "Version"), rows, "lll", (0.5, 0, 0.5), small=True)
+        return Part("Dependencies between models", (table, *self._cut(len(found))))
 
     def everything(self) -> Part:
-        ranked = sorted(
-            self.living,
-            key=lambda one: (
-                one.get("tier") is None,
-                one.get("tier") or 0,
-                text(one.get("name")),
-                one.get("version") or 0,
-            ),
-        )
-        if not ranked:
-            return Part("Versions in the inventory", (Missing("No version is in use or on its way there."),))
+        listed = dicts(self.board.get("registered"))
+        if not listed:
+            return Part("Versions in the inventory", (Missing("The list of versions is not part of this report."),))
+        ranked = sorted(listed, key=lambda one: (not one.get("tier"), one.get("tier") or 0, text(one.get("model"))))
         rows = tuple(
             Row(
                 (
                     *self._named(one),
-                    said(Badge(one["state"].replace("_", " "), Tone(STATES.get(one["state"], "neutral")))),
-                    said(Value(_date_or_dash(one.get("expires")))),
-                    said(Value(_date_or_dash(one.get("next_review")))),
+                    said(_state(one)),
+                    said(Value(_dated(one.get("expires")))),
+                    said(Value(_dated(one.get("next_review")))),
                 ),
                 self._mark(one),
             )
             for one in ranked[:_SHOWN]
         )
-        table = Table(
-            ("Version", "Tier", "Owner", "State", "Approved until", "Next review"),
-            rows,
-            "lcllrr",
-            (1, 0, 0, 0, 0, 0),
-            small=True,
-        )
+        heads = ("Version", "Tier", "Owner", "State", "Approved until", "Next review")
+        table = Table(heads, rows, "lcllrr", (1, 0, 0, 0, 0, 0), small=True)
         return Part(
-            "Versions in the inventory",
-            (Paragraph(said("Not retired and not rejected, most material first.")), table, *self._cut(len(ranked))),
+            "Versions in the inventory", (Paragraph(said("Most material first.")), table, *self._cut(len(ranked)))
         )
 
     def reading(self) -> Part:
         points = (
             said(
-                "All numbers are counted from the inventory as it stood at the checkpoint on the first page; two of "
-                "them cannot "
-                "disagree."
+                "The numbers are counted from the records of the inventory as they stood at the time on the first page."
             ),
-            said("A version of its own counts once, also where an earlier one of the same name is still in use."),
-            said("For each version a model report and an evidence pack can be made from the same checkpoint."),
+            said("Each version counts for itself, also where an earlier one of the same name is still in use."),
+            said(
+                "For each version a model report and an evidence pack can be made, in which every number has a record."
+            ),
         )
         return Part("How to read this report", (Points(points),))
+
+
+def _state(one: Version) -> Badge:
+    state = "expired" if one.get("expired") else text(one.get("state"))
+    return Badge(state.replace("_", " ") or "–", Tone(STATES.get(state, "neutral")))
+
+
+def _sum(among: Iterable[Mapping[str, Any]], name: str, **where: str) -> int:
+    return sum(
+        _whole(one.get(name)) for one in among if all(text(one.get(key)) == value for key, value in where.items())
+    )
+
+
+def _whole(of: Any) -> int:
+    return of if isinstance(of, int) else 0
 
 
 def _date(of: Any) -> date | None:
@@ -428,18 +341,10 @@ def _date(of: Any) -> date | None:
         return None
 
 
-def _date_or_dash(of: Any) -> str:
+def _dated(of: Any) -> str:
     found = _date(of)
     return found.isoformat() if found else "–"
 
 
-def _blank(number_: int) -> str:
-    return count(number_) if number_ else "·"
-
-
-def _list(of: Any) -> list[Any]:
-    return list(of) if isinstance(of, (list, tuple)) else []
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:4]) + (", …" if len(names) > 4 else "")
+def _blank(number: int) -> str:
+    return count(number) if number else "·"

@@ -99,9 +99,9 @@ def model_document(dossier: Mapping[str, Any]) -> Document:
 
 
 def moment_of(document: Mapping[str, Any]) -> datetime:
-    """The time of a document's checkpoint, to the second; the epoch when it names none."""
+    """The time of a document's checkpoint, or else its own, to the second; the epoch when it names none."""
     try:
-        at_ = datetime.fromisoformat(text(at(document, "checkpoint", "time")))
+        at_ = datetime.fromisoformat(text(at(document, "checkpoint", "time")) or text(document.get("at")))
     except ValueError:
         return _EPOCH
     return (at_ if at_.tzinfo else at_.replace(tzinfo=UTC)).astimezone(UTC).replace(microsecond=0)

@@ -153,36 +153,34 @@ def checking(subject: Subject) -> Part:
     checkpoint, ledger = subject.part("checkpoint"), subject.ledger()
     steps = (
         said(
-            "Get the installation's public key from the bank by another way than this pack, and save it as ",
-            Words("key.txt", Shape.CODE),
-            ".",
+            "Take the institution's public key from it by a way you trust, and ",
+            Words("verify.py", Shape.CODE),
+            " from the program's release, not from this pack: who could forge a pack could forge it too.",
         ),
         said(
-            "Unpack the archive that this report came in and run ",
-            Words("python3 verify.py . --key key.txt", Shape.CODE),
-            ". It needs Python alone, and no network.",
+            "Run ",
+            Words("python3 verify.py PACK --key KEY", Shape.CODE),
+            " on the pack that this report came in. It needs Python alone, and no network. Add ",
+            Words("--witness KEY", Shape.CODE),
+            " for a witness that you know, and ",
+            Words("--checkpoint FILE", Shape.CODE),
+            " for each checkpoint that you kept from before.",
         ),
         said(
-            "It checks the digest of every file against the signed manifest, this report among them; the signature of "
-            "the "
-            "checkpoint; the inclusion of every ledger entry; every record against the entry that names it; and every "
-            "person's signature."
+            "It checks every file, this report among them, against the signed list in the pack; the signatures of the "
+            "checkpoint; that each ledger entry is under it; each record against the entry that names it; and each "
+            "person's signature. It says what it checked, and what it could not."
         ),
+        said("Compare the root that it prints with the one on the first page."),
         said(
-            "Compare the root it prints with the one on the first page, and with a checkpoint that a witness or you "
-            "yourself "
-            "hold from before."
+            "To follow a number, take the small number beside it and find its line in the index. The record's file "
+            "lies in the folder ",
+            Words("records", Shape.CODE),
+            " under its digest, and the entry that names it in ",
+            Words("ledger/entries.jsonl", Shape.CODE),
+            ", with its proof beside it.",
         ),
-        said(
-            "To follow one number: take the small number beside it, find its line in the index, open the file of that "
-            "name "
-            "under ",
-            Words("records/", Shape.CODE),
-            ", and find the ledger entry that the line names under ",
-            Words("ledger/", Shape.CODE),
-            ".",
-        ),
-        said("With access to the installation the report can be made again from the same checkpoint, byte for byte."),
+        said("The installation can make this report again from the same checkpoint, byte for byte."),
     )
     note = text(checkpoint.get("note")).strip()
     blocks: list[Block] = [Points(steps, numbered=True)]
