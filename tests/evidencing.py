@@ -75,6 +75,7 @@ class Gallery:
     platform: Platform
     people: People
     clock: FakeClock
+    site: Site
     model: Digest = field(default_factory=lambda: Digest.of(b""))
     keys: dict[str, Key] = field(default_factory=dict)
     manifest: str = ""
@@ -184,7 +185,9 @@ class Gallery:
         if witness is not None:
             line = cosign(note, WITNESS, witness, self.clock.now())
             cosigned = [Cosigned(witness_key(WITNESS, witness.public_key).text, line)]
-            dossier["witnesses"] = [{"name": WITNESS, "key": cosigned[0].key, "size": 1, "line": line}]
+            dossier["witnesses"] = [
+                {"name": WITNESS, "key": cosigned[0].key, "size": dossier["checkpoint"]["size"], "line": line}
+            ]
         consistency = {}
         if since is not None:
             size = dossier["checkpoint"]["size"]
@@ -197,10 +200,17 @@ def gallery(site: Site, folder: Path) -> Gallery:
     place, clock = site.copy(folder), FakeClock(datetime.now(UTC))
     engine = PlayedEngine(_played)
     platform = place.open(clock=clock, engine=engine, workshop=EmptyWorkshop())
-    made = Gallery(platform, People(platform, place.tokens), clock)
+    made = Gallery(platform, People(platform, place.tokens), clock, place)
     _model(made)
     _life(made)
     return made
+
+
+def again(made: Gallery, folder: Path) -> Gallery:
+    """A copy of a gallery that was closed, to tamper with or to go on from."""
+    place, clock = made.site.copy(folder), FakeClock(made.clock.now())
+    platform = place.open(clock=clock, engine=PlayedEngine(_played), workshop=EmptyWorkshop())
+    return Gallery(platform, People(platform, place.tokens), clock, place, made.model, dict(made.keys), made.manifest)
 
 
 def _model(made: Gallery) -> None:

@@ -28,7 +28,6 @@ from muniment.execution.model import RunStatus
 from muniment.inventory.deriving import facts_from
 from muniment.inventory.fact import Facts, family_of
 from muniment.inventory.facts import gates_for
-from muniment.inventory.known import load
 from muniment.inventory.lifecycle import fold
 from muniment.inventory.model import Record, RecordKind
 from muniment.inventory.thresholds import judge_all, standing_facts
@@ -362,7 +361,7 @@ def _state(sources: Sources) -> dict[str, Any]:
         }
     moment = sources.told.moment
     standing = version.emergency if version.emergency_at(moment) else version.in_force
-    due = [one.body["due"] for one in sources.records if one.kind is RecordKind.REVIEW_SCHEDULE]
+    due = [one.due.isoformat() for one in sources.known.reviews if one.done is None]
     return {
         "value": version.state_at(moment).value,
         "since": format_time(version.since),
@@ -474,7 +473,7 @@ def _record_documents(sources: Sources, records: Iterable[Record]) -> Iterator[d
 
 def _judged(sources: Sources) -> dict[str, Any]:
     """Gates and facts as they were then; what belongs to the installation has no past and is left out."""
-    known = load(sources.call, sources.model.digest, sources.told.moment)
+    known = sources.known
     plain = Facts(one for one in facts_from(known) if family_of(one.name.rstrip(".")) not in _WITHOUT_PAST)
     results = judge_all(gates_for(sources.call, known), plain)
     facts = Facts([*plain.values(), *standing_facts(results, plain)])

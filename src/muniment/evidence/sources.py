@@ -22,6 +22,7 @@ from muniment.identity.signing import (
     revoke_signing_key_of,
     unlink_accounts,
 )
+from muniment.inventory.known import Known, load
 from muniment.inventory.model import Record, RecordKind
 from muniment.inventory.ports import Records
 from muniment.kernel.digest import Digest
@@ -235,6 +236,11 @@ class Sources:
         self._cite_people(ordered)
         self._list_files(ordered)
         return ordered
+
+    @cached_property
+    def known(self) -> Known:
+        """What facts and reviews are worked out from."""
+        return load(self.call, self.model.digest, self.told.moment)
 
     @cached_property
     def authors(self) -> list[str]:

@@ -699,9 +699,11 @@ def check_checkpoint(evidence: Evidence, kept: list[str], witnesses: list[str], 
                 "key_from": "you" if text in witnesses else "the pack",
             }
         )
-    told = [(one["key"], one["line"]) for one in evidence.dossier["witnesses"]]
-    shown = [(one["key"], f"{line}\n") for one, line in zip(evidence.witnesses, others)]  # noqa: B905 - as above
-    need(sorted(told) == sorted(shown), "the dossier names other witnesses than cosigned")
+    shown = [
+        {"name": one["witness"], "key": one["key"], "size": evidence.size, "line": f"{line}\n"}
+        for one, line in zip(evidence.witnesses, others)  # noqa: B905 - not in Python 3.9
+    ]
+    need(evidence.dossier["witnesses"] == shown, "the dossier names other witnesses than cosigned")
     cosigned = [one["key"] for one in evidence.witnesses]
     need(len(set(cosigned)) == len(cosigned), "a witness cosigned twice")
     for text in witnesses:
