@@ -386,6 +386,7 @@ def test_a_newer_version_of_the_data_or_of_the_use_asks_for_a_review(bank: Bank)
     due = str((bank.clock.now() + timedelta(days=30)).date())
     found = bank.ask("auditor", listed).reviews
     assert sorted((one.trigger, one.due) for one in found) == [("data change", due), ("use change", due)]
+    assert bank.ask("auditor", wire.ListReviews(**ABOUT)).reviews == found
     assert any("trained on data:credit@1, and data:credit@2 came after the approval" in one.reason for one in found)
     assert bank.closed() == []
     with bank.people.platform.store.read() as session:
@@ -475,6 +476,22 @@ def test_a_closed_gate_stops_submission_and_approval(bank: Bank) -> None:
     assert (refused.value.code, [one["gate"] for one in refused.value.facts["closed"]]) == ("MUNI-M351", ["late"])
     bank.ask("validator", wire.Comment(**WHERE, text="therefore", in_reply_to=question.comment, resolved=True))
     assert notary.model("approver").approve().state == "approved"
+
+
+@pytest.mark.parametrize(
+    ("expressions", "met"),
+    [(["approval.count >= 0"], None), (["challenge.comments = 0"], True), (["challenge.comments > 0"], False)],
+)
+def test_key_figures_of_the_use_case_are_judged(bank: Bank, expressions: list[str], met: bool | None) -> None:
+    """Reached, missed, or not known: then the fact is absent and says which figure it is."""
+    notary = Notary(bank.people)
+    notary.use_case(kpis={f"k{number}": text for number, text in enumerate(expressions)})
+    notary.draft(use_case="cards")
+    told = bank.ask("auditor", wire.ShowFacts(**ABOUT))
+    values = {fact.name: fact.value for fact in told.facts}
+    assert values.get("usecase.kpis_met") is met
+    assert values["usecase.kpis"] == ["k0"]
+    assert (told.absent.get("usecase.kpis_met") == "not known: k0") is (met is None)
 
 
 def test_facts_tell_of_the_life_of_a_version(bank: Bank) -> None:

@@ -151,6 +151,8 @@ def test_facts_are_proven_by_what_ran(bank: Bank) -> None:
     assert values["reproduction.identical"] is values["reproduction.other_person"] is True
     assert values["explanation.present"] is values["ledger.signed"] is True
     assert values["fairness.columns"] == ["grp"]
+    assert (values["evaluation.of_split"], values["evaluation.rows"]) == (True, 180)
+    assert (values["evaluation.data"], values["evaluation.independent"]) == ("data:credit/test@1", False)
     assert values["fairness.air"] == values["fairness.air.grp"]
     assert any(package.startswith("numpy==") for package in values["environment.packages"])
     weak = {"data.classification"}

@@ -15,12 +15,13 @@ from muniment.catalog.growing import CLASSIFICATIONS
 from muniment.catalog.model import ActivityKind, EntityKind, Relation
 from muniment.execution.model import Run
 from muniment.execution.reproducing import Alikeness
-from muniment.inventory.fact import Absent, Fact, Value
+from muniment.inventory.fact import Absent, Fact, Facts, Value
 from muniment.inventory.known import PORTABLE, Known, Measurement
 from muniment.inventory.lifecycle import State
 from muniment.inventory.model import Record, RecordKind
 from muniment.inventory.standing import Severity, findings_in, threads_in
 from muniment.kernel.digest import Digest
+from muniment.kernel.expressions import Outcome, evaluate, parse
 from muniment.kernel.grade import Grade, weakest
 from muniment.kernel.identifiers import format_time
 
@@ -43,34 +44,37 @@ _COMPUTED: Final = Grade.PROVEN
 
 def facts_from(known: Known) -> Found:
     """Every fact but those about gates."""
-    for side in (
-        _performance,
-        _fairness,
-        _stability,
-        _explanation,
-        _data,
-        _holdout,
-        _lineage,
-        _reproduction,
-        _code,
-        _inventory,
-        _validation,
-        _approval,
-        _findings,
-        _challenge,
-        _reviews,
-        _change,
-        _dependencies,
-        _installation,
-    ):
-        yield from side(known)
+    found = [one for side in _SIDES for one in side(known)]
+    yield from found
+    yield from _key_figures(known, Facts(found))
+
+
+def _key_figures(known: Known, facts: Facts) -> Found:
+    """Whether the figures that the use case asks for are reached; one that cannot be judged leaves it open."""
+    if known.use_case is None or not known.use_case.body.get("kpis"):
+        yield Absent("usecase.kpis_met", "the use case states no key figures")
+        return
+    missed: list[str] = []
+    unknown: list[str] = []
+    for kpi in known.use_case.body["kpis"]:
+        outcome = evaluate(parse(kpi["expression"]), facts.plain()).outcome
+        if outcome is not Outcome.YES:
+            (missed if outcome is Outcome.NO else unknown).append(str(kpi["name"]))
+    record = str(known.use_case.digest)
+    if missed or not unknown:
+        text = f"missed: {', '.join(missed)}" if missed else "every one is reached"
+        yield Fact("usecase.kpis_met", not missed, _COMPUTED, record, text)
+    else:
+        yield Absent("usecase.kpis_met", f"not known: {', '.join(unknown)}")
 
 
 def _performance(known: Known) -> Found:
     measured = known.newest.get("metrics")
     if measured is None or measured.document is None:
-        yield Absent("metric.", _no_evaluation(known) if measured is None else _UNREADABLE)
+        why = _no_evaluation(known) if measured is None else _UNREADABLE
+        yield from (Absent("metric.", why), Absent("evaluation.", why))
         return
+    yield from _circumstances(known, measured)
     metrics, undefined = measured.document.get("metrics"), measured.document.get("undefined")
     text = f"evaluated on {_called(known, measured.data)}, proven unused in training"
     for name, value in sorted(metrics.items()) if isinstance(metrics, Mapping) else ():
@@ -79,9 +83,24 @@ def _performance(known: Known) -> Found:
         if _finite(value):
             yield _measured(known, f"metric.{name}", value, measured, text)
         else:
-            why = undefined.get(name) if isinstance(undefined, Mapping) else None
-            yield Absent(f"metric.{name}", f"it has no value: {why or 'the report does not say why'}"[:300])
+            reason = undefined.get(name) if isinstance(undefined, Mapping) else None
+            yield Absent(f"metric.{name}", f"it has no value: {reason or 'the report does not say why'}"[:300])
     yield Absent("metric.", "the newest evaluation on unused data has no such metric")
+
+
+def _circumstances(known: Known, measured: Measurement) -> Found:
+    """On what and by whom the metrics were measured: who measures chooses the data, so a gate can ask about them."""
+    assert measured.document is not None
+    text = f"of run:{measured.run.id}"
+    yield _measured(known, "evaluation.data", _called(known, measured.data), measured, text)
+    rows = measured.document.get("rows")
+    if isinstance(rows, int) and not isinstance(rows, bool):
+        yield _measured(known, "evaluation.rows", rows, measured, text)
+    yield _measured(known, "evaluation.of_split", measured.data in known.parts, measured, text)
+    why = known.parties.why(_account(measured.run.agent))
+    yield _measured(
+        known, "evaluation.independent", not why, measured, "; ".join(why)[:300] or f"by {measured.run.agent}"
+    )
 
 
 def _fairness(known: Known) -> Found:
@@ -509,3 +528,25 @@ def _word(column: str) -> str:
 def _strictness(classification: str) -> int:
     known = classification in CLASSIFICATIONS
     return CLASSIFICATIONS.index(classification) if known else len(CLASSIFICATIONS)
+
+
+_SIDES: Final = (
+    _performance,
+    _fairness,
+    _stability,
+    _explanation,
+    _data,
+    _holdout,
+    _lineage,
+    _reproduction,
+    _code,
+    _inventory,
+    _validation,
+    _approval,
+    _findings,
+    _challenge,
+    _reviews,
+    _change,
+    _dependencies,
+    _installation,
+)

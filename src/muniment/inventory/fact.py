@@ -24,6 +24,10 @@ _MOMENT: Final = 10
 """Characters of an identifier that say when it was made."""
 
 NAMES: Final[Mapping[str, str]] = {
+    "evaluation.data": "what the metrics were measured on",
+    "evaluation.rows": "rows that the metrics were measured on",
+    "evaluation.of_split": "whether that was another part of the split that made the training data",
+    "evaluation.independent": "whether who measured had no part in the model",
     "explanation.present": "whether a global explanation was computed",
     "fairness.columns": "columns by which groups were compared, in lower case",
     "stability.psi": "population stability index of the scores against the reference",
@@ -46,6 +50,7 @@ NAMES: Final[Mapping[str, str]] = {
     "usecase.present": "whether it is registered under a use case that exists",
     "usecase.owner": "owner of the use case",
     "usecase.kpis": "names of the key figures of the use case",
+    "usecase.kpis_met": "whether every key figure of the use case is reached",
     "tier.level": "materiality tier, 1 is the highest",
     "model.kind": "model, non-model or eut (end-user tool)",
     "model.origin": "platform, vendor or off-platform",
@@ -103,7 +108,7 @@ FAMILIES: Final[Mapping[str, str]] = {
 }
 """Facts whose last word is open."""
 
-MEASURED: Final = ("metric", "fairness", "stability", "explanation")
+MEASURED: Final = ("metric", "fairness", "stability", "explanation", "evaluation")
 """Facts that a run measures: for a gate they count only when the run was asked for after the gate was fixed."""
 
 

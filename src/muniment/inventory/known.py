@@ -27,7 +27,6 @@ from muniment.execution.judging import parse_object
 from muniment.execution.model import Run, RunStatus
 from muniment.execution.queue import RunQueue
 from muniment.identity.ports import Grants
-from muniment.inventory.fact import moment_of
 from muniment.inventory.independence import Parties, parties
 from muniment.inventory.lifecycle import Version, fold
 from muniment.inventory.model import Record, RecordKind
@@ -36,6 +35,7 @@ from muniment.inventory.revalidation import reviews_of, use_case_of
 from muniment.inventory.standing import Review
 from muniment.kernel.digest import Digest
 from muniment.kernel.grade import Grade
+from muniment.kernel.identifiers import parse_time
 from muniment.kernel.verb import Call
 from muniment.ledger.cosignature import verify_cosignature
 from muniment.ledger.ports import CheckpointRepository, Head
@@ -190,9 +190,9 @@ def load(call: Call, digest: Digest, at: datetime | None = None) -> Known:
     absences = _Absences(call, model)
     for part in _other_parts(made, inputs):
         absences.ask(part)
-    evaluations = _measurements(call, downstream, activities, ActivityKind.EVALUATE)
+    evaluations = _measurements(call, downstream, activities, ActivityKind.EVALUATE, now)
     newest = _newest(call, evaluations, absences)
-    explanations = _measurements(call, downstream, activities, ActivityKind.EXPLAIN)
+    explanations = _measurements(call, downstream, activities, ActivityKind.EXPLAIN, now)
     measured = (*evaluations, *explanations)
     return Known(
         at=now,
@@ -316,7 +316,7 @@ def _other_parts(made: Graph, inputs: Iterable[Edge]) -> list[Digest]:
 
 
 def _measurements(
-    call: Call, downstream: Graph, activities: Mapping[str, Activity], kind: ActivityKind
+    call: Call, downstream: Graph, activities: Mapping[str, Activity], kind: ActivityKind, at: datetime
 ) -> list[Measurement]:
     """The runs of one kind that ended well and left a report about the model, the one asked for last first."""
     edges: dict[str, list[Edge]] = {}
@@ -326,6 +326,8 @@ def _measurements(
     found = []
     for run in sorted(edges, reverse=True)[:_MOST_MEASUREMENTS]:
         activity = activities[run]
+        if activity.ended_at > at:
+            continue
         reports = [e for e in edges[run] if e.relation is Relation.GENERATED]
         reports = [e for e in reports if downstream.entities[e.entity].kind is EntityKind.REPORT]
         if activity.facts.get("status") != RunStatus.OK or not reports:
@@ -397,7 +399,7 @@ def _reproductions(call: Call, maker: Run | None, digest: Digest, at: datetime) 
         if run.kind == "reproduce"
         and run.facts.get("reproduces") == str(digest)
         and "verdict" in run.result
-        and moment_of(run.id) <= at
+        and (run.ended_at is None or parse_time(run.ended_at) <= at)
     ]
     return wanted[::-1]
 

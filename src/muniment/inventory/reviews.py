@@ -19,7 +19,7 @@ from muniment.inventory.lifecycle import Outcome
 from muniment.inventory.model import Record, RecordKind
 from muniment.inventory.ports import Records
 from muniment.inventory.recording import keep
-from muniment.inventory.revalidation import reviews_of
+from muniment.inventory.revalidation import reviews_of, reviews_of_all
 from muniment.inventory.standing import GRACE, Review, Severity, Trigger
 from muniment.kernel.digest import Digest
 from muniment.kernel.identifiers import format_time
@@ -139,13 +139,13 @@ def list_reviews(call: Call, request: wire.ListReviews) -> wire.Reviews:
         subjects = [str(model_of(call, request.model).digest)]
     else:
         subjects = sorted({r.subject for kind in _SETTING_OFF for r in records.of_kind(call.project, kind)})
-    about: dict[str, list[Record]] = {subject: [] for subject in subjects}
+    about: dict[Digest, list[Record]] = {Digest(subject): [] for subject in subjects}
     for record in records.about(call.project, subjects):
-        about[record.subject].append(record)
+        about[Digest(record.subject)].append(record)
     found = [
-        (Digest(subject), review)
-        for subject, told in about.items()
-        for review in reviews_of(call, Digest(subject), told)
+        (model, review)
+        for model, reviews in reviews_of_all(call, about).items()
+        for review in reviews
         if _is_shown(call, review, shown)
     ]
     found.sort(key=lambda pair: (pair[1].done is not None, pair[1].due, pair[0]))
