@@ -167,8 +167,70 @@ def approved() -> dict[str, Any]:
             "line": "— s",
         },
     ]
+    _facts(found)
     found["grades"] = {"proven": found["grades"]["proven"] + 6, "attested": 5, "declared": 9}
     return found
+
+
+def _facts(found: dict[str, Any]) -> None:
+    evaluation, training = found["evaluations"][0], found["training"]
+    metrics = evaluation["metrics"]
+    measured, made = evaluation["record"], training["record"]
+    found["facts"] = [
+        {"name": name, "value": value, "grade": grade, "record": record, "text": text}
+        for name, value, grade, record, text in (
+            (
+                "metric.auc",
+                metrics["auc"],
+                "proven",
+                measured,
+                "of the newest evaluation on data proven unused in training",
+            ),
+            (
+                "metric.ece",
+                metrics["ece"],
+                "proven",
+                measured,
+                "of the newest evaluation on data proven unused in training",
+            ),
+            ("fairness.air", metrics["air"], "proven", measured, "worst over all groups"),
+            (
+                "fairness.columns",
+                ["age", "education", "sex"],
+                "proven",
+                measured,
+                "columns by which groups were compared",
+            ),
+            ("stability.psi", metrics["psi"], "proven", measured, "scores against the training data"),
+            (
+                "explanation.present",
+                True,
+                "proven",
+                found["explanations"][0]["record"],
+                "a global explanation was computed",
+            ),
+            ("holdout.unused", True, "proven", made, "every other part of the same split is proven unused in training"),
+            ("job.enforced", True, "proven", made, "every run of the lineage ran behind complete walls"),
+            ("job.network", "none", "proven", made, "network of the runs of the lineage"),
+            ("data.rows", 18000, "proven", made, "rows that it was trained on"),
+            (
+                "reproduction.identical",
+                True,
+                "proven",
+                found["reproductions"][0]["run"],
+                "bit for bit, by another person",
+            ),
+            ("usecase.owner", "User:clara.weiss", "declared", found["use_case"]["record"], "owner of the use case"),
+            ("approval.count", 2, "attested", found["approvals"][-1]["record"], "people who approved it"),
+            ("approval.expires", "2027-11-26", "attested", found["approvals"][-1]["record"], "when the approval ends"),
+            ("findings.open", 2, "declared", found["findings"][0]["record"], "open findings"),
+            ("tier.level", 2, "proven", found["tier"]["record"], "materiality tier"),
+        )
+    ]
+    found["absent"] = {
+        "drill.present": "no exercise of the exit plan is recorded",
+        "key.rotated": "the project's key was never rotated",
+    }
 
 
 def _gates(found: dict[str, Any]) -> None:

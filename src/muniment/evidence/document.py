@@ -167,11 +167,14 @@ class Facts:
 
     rows: tuple[tuple[str, Line], ...]
     mark: Mark | None = None
+    paired: bool = False
+    """Whether two of them stand side by side, where all are short."""
 
     def tree(self) -> dict[str, Any]:
         """As JSON."""
         rows = [{"name": displayable(name), "line": _line(line)} for name, line in self.rows]
-        return {"t": "facts", "rows": rows, "mark": None if self.mark is None else self.mark.tree()}
+        mark = None if self.mark is None else self.mark.tree()
+        return {"t": "facts", "rows": rows, "mark": mark, "paired": self.paired}
 
 
 @dataclass(frozen=True, slots=True)

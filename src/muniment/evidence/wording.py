@@ -7,7 +7,7 @@ from typing import Final
 __all__ = ["ALGORITHMS", "GRADES", "MEASURES", "WALLS", "name_of"]
 
 MEASURES: Final = {
-    "auc": ("AUC", "how often a positive scores above a negative; a half is chance, one is perfect"),
+    "auc": ("AUC", "how often a positive scores above a negative; a half is chance"),
     "gini": ("Gini", "twice the AUC less one"),
     "ks": ("KS", "largest distance between the score distributions of the two classes"),
     "brier": ("Brier score", "mean squared error of the scores as probabilities; lower is better"),
@@ -19,8 +19,8 @@ MEASURES: Final = {
     "recall": ("Recall", "share of positives that are flagged"),
     "specificity": ("Specificity", "share of negatives that are not flagged"),
     "f1": ("F-measure", "harmonic mean of precision and recall"),
-    "air": ("Lowest impact ratio", "lowest rate of favourable predictions of a group over the highest; see Fairness"),
-    "spd": ("Largest rate difference", "largest difference of a group's rate of favourable predictions; see Fairness"),
+    "air": ("Lowest impact ratio", "a group's rate of favourable predictions over the highest; see Fairness"),
+    "spd": ("Largest rate difference", "of a group's rate of favourable predictions; see Fairness"),
     "psi": ("Stability of scores (PSI)", "distance of the scores from those in training; see Stability"),
     "csi": ("Stability of features", "the largest distance of a feature from what it was in training"),
     "base_rate": ("Base rate", "share of positives in the data"),

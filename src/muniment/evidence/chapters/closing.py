@@ -141,7 +141,17 @@ def _graded(subject: Subject) -> Part:
         )
     table = Table(("Fact", "Value", "What it says"), tuple(rows), "lll", (0, 0, 1), small=True)
     intro = said("The facts that gates and catalogues may ask of this model, with who stands behind each.")
-    return Part("What is proven, attested and declared", (Paragraph(intro), table))
+    blocks: list[Block] = [Paragraph(intro), table]
+    absent = subject.part("absent")
+    if absent:
+        ledger = subject.ledger()
+        unknown = tuple(
+            Row((said(code(name, None, 40)), said(Value(text(why) or "–", None, Shape.MUTED))))
+            for name, why in sorted(absent.items())[:ROWS]
+        )
+        heads = ("Fact", "Why it is not known")
+        blocks.append(Part("Facts that are not known", (Table(heads, unknown, "ll", (0, 1), mark=ledger, small=True),)))
+    return Part("What is proven, attested and declared", tuple(blocks))
 
 
 def _list(value: object) -> str:

@@ -95,7 +95,7 @@ def _split(subject: Subject) -> Part:
         facts.append(("Seed", said(Value(text(proof["seed"])))))
     equal = at(proof, "equal_rows_in_different_parts", "without_unique_columns")
     if equal is not None:
-        facts.append(("Equal rows in different parts", said(Value(count(equal)), ", not counting identifiers")))
+        facts.append(("Equal rows across", said(Value(count(equal)), ", not counting identifiers")))
     blocks: list[Block] = [
         Paragraph(
             said(

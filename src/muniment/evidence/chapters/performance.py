@@ -301,8 +301,9 @@ def _column(one: Mapping[str, Any], mark: Mark | None) -> Part:
         ("Input of the model", said(Value("yes" if one.get("used_by_model") else "no"))),
         (
             "Lowest impact ratio",
-            said(Value(number(one.get("air")), None, Shape.STRONG), *_whose(one, "air"), *_four_fifths(one)),
+            said(Value(number(one.get("air")), None, Shape.STRONG), *_whose(one, "air")),
         ),
+        ("Four fifths", _four_fifths(one)),
         ("Largest difference of rates", said(Value(signed(one.get("spd"))), *_whose(one, "spd"))),
         ("Gap in positives flagged", said(Value(signed(one.get("tpr_gap"))), *_whose(one, "tpr_gap"))),
         ("Gap in negatives flagged", said(Value(signed(one.get("fpr_gap"))), *_whose(one, "fpr_gap"))),
@@ -323,7 +324,7 @@ def _column(one: Mapping[str, Any], mark: Mark | None) -> Part:
         for group in groups[:_GROUPS]
     )
     heads = ("Group", "Rows", "Favourable", "Ratio", "Base rate", "Positives flagged", "Negatives flagged", "Fisher p")
-    blocks: list[Block] = [Facts(tuple(facts), mark)]
+    blocks: list[Block] = [Facts(tuple(facts), mark, paired=True)]
     if groups:
         chart = group_chart(groups, text(one.get("favourable")))
         blocks.append(Figure((Picture(chart, said("Favourable predictions by ", code(one.get("column"))), mark),)))

@@ -71,7 +71,8 @@ class Subject:
 
     def of_data(self, one: Mapping[str, Any]) -> Mark | None:
         """The mark of a data set."""
-        what = f"data {text(one.get('reference'))}"
+        reference = text(one.get("reference"))
+        what = text(one.get("role")) or "data" if reference.startswith("sha256:") else f"data {reference}"
         return self.citations.mark(what, digest=_(one.get("digest")), grade=text(one.get("grade")) or "declared")
 
     def of_record(self, kind: str, one: Mapping[str, Any], what: str = "") -> Mark:
