@@ -9,11 +9,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from muniment.kernel.release import VERSION
+
 if TYPE_CHECKING:
     from muniment.connecting import connect as connect
     from muniment.programs.tracking import log as log
 
-__version__ = "0.1.0"
+
+__version__ = VERSION
 
 _FROM = {"connect": "muniment.connecting", "log": "muniment.programs.tracking"}
 

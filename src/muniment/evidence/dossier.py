@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-import muniment
 from muniment.catalog.absence import decide
 from muniment.catalog.model import Activity, Direction, Edge, Entity, EntityKind
 from muniment.catalog.picture import draw
@@ -35,6 +34,7 @@ from muniment.kernel.digest import Digest
 from muniment.kernel.grade import Grade
 from muniment.kernel.identifiers import format_time
 from muniment.kernel.reference import Named, parse_reference
+from muniment.kernel.release import VERSION
 from muniment.kernel.verb import Call
 from muniment.ledger.model import Checkpoint
 from muniment.ledger.ports import CheckpointRepository, EntryRepository
@@ -92,7 +92,7 @@ def _dossier(sources: Sources) -> dict[str, Any]:
         "format": FORMAT,
         "checkpoint": _checkpoint(sources),
         "witnesses": [],
-        "installation": {"origin": sources.told.checkpoint.origin, "version": muniment.__version__},
+        "installation": {"origin": sources.told.checkpoint.origin, "version": VERSION},
         "project": sources.project,
         "model": _model_document(sources),
         "state": _state(sources),
@@ -518,9 +518,8 @@ def _checkpoint(sources: Sources) -> dict[str, Any]:
 
 def _entries(sources: Sources) -> Iterator[dict[str, Any]]:
     ledger, size = sources.call.use(Ledger), sources.told.checkpoint.size
-    proofs = ledger.prove_inclusions(sorted(sources.cited), size)
-    for proof in proofs:
-        entry = sources.cited[proof.index]
+    for index in sorted(sources.cited):
+        proof, entry = ledger.prove_inclusion(index, size), sources.cited[index]
         yield {
             "index": proof.index,
             "id": str(entry.event["id"]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from muniment.errors import Invalid, MunimentError, NotFound, Unavailable
@@ -117,11 +117,6 @@ class Ledger:
     def prove_inclusion(self, index: int, size: int) -> InclusionProof:
         """The proof that the entry of this index is in the published tree of that size."""
         return self._prover().inclusion(index, size)
-
-    def prove_inclusions(self, indices: Iterable[int], size: int) -> list[InclusionProof]:
-        """The same of many entries, in their order, reading each tile once."""
-        prover = self._prover()
-        return [prover.inclusion(index, size) for index in indices]
 
     def prove_consistency(self, old: int, new: int) -> ConsistencyProof:
         """The proof that the published tree of size ``new`` begins with that of size ``old``."""
