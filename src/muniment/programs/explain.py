@@ -47,10 +47,10 @@ _CELLS: Final = 20_000_000
 
 _BATCH: Final = 4_096
 _POINTS: Final = 300
-_PROBED: Final = 500
+_PROBED: Final = 250
 """Rows that partial dependence sets a feature in."""
 
-_DEALT: Final = 2_500
+_DEALT: Final = 2_000
 _LEAST_DEALT: Final = 400
 """Rows among which the values of a feature are dealt out anew; fewer for a model of many features."""
 
