@@ -329,6 +329,20 @@ def test_two_versions_are_compared_and_the_change_is_decided(bank: Bank) -> None
     assert (facts["change.class"], facts["change.decided"]) == ("minor", True)
 
 
+def test_a_risk_without_a_passing_test_is_red(bank: Bank) -> None:
+    """The register is the gates that name a risk: unknown and no are red, and facts count them."""
+    leak = wire.SetGate(**WHERE, name="leak", expression="challenge.unresolved = 0", risk="the target leaks")
+    bias = wire.SetGate(**WHERE, name="bias", expression="fairness.air >= 0.8", risk="older applicants are turned away")
+    assert [bank.ask("admin", one).risk for one in (leak, bias)] == [leak.risk, bias.risk]
+    found = {result.risk: result.open for result in bank.check().gates if result.risk}
+    assert found == {"the target leaks": True, "older applicants are turned away": False}
+    facts = {fact.name: fact for fact in bank.ask("auditor", wire.ShowFacts(**ABOUT)).facts}
+    assert (facts["risk.count"].value, facts["risk.red"].value) == (2, 1)
+    assert facts["risk.red"].text == "without a passing test: older applicants are turned away"
+    with pytest.raises(Invalid):
+        bank.ask("admin", wire.SetGate(**WHERE, name="more", expression="risk.red = 0"))
+
+
 def approved(bank: Bank) -> Digest:
     """Let the scorer have been trained on the credit data, registered for cards, and approved now."""
     model = Digest(bank.check().digest)

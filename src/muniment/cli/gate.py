@@ -9,12 +9,15 @@ from muniment.cli.face import Face, Group, with_face
 from muniment.cli.knowing import MODEL
 from muniment.cli.screen import Screen
 from muniment.errors import Conflict
-from muniment.sdk.shown import measure, visible
+from muniment.sdk.shown import brief, measure, visible
 from muniment.wire import oversight as wire
 
 USE_CASE = click.option("--use-case", metavar="NAME", help="Of this use case; else of the whole project.")
 STAGE = click.Choice(["submit", "approve"])
 GRADE = click.Choice(["proven", "attested", "declared"])
+
+_SHOWN = 50
+"""So many characters of a value fit in a line of the list."""
 
 _SIGNS = {"yes": ("✓", "+", "green"), "no": ("✗", "x", "red"), "unknown": ("?", "?", "yellow")}
 
@@ -37,10 +40,22 @@ def gate() -> None:
     help="The least grade of measurements that it takes.",
 )
 @click.option("--reason", default="", help="Why it says this.")
+@click.option("--risk", default="", metavar="TEXT", help="The risk of the register that it is set against.")
 @with_face
-def set_(face: Face, name: str, expression: str, use_case: str | None, stage: str, min_grade: str, reason: str) -> None:
+def set_(
+    face: Face,
+    name: str,
+    expression: str,
+    use_case: str | None,
+    stage: str,
+    min_grade: str,
+    reason: str,
+    risk: str,
+) -> None:
     """Fix a gate, or its next version; only what is measured afterwards counts for it."""
-    found = face.client.gates.set(name, expression, stage=stage, use_case=use_case, min_grade=min_grade, reason=reason)
+    found = face.client.gates.set(
+        name, expression, stage=stage, use_case=use_case, min_grade=min_grade, reason=reason, risk=risk
+    )
 
     def draw(screen: Screen) -> None:
         screen.done(f"{found.name}@{found.version} is fixed: {found.expression}")
@@ -115,6 +130,27 @@ def check(face: Face, model: str, stage: str | None) -> None:
 
 @gate.command()
 @click.argument("model", type=MODEL)
+@with_face
+def risks(face: Face, model: str) -> None:
+    """Show the risk register of a version: a risk without a passing test is red; exit code 0 either way."""
+    results = [result for result in face.client.gates.check(model).reply.gates if result.risk]
+    red = {result.risk for result in results if not result.open}
+
+    def draw(screen: Screen) -> None:
+        rows = [
+            [result.risk, _light(result.risk in red), result.name, result.expression, result.why] for result in results
+        ]
+        empty = "no gate is set against a risk; muni gate set NAME EXPRESSION --risk TEXT"
+        screen.table(["risk", "is", "gate", "test", "found"], rows, empty=empty, wrap=["risk", "test", "found"])
+
+    document = [
+        {"risk": r.risk, "red": r.risk in red, "gate": r.name, "test": r.expression, "why": r.why} for r in results
+    ]
+    face.answer({"model": model, "risks": document}, draw)
+
+
+@gate.command()
+@click.argument("model", type=MODEL)
 @click.option("--at", metavar="MOMENT", help="As far as it was known then, in ISO 8601.")
 @with_face
 def facts(face: Face, model: str, at: str | None) -> None:
@@ -122,7 +158,7 @@ def facts(face: Face, model: str, at: str | None) -> None:
     found = face.client.gates.facts(model, at=at)
 
     def draw(screen: Screen) -> None:
-        rows = [[f.name, _value(f.value), f.grade, f.text] for f in found.facts]
+        rows = [[f.name, brief(_value(f.value), _SHOWN), f.grade, f.text] for f in found.facts]
         screen.table(["fact", "value", "grade", "where from"], rows, wrap=["where from"])
         if found.absent:
             screen.line()
@@ -144,6 +180,10 @@ def _draw(screen: Screen, result: wire.GateResult) -> None:
         why = part.why if part.outcome != "yes" or not found else ""
         said = "  ".join(filter(None, (part.text, found, why)))
         screen.console.print(Text.assemble(head, visible(said)), soft_wrap=True)
+
+
+def _light(red: bool) -> Text:
+    return Text("red", style="bold red") if red else Text("green", style="green")
 
 
 def _value(value: object) -> str:

@@ -83,6 +83,8 @@ NAMES: Final[Mapping[str, str]] = {
     "gate.defined": "whether a gate is set",
     "gate.open": "whether every gate is open",
     "gate.preregistered": "whether what the gates judge was measured after they were fixed",
+    "risk.count": "risks of the register that gates of this version are set against",
+    "risk.red": "risks whose gate is closed: without a passing test",
     "change.class": "class of the change from the version before",
     "change.decided": "whether a person decided the class of the change",
     "dependencies.upstream": "models that feed it",

@@ -26,6 +26,9 @@ from muniment.kernel.resources import PROJECT as WHOLE_PROJECT
 from muniment.kernel.verb import Call, Effect, verb
 from muniment.wire import oversight as wire
 
+_OF_GATES: Final = frozenset({"gate", "risk"})
+"""Facts that gates come to, and so cannot ask for."""
+
 __all__ = ["VERBS", "GateResult", "Stage", "check", "require_open"]
 
 
@@ -81,12 +84,13 @@ def set_gate(call: Call, request: wire.SetGate) -> wire.GateView:
     _check_names(expression.names)
     stage = one_of(Stage, request.stage, "stage")
     grade = one_of(Grade, request.min_grade, "min_grade")
+    risk = request.risk.strip()[:500]
     subject = _subject(call, request.use_case)
     before = _versions(call, subject, name)
     if before:
         newest = Gate(before[-1])
-        same = str(newest.expression) == str(expression) and newest.stage is stage and newest.min_grade is grade
-        if same and not newest.withdrawn:
+        said = (str(newest.expression), newest.stage, newest.min_grade, newest.risk)
+        if said == (str(expression), stage, grade, risk) and not newest.withdrawn:
             raise Conflict(
                 "MUNI-M352",
                 f"the gate {name!r} says this already",
@@ -101,6 +105,7 @@ def set_gate(call: Call, request: wire.SetGate) -> wire.GateView:
         "stage": stage.value,
         "min_grade": grade.value,
         "reason": request.reason.strip()[:2000],
+        "risk": risk,
     }
     record = keep(call, RecordKind.GATE, subject, body)
     call.note(gate=f"{name}@{body['version']}", subject=subject)
@@ -203,13 +208,13 @@ def _check_names(names: Iterable[str]) -> None:
     """Refuse a gate that could never open because it asks for what no fact is called."""
     for name in sorted(names):
         alike = near(name)
-        if alike is not None or family_of(name) == "gate":
+        if alike is not None or family_of(name) in _OF_GATES:
             raise Invalid(
                 "MUNI-M155",
                 f"no fact is called {name[:80]!r}, or a gate cannot ask for it",
                 name=name[:200],
                 near=alike or [],
-                families=sorted({*map(family_of, NAMES), *FAMILIES} - {"gate"}),
+                families=sorted({*map(family_of, NAMES), *FAMILIES} - _OF_GATES),
                 do="muni gate facts MODEL lists what is known",
             )
 
@@ -240,6 +245,7 @@ def _view(record: Record) -> wire.GateView:
         fixed_by=record.by,
         record=str(record.digest),
         withdrawn=gate.withdrawn,
+        risk=gate.risk,
     )
 
 
@@ -256,6 +262,7 @@ def _result(result: GateResult) -> wire.GateResult:
         record=result.record,
         fixed_at=None if result.fixed_at is None else format_time(result.fixed_at),
         min_grade=result.min_grade.value,
+        risk=result.risk,
     )
 
 

@@ -75,6 +75,11 @@ class Gate:
         return Grade(self.record.body.get("min_grade", Grade.PROVEN))
 
     @property
+    def risk(self) -> str:
+        """The risk that it is set against; empty for none."""
+        return str(self.record.body.get("risk", ""))
+
+    @property
     def withdrawn(self) -> bool:
         """Whether this version says that it judges no more."""
         return bool(self.record.body.get("withdrawn"))
@@ -119,6 +124,9 @@ class GateResult:
     min_grade: Grade
     hindsight: bool
     """Whether something was measured before the gate was fixed, and so did not count."""
+
+    risk: str = ""
+    """The risk that it is set against: without a passing test it is red."""
 
     @property
     def open(self) -> bool:
@@ -192,6 +200,7 @@ def judge(gate: Gate, facts: Facts) -> GateResult:
         fixed_at=gate.fixed_at,
         min_grade=gate.min_grade,
         hindsight=late,
+        risk=gate.risk,
     )
 
 
@@ -203,6 +212,13 @@ def standing_facts(results: Sequence[GateResult], facts: Facts) -> list[Fact]:
     found = [
         Fact("gate.defined", bool(set_), Grade.PROVEN, record, f"{len(set_)} gates are set"),
         Fact("gate.open", not closed, Grade.PROVEN, record, f"closed: {', '.join(closed)}" if closed else "all open"),
+    ]
+    risks = {result.risk for result in set_ if result.risk}
+    red = sorted({result.risk for result in set_ if result.risk and not result.open})
+    text = f"without a passing test: {'; '.join(red)}"[:300] if red else "each has a passing test"
+    found += [
+        Fact("risk.count", len(risks), Grade.PROVEN, record, "risks that gates are set against"),
+        Fact("risk.red", len(red), Grade.PROVEN, record, text),
     ]
     if set_:
         late = [f"{result.name}@{result.version}" for result in set_ if result.hindsight]

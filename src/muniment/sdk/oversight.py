@@ -74,8 +74,19 @@ class Gates:
         use_case: str | None = None,
         min_grade: str = "proven",
         reason: str = "",
+        risk: str = "",
     ) -> wo.GateView:
-        """Fix a gate, or its next version; only what is measured afterwards counts for it."""
+        """Fix a gate, or its next version; only what is measured afterwards counts for it.
+
+        Args:
+            name: its name.
+            expression: what must hold, such as ``metric.auc >= 0.75``.
+            stage: ``submit`` or ``approve``.
+            use_case: the use case whose versions it judges; None for all of the project.
+            min_grade: the least grade of measurements that it takes.
+            reason: why it says this.
+            risk: the risk of the register that it is set against.
+        """
         request = wo.SetGate(
             project=self._asking.project,
             name=name,
@@ -84,6 +95,7 @@ class Gates:
             use_case=use_case,
             min_grade=min_grade,
             reason=reason,
+            risk=risk,
         )
         return self._asking.ask("inventory:SetGate", request, wo.GateView)
 
@@ -101,6 +113,12 @@ class Gates:
         """Whether a version passes its gates now."""
         request = wo.CheckGates(project=self._asking.project, model=reference_of(model), stage=stage)
         return GateAnswer(self._asking.ask("inventory:CheckGates", request, wo.GateCheck))
+
+    def risks(self, model: Any) -> dict[str, str]:
+        """The risk register of a version: ``green`` where every test passes that the risk is tied to, else ``red``."""
+        results = [result for result in self.check(model).reply.gates if result.risk]
+        red = {result.risk for result in results if not result.open}
+        return {result.risk: "red" if result.risk in red else "green" for result in results}
 
     def facts(self, model: Any, *, at: str | None = None) -> wo.FactList:
         """What is known of a version by the names that gates ask for; ``at`` a past moment in ISO 8601."""
@@ -178,7 +196,7 @@ class Challenge:
     def ask(self, model: Any, text: str) -> wo.CommentView:
         """Ask something about a version, or about a finding: ``finding:<id>``."""
         reference = reference_of(model)
-        about = {"finding" if reference.startswith("finding:") else "model": reference}
+        about: dict[str, Any] = {"finding" if reference.startswith("finding:") else "model": reference}
         return self._said(wo.Comment(project=self._asking.project, text=text, **about))
 
     def answer(self, comment: str, text: str) -> wo.CommentView:
@@ -193,7 +211,7 @@ class Challenge:
     def threads(self, model: Any) -> wo.Threads:
         """The threads about a version and its findings, or about one finding."""
         reference = reference_of(model)
-        about = {"finding" if reference.startswith("finding:") else "model": reference}
+        about: dict[str, Any] = {"finding" if reference.startswith("finding:") else "model": reference}
         request = wo.ListComments(project=self._asking.project, **about)
         return self._asking.ask("inventory:ListComments", request, wo.Threads)
 

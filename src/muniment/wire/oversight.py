@@ -25,6 +25,8 @@ class SetGate(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """The least grade of measurements that it takes: ``proven``, ``attested`` or ``declared``."""
 
     reason: str = ""
+    risk: str = ""
+    """The risk that it is set against, where it is one of the risk register: red as long as the gate is closed."""
 
 
 class WithdrawGate(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -52,6 +54,7 @@ class GateView(Struct, kw_only=True, frozen=True):
     """Digest of the record that fixed it."""
 
     withdrawn: bool = False
+    risk: str = ""
 
 
 class ShowGates(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -119,6 +122,7 @@ class GateResult(Struct, kw_only=True, frozen=True):
     record: str | None
     fixed_at: str | None
     min_grade: str
+    risk: str = ""
 
 
 class GateCheck(Struct, kw_only=True, frozen=True):
