@@ -440,3 +440,39 @@ def test_a_report_without_a_checkpoint_is_dated_to_the_epoch() -> None:
     read = pages(report({}, TypstPages()))
     assert read.metadata is not None
     assert read.metadata.creation_date == datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def test_a_question_is_settled_by_a_later_word_in_its_thread() -> None:
+    """A question that was asked as open is resolved when any answer below it says so, and stands open otherwise."""
+    dossier = dossiers.trained()
+    dossier["challenge"] = [
+        {"id": "1", "text": "Why?", "by": "User:v", "in_reply_to": None, "resolved": False},
+        {"id": "2", "text": "Because.", "by": "User:s", "in_reply_to": "1", "resolved": False},
+        {"id": "3", "text": "And then?", "by": "User:v", "in_reply_to": None, "resolved": False},
+    ]
+    assert json.dumps(model_document(dossier).tree()["chapters"][0]).count("is not resolved") == 2
+    dossier["challenge"].append({"id": "4", "text": "Good.", "by": "User:v", "in_reply_to": "2", "resolved": True})
+    summary = model_document(dossier).tree()["chapters"][0]
+    assert json.dumps(summary).count("is not resolved") == 1
+
+
+def test_a_fact_that_should_hold_and_does_not_is_pointed_at() -> None:
+    """Who measured a model and had a part in it is named in the summary, with the fact that says so."""
+    dossier = dossiers.approved()
+    dossier["facts"].append(
+        {"name": "evaluation.independent", "value": False, "grade": "proven", "record": None, "text": ""}
+    )
+    summary = json.dumps(model_document(dossier).tree()["chapters"][0])
+    assert "Who measured the model had a part in making it" in summary
+
+
+def test_long_digests_in_running_text_are_cut_and_the_index_holds_them_whole() -> None:
+    """What a fact says stays readable; the record it rests on is named in full."""
+    dossier = dossiers.approved()
+    name = dossiers.digest("a rule")
+    dossier["facts"] = [
+        {"name": "tier.level", "value": 2, "grade": "proven", "record": name, "text": f"by rule {name}"}
+    ]
+    document = model_document(dossier)
+    assert f"by rule {name[:19]}…" in json.dumps(document.tree(), ensure_ascii=False)
+    assert name in {line["record"] for line in document.index}

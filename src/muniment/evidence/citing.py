@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -20,7 +20,9 @@ class Citations:
     entries: Mapping[str, Mapping[str, Any]]
     """Ledger entry by the digest of the record that it bears out: ``{index, id}``."""
 
-    graded: dict[str, str] = field(default_factory=dict)
+    kept: Set[str] = frozenset()
+    """Digests of the documents that lie beside the report as records."""
+
     _lines: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def mark(
@@ -72,4 +74,4 @@ class Citations:
             "entry_id": None,
             "where": None,
         }
-        return tuple({**blank, **line} for line in self._lines.values())
+        return tuple({**blank, **line, "kept": line.get("record") in self.kept} for line in self._lines.values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["ALGORITHMS", "GRADES", "MEASURES", "WALLS", "name_of"]
+__all__ = ["ALGORITHMS", "DOUBTS", "GRADES", "MEASURES", "WALLS", "name_of"]
 
 MEASURES: Final = {
     "auc": ("AUC", "how often a positive scores above a negative; a half is chance"),
@@ -50,6 +50,22 @@ WALLS: Final = {
     "disk": "bounded disk",
     "metadata": "no host names or mounts seen",
 }
+
+DOUBTS: Final = {
+    "evaluation.independent": "Who measured the model had a part in making it",
+    "validation.independent": "The validator had a part in making the model",
+    "approval.independent": "An approver had a part in making the model, or submitted it",
+    "approval.signed": "An approval bears no signature",
+    "holdout.unused": "Not every other part of the split is proven unused in training",
+    "job.enforced": "Not every job that led to the model ran behind complete walls",
+    "gate.preregistered": "Something that a gate judges was measured before the gate was fixed",
+    "lineage.complete": "Not everything that led to the model has a recorded origin",
+    "code.clean": "The code differs from its commit",
+    "reproduction.identical": "The newest reproduction did not come out bit for bit",
+    "data.split_disjoint": "The parts of the split are not proven disjoint",
+    "usecase.kpis_met": "A measure of success of the use case is not reached",
+}
+"""What it means when a fact is no that a reader counts on."""
 
 STATES: Final = {
     "draft": "neutral",

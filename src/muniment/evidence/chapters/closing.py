@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from muniment.evidence.chapters.subject import ROWS, Subject, at, code, dicts, text
+from muniment.evidence.chapters.subject import ROWS, Subject, abbreviated, at, code, dicts, text
 from muniment.evidence.displaying import count, number, shortened
 from muniment.evidence.document import (
     Block,
@@ -122,36 +122,36 @@ def _graded(subject: Subject) -> Part:
         return Part("What is proven, attested and declared", (Facts(counts),))
     rows = []
     for one in sorted(facts, key=lambda one: text(one.get("name")))[:ROWS]:
-        name, record = text(one.get("name")), text(one.get("record"))
-        run = record if record.startswith("run:") else None
-        mark = subject.citations.mark(
-            f"fact {name}", run=run, record=None if run else record or None, grade=text(one.get("grade")) or "declared"
-        )
+        name, mark = text(one.get("name")), subject.of_fact(one)
         value = one.get("value")
         shown = number(value) if isinstance(value, (bool, int, float)) else _list(value)
         rows.append(
             Row(
                 (
                     said(code(name, None, 40)),
-                    said(Value(shortened(shown, 60))),
-                    said(Value(text(one.get("text")), None, Shape.MUTED)),
+                    said(Value(shortened(abbreviated(shown), 44))),
+                    said(Value(abbreviated(one.get("text")) or "–", None, Shape.MUTED)),
                 ),
                 mark,
             )
         )
-    table = Table(("Fact", "Value", "What it says"), tuple(rows), "lll", (0, 0, 1), small=True)
+    table = Table(("Fact", "Value", "What it says"), tuple(rows), "lll", (0, 0.4, 0.6), small=True)
     intro = said("The facts that gates and catalogues may ask of this model, with who stands behind each.")
     blocks: list[Block] = [Paragraph(intro), table]
     absent = subject.part("absent")
     if absent:
         ledger = subject.ledger()
         unknown = tuple(
-            Row((said(code(name, None, 40)), said(Value(text(why) or "–", None, Shape.MUTED))))
+            Row((said(code(_family(name), None, 40)), said(Value(abbreviated(why) or "–", None, Shape.MUTED))))
             for name, why in sorted(absent.items())[:ROWS]
         )
         heads = ("Fact", "Why it is not known")
         blocks.append(Part("Facts that are not known", (Table(heads, unknown, "ll", (0, 1), mark=ledger, small=True),)))
     return Part("What is proven, attested and declared", tuple(blocks))
+
+
+def _family(name: str) -> str:
+    return f"{name}…" if name.endswith(".") else name
 
 
 def _list(value: object) -> str:

@@ -26,6 +26,9 @@ from muniment.evidence.document import (
 
 __all__ = ["explanation"]
 
+_KINDS = ("gain", "split", "weight", "permutation")
+"""Measures of importance that stand beside the contributions."""
+
 
 def explanation(subject: Subject) -> Part:
     """The newest explanation."""
@@ -78,7 +81,11 @@ def _pairs(pictures: Sequence[Picture]) -> list[Figure]:
 def _table(report: Mapping[str, Any], features: list[Mapping[str, Any]], mark: Any) -> Part:
     if not features:
         return Part("Importance by several measures", (Missing("No importances are recorded."),))
-    kinds = [kind for kind in ("gain", "split", "weight") if any(one.get(kind) is not None for one in features)]
+    kinds = [
+        kind
+        for kind in ("gain", "split", "weight", "permutation")
+        if any(one.get(kind) is not None for one in features)
+    ]
     ranks = {kind: _ranks(features, kind) for kind in kinds}
     rows = []
     for place, one in enumerate(features[:ROWS]):

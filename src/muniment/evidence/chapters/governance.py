@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from muniment.evidence.chapters.subject import ROWS, Subject, agent, code, prose, text, texts, toned
+from muniment.evidence.chapters.subject import ROWS, Subject, agent, code, prose, settled, text, texts, toned
 from muniment.evidence.displaying import day, moment, shortened
 from muniment.evidence.document import (
     Badge,
     Block,
     Facts,
     Line,
+    Mark,
     Missing,
     Paragraph,
     Part,
@@ -58,7 +59,7 @@ def _gates(subject: Subject) -> Part:
             said(*what, *_parts(gate)),
             said(Badge(word, toned(outcome))),
         )
-        rows.append(Row(cells, subject.of_record("gate", gate)))
+        rows.append(Row(cells, subject.of_gate(gate)))
     intro = said(
         "A gate is an expression over recorded facts, fixed before what it judges. An unknown answer does not pass."
     )
@@ -70,6 +71,8 @@ def _fixed(gate: Mapping[str, Any]) -> Line:
     pieces: list[Any] = []
     if gate.get("stage"):
         pieces += ["\n", Value(f"to {text(gate['stage'])}", None, Shape.MUTED)]
+    if gate.get("hindsight"):
+        pieces += ["\n", Value("fixed after what it judges", None, Shape.MUTED)]
     if gate.get("fixed_at"):
         pieces += ["\n", Value(f"fixed {day(gate['fixed_at'])}", None, Shape.MUTED)]
     return said(*pieces)
@@ -139,10 +142,17 @@ def _signatures(subject: Subject) -> Part:
     signed = {text(_subject_of(one)) for one in signatures if _subject_of(one)}
     if signed:
         blocks.append(
-            Facts(tuple(("Digest signed", said(code(one, subject.of_model(), 80))) for one in sorted(signed)[:6]))
+            Facts(tuple(("Digest signed", said(code(one, _manifest(subject, one), 80))) for one in sorted(signed)[:6]))
         )
     blocks += _decisions(subject)
     return Part("Approvals and signatures", tuple(blocks))
+
+
+def _manifest(subject: Subject, digest: str) -> Mark | None:
+    """The mark of a signed digest: the model's own, or that of the manifest of its registration."""
+    if digest == text(subject.model.get("digest")):
+        return subject.of_model()
+    return subject.of_record("registration", subject.part("registration"))
 
 
 def _subject_of(one: Mapping[str, Any]) -> str:
@@ -236,13 +246,13 @@ def _challenge(subject: Subject) -> Part:
     if not comments:
         return Part("Effective challenge", (Missing("No challenge is recorded."),))
     blocks: list[Block] = []
+    answered = settled(comments)
     for one in comments[:ROWS]:
         mark = subject.of_record("comment", one)
         resolved: Line = ()
-        if one.get("resolved"):
-            resolved = said("  ", Badge("resolved", Tone.GOOD))
-        elif not one.get("in_reply_to"):
-            resolved = said("  ", Badge("not resolved", Tone.CAREFUL)) if one.get("resolved") is False else ()
+        if not one.get("in_reply_to"):
+            good = text(one.get("id")) in answered or bool(one.get("resolved"))
+            resolved = said("  ", Badge("resolved", Tone.GOOD) if good else Badge("not resolved", Tone.CAREFUL))
         head = said(
             Value(agent(one.get("by")), None, Shape.STRONG),
             ", ",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from muniment.evidence.chapters.subject import ROWS, Subject, agent, at, code, dicts, text, toned
+from muniment.evidence.chapters.subject import ROWS, Subject, abbreviated, agent, at, code, dicts, text, toned
 from muniment.evidence.charts.lineage import lineage_chart
 from muniment.evidence.displaying import moment, shortened
 from muniment.evidence.document import (
@@ -136,7 +136,7 @@ def _absence(subject: Subject) -> Part:
         title = said(code(one.get("data"), mark, 60), "  ", Badge(word, toned(word), mark))
         lines = [
             line.strip()
-            for line in text(one.get("scope")).replace("Not covered:", "\nNot covered:").splitlines()
+            for line in abbreviated(one.get("scope")).replace("Not covered:", "\nNot covered:").splitlines()
             if line.strip()
         ]
         body: list[Block] = [Paragraph(title), *(Paragraph(said(Value(line, mark))) for line in lines)]

@@ -7,7 +7,21 @@ from typing import Any
 
 from muniment.evidence.chapters.subject import Subject, agent, at, code, dicts, prose, text, texts
 from muniment.evidence.displaying import count, number
-from muniment.evidence.document import Block, Facts, Line, Mark, Missing, Part, Points, Row, Shape, Table, Value, said
+from muniment.evidence.document import (
+    Block,
+    Facts,
+    Line,
+    Mark,
+    Missing,
+    Paragraph,
+    Part,
+    Points,
+    Row,
+    Shape,
+    Table,
+    Value,
+    said,
+)
 
 __all__ = ["purpose"]
 
@@ -80,10 +94,15 @@ def _registration(subject: Subject) -> Part:
     ]
     if one.get("supplier"):
         rows.append(("Supplier", said(Value(text(one["supplier"])))))
-    blocks: list[Block] = [
-        *prose(one.get("description"), mark, "No description is recorded."),
-        Facts(tuple(rows), mark),
-    ]
+    blocks: list[Block] = prose(one.get("description"), mark, "No description is recorded.")
+    blocks.append(Facts(tuple(rows), mark))
+    determined = subject.part("determination")
+    if determined:
+        signed = subject.of_record("determination", determined)
+        result = text(determined.get("result"))
+        what = Value(kinds.get(result, result) or "–", signed)
+        line = said("It was determined to be ", what, " by ", Value(agent(determined.get("by")), signed), ":")
+        blocks += [Paragraph(line), *prose(determined.get("text"), signed, "The determination bears no text.")]
     blocks += _listed("Assumptions", one.get("assumptions"), mark, "No assumption is recorded.")
     blocks += _listed("Known limits", one.get("limits"), mark, "No known limit is recorded.")
     return Part("Registration", tuple(blocks))

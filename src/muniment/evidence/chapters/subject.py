@@ -10,11 +10,12 @@ from muniment.evidence.citing import Citations
 from muniment.evidence.displaying import displayable, number, shortened
 from muniment.evidence.document import Block, Mark, Missing, Paragraph, Shape, Tone, Value, said
 
-__all__ = ["ROWS", "Subject", "at", "code", "dicts", "prose", "text", "toned"]
+__all__ = ["ROWS", "Subject", "abbreviated", "at", "code", "dicts", "prose", "text", "toned"]
 
 ROWS: Final = 120
 """Rows of one table; of more, the first are shown and it is said."""
 
+_DIGEST: Final = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}")
 _NAMES: Final = re.compile(r'sha256:[0-9a-f]{64}|"run":"([0-9a-z]{26})"')
 
 
@@ -25,7 +26,7 @@ class Subject:
         self.dossier = dossier
         self.model: Mapping[str, Any] = at(dossier, "model") or {}
         self._records = {str(one["digest"]): one for one in dicts(dossier.get("records")) if one.get("digest")}
-        self.citations = Citations(dict(_entries(dossier, self._records)))
+        self.citations = Citations(dict(_entries(dossier, self._records)), frozenset(self._records))
 
     def part(self, name: str) -> Mapping[str, Any]:
         """A part that is one thing; empty when it is not there."""
@@ -81,15 +82,28 @@ class Subject:
         A part names its record, or has a body equal to that of a record of its kind; else it is marked as what the
         dossier says.
         """
-        named = text(one.get("record")) or text(one.get("digest"))
+        named = text(one.get("record"))
         found = self._records.get(named) or self._matching(kind, one)
         title = what or kind.replace("-", " ")
-        if found is None:
-            if named:
-                return self.citations.mark(title, record=named, grade=text(one.get("grade")) or "declared") or Mark()
-            return self.citations.untraced(title, text(one.get("grade")) or "declared")
-        grade = text(at(found, "document", "grade")) or "declared"
-        return self.citations.mark(title, record=text(found["digest"]), grade=grade) or Mark(grade)
+        signed = one.get("signature") or one.get("statement")
+        given = text(at(found or {}, "document", "grade")) or text(one.get("grade"))
+        grade = given or ("attested" if signed else "declared")
+        if found is not None:
+            return self.citations.mark(title, record=text(found["digest"]), grade=grade) or Mark(grade)
+        if named:
+            return self.citations.mark(title, record=named, grade=grade) or Mark(grade)
+        return self.citations.untraced(title, grade)
+
+    def of_fact(self, one: Mapping[str, Any]) -> Mark | None:
+        """The mark of a fact, which names what bears it out."""
+        record, grade = text(one.get("record")), text(one.get("grade")) or "declared"
+        run = record if record.startswith("run:") else None
+        named = None if run else _(record)
+        return self.citations.mark(f"fact {text(one.get('name'))}", run=run, record=named, grade=grade)
+
+    def of_gate(self, one: Mapping[str, Any]) -> Mark:
+        """The mark of a gate; one that policy sets for everybody has no record of its own."""
+        return self.of_record("gate", one) if one.get("record") else self.ledger()
 
     def document_of(self, kind: str, one: Mapping[str, Any]) -> Mapping[str, Any]:
         """The whole record of a part: its author and moment; empty when it is not in the dossier."""
@@ -153,6 +167,25 @@ def _(of: Any) -> str | None:
 def code(of: Any, mark: Mark | None = None, longest: int = 48) -> Value:
     """A name or a digest, in the typeface for code, its middle left out when it is long."""
     return Value(shortened(displayable(text(of)), longest) or "–", mark, Shape.CODE)
+
+
+def abbreviated(of: Any) -> str:
+    """Running text with its digests cut to their first digits; what bears the text out names them in full."""
+    return _DIGEST.sub(r"\1…", text(of))
+
+
+def settled(comments: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+    """The ids of the questions that a comment of their thread calls resolved."""
+    above = {text(one.get("id")): text(one.get("in_reply_to")) for one in comments}
+    found = set()
+    for one in comments:
+        if one.get("resolved") is True:
+            name, seen = text(one.get("id")), set()
+            while above.get(name) and name not in seen:
+                seen.add(name)
+                name = above[name]
+            found.add(name)
+    return frozenset(found)
 
 
 def prose(of: Any, mark: Mark | None, missing: str) -> list[Block]:

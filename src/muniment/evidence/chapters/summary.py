@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from muniment.evidence.chapters.subject import Subject, agent, at, code, dicts, text, texts, toned
+from muniment.evidence.chapters.subject import Subject, agent, at, code, dicts, settled, text, texts, toned
 from muniment.evidence.charts.registry import grade_chart
 from muniment.evidence.displaying import count, day, moment, number
 from muniment.evidence.document import (
@@ -27,7 +27,7 @@ from muniment.evidence.document import (
     Words,
     said,
 )
-from muniment.evidence.wording import ALGORITHMS, GRADES, STATES
+from muniment.evidence.wording import ALGORITHMS, DOUBTS, GRADES, STATES
 
 __all__ = ["cover", "state_of", "summary"]
 
@@ -168,9 +168,9 @@ def _story(subject: Subject) -> Iterator[Words | Value | Badge]:
         yield from (
             Words(", with "),
             Value(count(conditions), ledger),
-            Words(" conditions and "),
+            Words(" condition and " if conditions == 1 else " conditions and "),
             Value(count(limits), ledger),
-            Words(" limits of use"),
+            Words(" limit of use" if limits == 1 else " limits of use"),
         )
     yield Words(". ")
     newest = next(iter(subject.parts("evaluations")), None)
@@ -285,18 +285,27 @@ def _attention(subject: Subject) -> Iterator[Line]:
         yield said("There are ", Value(count(len(findings) - 8), ledger), " more open findings.")
     for gate in _closed_gates(subject)[:6]:
         outcome = text(gate.get("outcome")) or "unknown"
-        name = Value(text(gate.get("name")), subject.of_record("gate", gate))
+        name = Value(text(gate.get("name")), subject.of_gate(gate))
         yield said("The gate “", name, "” does not hold: ", Badge(outcome, toned(outcome)), ".")
-    unresolved = [
-        one for one in subject.parts("challenge") if one.get("resolved") is False and not one.get("in_reply_to")
-    ]
-    for comment in unresolved[:4]:
+    answered = settled(subject.parts("challenge"))
+    asked = [one for one in subject.parts("challenge") if one.get("resolved") is False and not one.get("in_reply_to")]
+    for comment in [one for one in asked if text(one.get("id")) not in answered][:4]:
         mark = subject.of_record("comment", comment)
         yield said("A challenge by ", Value(agent(comment.get("by")), mark), " is not resolved.")
+    yield from _doubts(subject)
     due, now = text(state.get("next_review"))[:10], text(subject.part("checkpoint").get("time"))[:10]
     if due and now and due < now:
         yield said("The review due on ", Value(day(due), ledger), " is overdue.")
     yield from _gaps(subject)
+
+
+def _doubts(subject: Subject) -> Iterator[Line]:
+    """Facts whose answer is no, where a reader counts on a yes."""
+    for one in subject.parts("facts"):
+        name = text(one.get("name"))
+        if one.get("value") is False and name in DOUBTS:
+            mark = subject.of_fact(one)
+            yield said(f"{DOUBTS[name]} (", Value(name, mark, Shape.CODE), " is ", Value("no"), ").")
 
 
 def _gaps(subject: Subject) -> Iterator[Line]:
