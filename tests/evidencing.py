@@ -197,12 +197,17 @@ class Gallery:
 
 def gallery(site: Site, folder: Path) -> Gallery:
     """A model that was trained, measured, made again and approved, on a copy of an installation."""
-    place, clock = site.copy(folder), FakeClock(datetime.now(UTC))
-    engine = PlayedEngine(_played)
-    platform = place.open(clock=clock, engine=engine, workshop=EmptyWorkshop())
+    made = trained(site.copy(folder))
+    _life(made)
+    return made
+
+
+def trained(place: Site) -> Gallery:
+    """A model that was trained, measured and made again, and about which nobody stated anything yet."""
+    clock = FakeClock(datetime.now(UTC))
+    platform = place.open(clock=clock, engine=PlayedEngine(_played), workshop=EmptyWorkshop())
     made = Gallery(platform, People(platform, place.tokens), clock, place)
     _model(made)
-    _life(made)
     return made
 
 

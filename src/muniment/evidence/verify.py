@@ -1273,8 +1273,21 @@ def check_statement(evidence: Evidence, statement: Mapping[str, Any], record: Ma
     need(statement["subject"] == registration.get("manifest"), f"{what}: another manifest was signed")
     need(statement["model"] == evidence.dossier["model"]["digest"] == record["subject"], f"{what}: of another model")
     need(statement["prepared_at"] <= record["at"], f"{what}: it was signed before it was prepared")
+    if record["body"].get("emergency"):
+        check_emergency(evidence, record, what)
+        return
     for name, value in statement["terms"].items():
         need(record["body"].get(name) == value, f"{what}: another {name} was signed than stands in the record")
+
+
+def check_emergency(evidence: Evidence, record: Mapping[str, Any], what: str) -> None:
+    """An emergency approval rests on the signatures of two people, and lasts no longer than both asked for."""
+    ids = (record["body"]["first"], record["body"]["second"])
+    broken = [one for one in evidence.records.values() if one["kind"] == "break-glass" and one["id"] in ids]
+    need(len({one["by"] for one in broken if one["body"].get("signature")}) == 2, f"{what}: not two people signed it")
+    days = min(int(one["body"]["days"]) for one in broken)
+    start, end = (datetime.fromisoformat(text[:-1]) for text in (record["at"], record["body"]["expires"]))
+    need(end - start <= timedelta(days=days), f"{what}: it lasts longer than was signed")
 
 
 def check_registration(evidence: Evidence) -> None:
