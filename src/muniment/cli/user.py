@@ -11,6 +11,7 @@ from muniment.cli.face import Face, Group, with_face
 from muniment.wire import identity as wire
 
 LIMIT = click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="So many at most.")
+_STAGES = click.Choice(["development", "test", "production"])
 UNTIL = click.option("--until", metavar="MOMENT", help="When it ends by itself, ISO 8601 with a zone.")
 
 
@@ -251,11 +252,24 @@ def project() -> None:
 
 @project.command("add")
 @click.argument("name")
+@click.option("--stage", type=_STAGES, default="development", show_default=True, help="What it is for.")
 @with_face
-def project_add(face: Face, name: str) -> None:
-    """Open a project."""
-    made = face.client.ask("identity:AddProject", wire.AddProject(name=name), wire.Project)
-    face.answer(made, lambda screen: screen.done(f"project {made.name} is open"))
+def project_add(face: Face, name: str, stage: str) -> None:
+    """Open a project; into one in production models come by promotion alone."""
+    made = face.client.ask("identity:AddProject", wire.AddProject(name=name, stage=stage), wire.Project)
+    face.answer(made, lambda screen: screen.done(f"project {made.name} is open ({made.stage})"))
+
+
+@project.command("stage")
+@click.argument("name")
+@click.argument("stage", type=_STAGES)
+@click.option("--reason", required=True, metavar="TEXT", help="Why.")
+@with_face
+def project_stage(face: Face, name: str, stage: str, reason: str) -> None:
+    """Let a project be of a stricter stage from now on; there is no way back."""
+    request = wire.SetStage(name=name, stage=stage, reason=reason)
+    made = face.client.ask("identity:SetStage", request, wire.Project)
+    face.answer(made, lambda screen: screen.done(f"project {made.name} is in {made.stage}"))
 
 
 @project.command("list")
@@ -263,8 +277,9 @@ def project_add(face: Face, name: str) -> None:
 def project_list(face: Face) -> None:
     """List the projects in which one holds a role."""
     found = face.client.ask("identity:ListProjects", wire.ListProjects(), wire.Projects)
-    rows = [[p.name, p.created_at[:16], p.created_by] for p in found.projects]
-    face.answer(found, lambda screen: screen.table(["project", "opened", "by"], rows, empty="you hold no role yet"))
+    rows = [[p.name, p.stage, p.created_at[:16], p.created_by] for p in found.projects]
+    columns = ["project", "stage", "opened", "by"]
+    face.answer(found, lambda screen: screen.table(columns, rows, empty="you hold no role yet"))
 
 
 def _where(grant: wire.RoleGrant) -> str:

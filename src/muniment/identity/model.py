@@ -34,6 +34,24 @@ class Role(StrEnum):
     AUDITOR = "auditor"
 
 
+class Stage(StrEnum):
+    """What a project is for, in rising strictness; a project never becomes less strict."""
+
+    DEVELOPMENT = "development"
+    """Where models are made."""
+
+    TEST = "test"
+    """Where models that were approved elsewhere are tried; work by hand is possible."""
+
+    PRODUCTION = "production"
+    """Where models are used: nothing is trained, scripted or registered by hand, everything is promoted."""
+
+    @property
+    def strictness(self) -> int:
+        """Its place in the order."""
+        return list(Stage).index(self)
+
+
 class SubjectKind(StrEnum):
     """Who can hold a role: the Cedar entity types."""
 
@@ -117,6 +135,19 @@ class Project:
     name: str
     created_at: datetime
     created_by: str
+    stage: Stage = Stage.DEVELOPMENT
+
+
+@dataclass(frozen=True, slots=True)
+class StageChange:
+    """A project came to a stage."""
+
+    id: str
+    project: str
+    stage: Stage
+    since: datetime
+    set_by: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,14 @@ from muniment.identity.model import (
     Project,
     Role,
     RoleGrant,
+    Stage,
+    StageChange,
     Standing,
     SubjectKind,
 )
 from muniment.identity.ports import Accounts, Grants, Groups, ProjectOpened, Projects, Standings
 from muniment.identity.rules import Refusal
+from muniment.identity.stages import project_view, stage_named
 from muniment.identity.views import account_view, grant_view, role_at
 from muniment.kernel.identifiers import check_name, format_time
 from muniment.kernel.principal import PrincipalKind
@@ -197,10 +200,14 @@ def add_project(call: Call, request: wire.AddProject) -> wire.Project:
     check_free(name)
     if call.use(Projects).has_project(name):
         raise Conflict("MUNI-I303", f"there is already a project {name!r}", name=name)
-    call.use(Projects).add(Project(name, call.now, call.principal.id))
+    stage = stage_named(request.stage)
+    project = Project(name, call.now, call.principal.id, stage)
+    call.use(Projects).add(project)
+    if stage is not Stage.DEVELOPMENT:
+        call.use(Projects).come_to(StageChange(call.new_id(), name, stage, call.now, call.principal.id, "opened so"))
     call.use(ProjectOpened).opened(call.session, name)
-    call.note(project=name)
-    return wire.Project(name=name, created_at=format_time(call.now), created_by=call.principal.id)
+    call.note(project=name, stage=stage.value)
+    return project_view(project)
 
 
 @verb(
@@ -217,7 +224,7 @@ def list_projects(call: Call, request: wire.ListProjects) -> wire.Projects:
     scopes = {grant.project for grant in standing_of(call, call.principal.id).grants}
     return wire.Projects(
         projects=[
-            wire.Project(name=project.name, created_at=format_time(project.created_at), created_by=project.created_by)
+            project_view(project)
             for project in call.use(Projects).all()
             if project.name not in RESERVED and (None in scopes or project.name in scopes)
         ]

@@ -16,6 +16,8 @@ from muniment.identity.model import (
     Project,
     RoleGrant,
     SigningKey,
+    Stage,
+    StageChange,
     Standing,
     Tie,
     Token,
@@ -143,7 +145,13 @@ class Projects(Protocol):
     """Projects by name; implements the kernel's ProjectDirectory too."""
 
     def add(self, project: Project) -> None:
-        """Add one whose name is free."""
+        """Add one whose name is free; it begins in development."""
+
+    def stage(self, name: str) -> Stage:
+        """The strictest stage that a project came to; development for one that never came to another."""
+
+    def come_to(self, change: StageChange) -> None:
+        """Let a project be of a stage from now on."""
 
     def has_project(self, name: str) -> bool:
         """Whether a project of this name exists."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from muniment.identity import credentials, people, signing
+from muniment.identity import credentials, people, signing, stages
 from muniment.identity.authentication import LastUses, TokenAuthenticator, authenticate
 from muniment.identity.credentials import open_bootstrap
 from muniment.identity.passwords import PasswordHasher, SignInDelays
@@ -19,4 +19,4 @@ __all__ = [
     "open_bootstrap",
 ]
 
-VERBS: Final = (*people.VERBS, *credentials.VERBS, *signing.VERBS)
+VERBS: Final = (*people.VERBS, *credentials.VERBS, *signing.VERBS, *stages.VERBS)

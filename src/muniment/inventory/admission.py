@@ -10,6 +10,7 @@ from muniment.catalog.ports import Lineage
 from muniment.errors import Denied
 from muniment.execution.admission import Frame, Learning
 from muniment.execution.queue import RunQueue
+from muniment.identity.stages import check_by_hand
 from muniment.inventory.usecases import UseCase, bound_to, living_use_case
 from muniment.kernel.digest import Digest
 from muniment.kernel.verb import Call
@@ -21,7 +22,8 @@ class UseCaseAdmission:
     """Admits learning jobs by the use cases of their project."""
 
     def admit(self, call: Call, job: Learning) -> Frame | None:
-        """The use case of a job, which it keeps to."""
+        """The use case of a job, which it keeps to; nothing learns in a production project."""
+        check_by_hand(call, "run as a script" if job.algorithm == "script" else "trained")
         bound = bound_to(call.session, call.project, job.experiment) if job.experiment else None
         named = job.use_case or bound
         if named is None:

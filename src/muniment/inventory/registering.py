@@ -19,6 +19,7 @@ from muniment.execution.contents import parts_of
 from muniment.execution.judging import FILES_FORMAT
 from muniment.execution.model import Part, Run
 from muniment.execution.submitting import making_of
+from muniment.identity.stages import check_by_hand
 from muniment.inventory.framing import check_owner, check_text, check_texts
 from muniment.inventory.independence import declared_inputs
 from muniment.inventory.lifecycle import State, Version
@@ -59,6 +60,7 @@ _MOST: Final = 1000
 )
 def register_model(call: Call, request: wire.RegisterModel) -> wire.Registered:
     """Enter a model that was made here into the inventory, as a draft; a draft can be registered anew."""
+    check_by_hand(call, "registered")
     entity = resolve(call.session, call.project, request.model, EntityKind.MODEL)
     names = [n for n in call.use(Names).of(call.project, [entity.digest]).get(entity.digest, []) if n.kind == "model"]
     if not names:
@@ -164,6 +166,7 @@ def manifest_now(call: Call, version: Version) -> Digest:
 
 def _external(call: Call, request: wire.RegisterExternalModel, files: tuple[Part, ...]) -> wire.Registered:
     """Make the entry's document and the entity that it and the files are, and register that."""
+    check_by_hand(call, "registered")
     name = check_entity_name(EntityKind.MODEL, request.name)
     if request.origin not in _ORIGINS:
         raise Invalid("MUNI-M114", "a model from outside is of a vendor or off-platform", origins=list(_ORIGINS))

@@ -111,6 +111,18 @@ class AddProject(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Open a project: a scope for roles and a key of its own."""
 
     name: str
+    stage: str = "development"
+    """``development``, ``test`` or ``production``."""
+
+
+class SetStage(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Let a project be of a stricter stage from now on; it never becomes less strict."""
+
+    name: str
+    stage: str
+    """``test`` or ``production``."""
+
+    reason: str
 
 
 class Project(Struct, kw_only=True, frozen=True):
@@ -119,6 +131,8 @@ class Project(Struct, kw_only=True, frozen=True):
     name: str
     created_at: str
     created_by: str
+    stage: str = "development"
+    """``development``; ``test``; or ``production``: nothing is trained, scripted or registered by hand there."""
 
 
 class ListProjects(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):

@@ -44,6 +44,8 @@ from muniment.identity.model import (
     Role,
     RoleGrant,
     SigningKey,
+    Stage,
+    StageChange,
     Standing,
     SubjectKind,
     Tie,
@@ -152,8 +154,17 @@ PROJECTS: Final = Table(
     Column("created_at", MOMENT, nullable=False),
     Column("created_by", NAME, nullable=False),
 )
-
-
+STAGES: Final = Table(
+    "identity_stages",
+    METADATA,
+    Column("id", ID, primary_key=True),
+    Column("project", NAME, nullable=False),
+    Column("stage", String(16), nullable=False),
+    Column("since", MOMENT, nullable=False),
+    Column("set_by", NAME, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+Index("ix_identity_stages_project", STAGES.c.project)
 SIGNING_KEYS: Final = Table(
     "identity_signing_keys",
     METADATA,
@@ -177,6 +188,10 @@ LINKS: Final = Table(
     Column("ended_at", MOMENT),
     Column("ended_by", NAME),
 )
+
+
+def _strictest(stages: Iterable[Stage]) -> Stage:
+    return max(stages, key=lambda stage: stage.strictness, default=Stage.DEVELOPMENT)
 
 
 def _holds(table: Table, ended: str) -> ColumnElement[bool]:
@@ -252,6 +267,7 @@ _ADD_TOKEN: Final = Addition(TOKENS)
 _ADD_PASSWORD: Final = Addition(PASSWORDS)
 _ADD_BOOTSTRAP: Final = Addition(BOOTSTRAPS)
 _ADD_PROJECT: Final = Addition(PROJECTS)
+_ADD_STAGE: Final = Addition(STAGES)
 _ADD_SIGNING_KEY: Final = Addition(SIGNING_KEYS)
 _ADD_LINK: Final = Addition(LINKS)
 
@@ -547,6 +563,25 @@ class SqlProjects:
             {"name": project.name, "created_at": format_time(project.created_at), "created_by": project.created_by},
         )
 
+    def stage(self, name: str) -> Stage:
+        """The strictest stage that a project came to."""
+        reached = self._db.execute(select(STAGES.c.stage).where(STAGES.c.project == name)).scalars()
+        return _strictest(map(Stage, reached))
+
+    def come_to(self, change: StageChange) -> None:
+        """Let a project be of a stage from now on."""
+        _ADD_STAGE.add(
+            self._db,
+            {
+                "id": change.id,
+                "project": change.project,
+                "stage": change.stage.value,
+                "since": format_time(change.since),
+                "set_by": change.set_by,
+                "reason": change.reason,
+            },
+        )
+
     def has_project(self, name: str) -> bool:
         """Whether a project of this name exists."""
         return bool(_HAS_PROJECT.ask(self._db, {"name": name}))
@@ -554,7 +589,13 @@ class SqlProjects:
     def all(self) -> tuple[Project, ...]:
         """Every project, newest first."""
         rows = self._db.execute(select(PROJECTS).order_by(PROJECTS.c.created_at.desc(), PROJECTS.c.name))
-        return tuple(Project(row.name, parse_time(row.created_at), row.created_by) for row in rows)
+        reached: dict[str, list[Stage]] = {}
+        for project, stage in self._db.execute(select(STAGES.c.project, STAGES.c.stage)):
+            reached.setdefault(project, []).append(Stage(stage))
+        return tuple(
+            Project(row.name, parse_time(row.created_at), row.created_by, _strictest(reached.get(row.name, ())))
+            for row in rows
+        )
 
 
 class SqlSigningKeys:

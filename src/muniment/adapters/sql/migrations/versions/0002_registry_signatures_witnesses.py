@@ -35,6 +35,17 @@ def upgrade() -> None:
     )
     op.create_index("ix_identity_signing_keys_account", "identity_signing_keys", ["account"], unique=False)
     op.create_table(
+        "identity_stages",
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("project", sa.String(length=200), nullable=False),
+        sa.Column("stage", sa.String(length=16), nullable=False),
+        sa.Column("since", sa.String(length=27), nullable=False),
+        sa.Column("set_by", sa.String(length=200), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_identity_stages")),
+    )
+    op.create_index("ix_identity_stages_project", "identity_stages", ["project"], unique=False)
+    op.create_table(
         "inventory_challenge",
         sa.Column("id", sa.String(length=26), nullable=False),
         sa.Column("project", sa.String(length=200), nullable=False),
