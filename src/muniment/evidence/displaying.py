@@ -51,15 +51,24 @@ _MONTHS: Final = (
     *("July", "August", "September", "October", "November", "December"),
 )
 
+LONGEST_WORD: Final = 120
+"""Characters of one word on a page; of a longer one the middle is left out."""
+
 _SPACES: Final = re.compile(r"\s+")
 
 
 def displayable(text: str) -> str:
-    """One line of text that any page can show: spaces made one, uncovered characters as ``{U+1F600}``."""
+    """One line of text that any page can show: spaces made one, uncovered characters as ``{U+1F600}``.
+
+    Endless words lose their middle, endless texts their end; both say so.
+    """
     if len(text) > LONGEST_TEXT:
         text = f"{text[:LONGEST_TEXT]} … ({len(text) - LONGEST_TEXT:,} more characters are in the record)"
     line = _SPACES.sub(" ", unicodedata.normalize("NFC", text))
-    return "".join(letter if ord(letter) in COVERED else f"{{U+{ord(letter):04X}}}" for letter in line)
+    shown = "".join(letter if ord(letter) in COVERED else f"{{U+{ord(letter):04X}}}" for letter in line)
+    if len(shown) <= LONGEST_WORD:
+        return shown
+    return " ".join(shortened(word, LONGEST_WORD) for word in shown.split(" "))
 
 
 def shortened(text: str, longest: int) -> str:

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from muniment.evidence.charts.canvas import Chart
-from muniment.evidence.displaying import displayable
+from muniment.evidence.displaying import displayable, shortened
 
 __all__ = [
     "Badge",
@@ -116,7 +116,7 @@ class Badge:
     def tree(self) -> dict[str, Any]:
         """As JSON."""
         mark = None if self.mark is None else self.mark.tree()
-        return {"t": "badge", "text": displayable(self.text), "tone": self.tone, "mark": mark}
+        return {"t": "badge", "text": shortened(displayable(self.text), 36), "tone": self.tone, "mark": mark}
 
 
 Inline = Words | Value | Badge

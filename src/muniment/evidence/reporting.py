@@ -21,7 +21,7 @@ from muniment.evidence.chapters.performance import fairness, performance
 from muniment.evidence.chapters.purpose import purpose
 from muniment.evidence.chapters.subject import Subject, at, code, text
 from muniment.evidence.chapters.summary import cover, summary
-from muniment.evidence.displaying import day, number
+from muniment.evidence.displaying import day, number, shortened
 from muniment.evidence.document import Document, Value, said
 from muniment.evidence.ports import Typesetter
 
@@ -78,13 +78,9 @@ def model_document(dossier: Mapping[str, Any]) -> Document:
     model, checkpoint = subject.model, subject.part("checkpoint")
     version = f" · version {number(model['version'])}" if model.get("version") is not None else ""
     return Document(
-        title=f"{subject.title}{version}",
+        title=f"{shortened(subject.title, 100)}{version}",
         kind="Model report",
-        subtitle=said(
-            Value(
-                text(subject.part("use_case").get("purpose")) or text(subject.part("registration").get("description"))
-            )
-        ),
+        subtitle=said(Value(_first(subject))),
         cover=first,
         chapters=chapters,
         index=subject.citations.lines(),
@@ -96,6 +92,12 @@ def model_document(dossier: Mapping[str, Any]) -> Document:
         author=f"Muniment {text(at(dossier, 'installation', 'version'))}".strip(),
         keywords=("model report", text(model.get("digest"))),
     )
+
+
+def _first(subject: Subject) -> str:
+    """The first sentences of what the model is for."""
+    words = text(subject.part("use_case").get("purpose")) or text(subject.part("registration").get("description"))
+    return words if len(words) <= 300 else f"{words[:300].rpartition(' ')[0]} …"
 
 
 def moment_of(document: Mapping[str, Any]) -> datetime:

@@ -44,10 +44,10 @@ def _sets(subject: Subject, sets: list[Mapping[str, Any]]) -> Part:
     for one in sets[:ROWS]:
         cells = (
             said(code(one.get("reference"), None, 34)),
-            said(Value(text(one.get("role")) or "–")),
+            said(Value(shortened(text(one.get("role")), 20) or "–")),
             said(Value(count(one.get("rows")))),
             said(Value(count(one.get("columns")))),
-            said(Value(text(one.get("classification")) or "–")),
+            said(Value(shortened(text(one.get("classification")), 20) or "–")),
             said(Value(_made(one))),
         )
         rows.append(Row(cells, subject.of_data(one)))
@@ -203,7 +203,7 @@ def _columns(subject: Subject, whole: Mapping[str, Any]) -> Part:
             Row(
                 (
                     said(code(name, None, 34)),
-                    said(Value(text(column.get("type")) or "–")),
+                    said(Value(shortened(text(column.get("type")), 24) or "–")),
                     said(Value(percent(one.get("completeness")) if one else "–")),
                     said(Value(count(at(one, "distinct", "count")))),
                     said(Value(number(numbers.get("min")))),

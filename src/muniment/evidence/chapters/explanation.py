@@ -7,7 +7,7 @@ from typing import Any
 
 from muniment.evidence.chapters.subject import ROWS, Subject, at, code, dicts, text
 from muniment.evidence.charts.explanation import beeswarm_chart, dependence_chart, importance_chart
-from muniment.evidence.displaying import count, decimal, number, percent, signed
+from muniment.evidence.displaying import count, decimal, displayable, number, percent, shortened, signed
 from muniment.evidence.document import (
     Block,
     Facts,
@@ -37,7 +37,7 @@ def explanation(subject: Subject) -> Part:
     if not report:
         return Part("Explanation", (Missing("No explanation is recorded for this model."),))
     mark, features = subject.of_run("explanation", found[0]), dicts(report.get("features"))
-    output = text(report.get("output")) or "score"
+    output = shortened(displayable(text(report.get("output"))), 24) or "score"
     facts: tuple[tuple[str, Line], ...] = (
         ("Method", said(Value(text(report.get("method")) or "–"))),
         ("Data", said(code(found[0].get("data")), ", ", Value(count(report.get("rows"))), " rows")),

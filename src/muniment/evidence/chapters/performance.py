@@ -333,7 +333,7 @@ def _column(one: Mapping[str, Any], mark: Mark | None) -> Part:
     if reasons:
         lines = tuple(said(code(name), ": ", Value(text(reason), mark)) for name, reason in list(reasons.items())[:10])
         blocks.append(Points(lines))
-    return Part(f"By {text(one.get('column'))}", tuple(blocks))
+    return Part(f"By {text(one.get('column')) or 'a column without a name'}", tuple(blocks))
 
 
 def _whose(one: Mapping[str, Any], name: str) -> Line:

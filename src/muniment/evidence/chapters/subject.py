@@ -218,7 +218,7 @@ def toned(outcome: str) -> Tone:
 
 def agent(of: Any) -> str:
     """A person or a program by name, without its kind."""
-    return text(of).rpartition("::")[2].removeprefix("User:") or "–"
+    return shortened(displayable(text(of).removeprefix("User:")), 40) or "–"
 
 
 def _entries(

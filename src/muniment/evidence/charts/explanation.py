@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from muniment.evidence.charts.canvas import Axes, Canvas, Chart, Colour, Scale, blend, ticks, tidy, width_of
-from muniment.evidence.displaying import shortened
+from muniment.evidence.displaying import displayable, shortened
 
 __all__ = ["beeswarm_chart", "dependence_chart", "importance_chart"]
 
@@ -18,7 +18,7 @@ _DOT: Final = 1.35
 def importance_chart(features: Sequence[Mapping[str, Any]], output: str) -> Chart:
     """Mean absolute contribution by feature, and whether high values raise or lower the score."""
     shown = list(features)[:16]
-    labels = [shortened(str(row["name"]), 30) for row in shown]
+    labels = [shortened(displayable(str(row["name"])), 30) for row in shown]
     left = min(160.0, 12 + max([30.0, *(width_of(label) for label in labels)]))
     canvas = Canvas(WIDTH, 48 + 14.0 * len(shown), "What drives the score")
     scale = Scale(0, max([1e-9, *(row["mean_abs"] for row in shown)]) * 1.02, left, canvas.width - 128)
@@ -49,7 +49,7 @@ def _direction(value: float | None) -> str:
 def beeswarm_chart(beeswarm: Mapping[str, Any], output: str) -> Chart:
     """One dot a row and feature: where it pushes the score, coloured by how high the feature's value is."""
     names = [name for name in beeswarm.get("features", []) if beeswarm["points"].get(name)][:12]
-    labels = [shortened(str(name), 30) for name in names]
+    labels = [shortened(displayable(str(name)), 30) for name in names]
     left = min(160.0, 12 + max([30.0, *(width_of(label) for label in labels)]))
     canvas = Canvas(WIDTH, 38 + _ROW * len(names), "Contributions row by row")
     values = [point["x"] for name in names for point in beeswarm["points"][name]] or [0.0]
@@ -118,6 +118,12 @@ def dependence_chart(one: Mapping[str, Any], output: str) -> Chart:
         canvas.dot(axes.x(x), axes.y(y), 1.7, Colour.BLUE)
     if not numbers:
         for x, (name, _, _) in list(zip(xs, pairs, strict=False))[:8]:
-            canvas.text(axes.x(x), axes.y.start + 11, shortened(str(name), 10), anchor="middle", colour=Colour.MUTED)
-    canvas.text(axes.x.start, 9, shortened(str(one["feature"]), 36), weight=600)
+            canvas.text(
+                axes.x(x),
+                axes.y.start + 11,
+                shortened(displayable(str(name)), 10),
+                anchor="middle",
+                colour=Colour.MUTED,
+            )
+    canvas.text(axes.x.start, 9, shortened(displayable(str(one["feature"])), 36), weight=600)
     return canvas.chart(f"Mean contribution over the values of {one['feature']}")

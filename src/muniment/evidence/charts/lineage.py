@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from muniment.evidence.charts.canvas import Canvas, Chart, Colour, width_of
-from muniment.evidence.displaying import day, shortened
+from muniment.evidence.displaying import day, displayable, shortened
 
 __all__ = ["lineage_chart"]
 
@@ -173,7 +173,7 @@ def _draw(
     for place, (number, text) in enumerate(notes):
         x = 4 + (place % 2) * WIDTH / 2
         _chip(canvas, x, y - 7, number)
-        canvas.text(x + 13, y, shortened(text, 48), size=7.5)
+        canvas.text(x + 13, y, shortened(displayable(text), 48), size=7.5)
         y += 12 if place % 2 or place == len(notes) - 1 else 0
     x = 4.0
     for name, dash in _DASHES.items():
@@ -206,7 +206,7 @@ def _arrow(canvas: Canvas, start: tuple[_Node, float], end: tuple[_Node, float],
     canvas.area([(x2 - 2.6, y2 - 1.5), (x2 + 2.6, y2 - 1.5), (x2, y2 + 3.2)], Colour.MUTED)
     if role and abs(y2 - y1) < _LAYER:
         x, y = (x1 + x2) / 2, (y1 + y2) / 2 + 2.2
-        canvas.text(x + 4, y, shortened(role, 18), size=7, colour=Colour.MUTED, italic=True, halo=True)
+        canvas.text(x + 4, y, shortened(displayable(role), 18), size=7, colour=Colour.MUTED, italic=True, halo=True)
 
 
 def _box(canvas: Canvas, node: _Node, top: float, subject: str) -> None:
@@ -243,6 +243,7 @@ def _chip(canvas: Canvas, x: float, y: float, number: str) -> None:
 
 def _fitting(text: str, size: float, width: float) -> str:
     """The text, shortened in its middle until it fits."""
+    text = displayable(text)
     longest = len(text)
     while longest > 6 and width_of(shortened(text, longest), size) > width:
         longest -= 1

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from muniment.evidence.charts.canvas import Axes, Canvas, Chart, Colour, Scale, ticks, width_of
-from muniment.evidence.displaying import shortened
+from muniment.evidence.displaying import displayable, shortened
 
 __all__ = [
     "band_chart",
@@ -174,7 +174,7 @@ def capture_chart(bands: Sequence[Mapping[str, Any]], rows: int) -> Chart:
 def stability_chart(rows: Sequence[tuple[str, float]], *, amber: float = 0.10, red: float = 0.25) -> Chart:
     """Population stability index by characteristic, with the two customary limits."""
     shown = sorted(rows, key=lambda row: (-row[1], row[0]))[:14]
-    labels = [shortened(name, 26) for name, _ in shown]
+    labels = [shortened(displayable(name), 26) for name, _ in shown]
     left = min(140.0, 12 + max([30.0, *(width_of(label) for label in labels)]))
     canvas = Canvas(HALF, max(HEIGHT, 40 + 13.0 * len(shown)), "Population stability")
     scale = Scale(0, max([red * 1.15, *(value * 1.15 for _, value in shown)]), left, canvas.width - 12)
@@ -228,7 +228,7 @@ def shift_chart(score: Mapping[str, Any]) -> Chart:
 def group_chart(groups: Sequence[Mapping[str, Any]], favourable: str) -> Chart:
     """Rates of favourable predictions by group with their 95 % intervals, and four fifths of the highest."""
     shown = [row for row in groups if row.get("selection_rate") is not None][:16]
-    labels = [shortened(str(row.get("group", "")), 24) for row in shown]
+    labels = [shortened(displayable(str(row.get("group", ""))), 24) for row in shown]
     left = min(150.0, 14 + max([40.0, *(width_of(label) for label in labels)]))
     step = 15.0
     canvas = Canvas(WHOLE, 48 + step * len(shown), "Favourable predictions by group")
@@ -257,7 +257,7 @@ def group_chart(groups: Sequence[Mapping[str, Any]], favourable: str) -> Chart:
     canvas.text(canvas.width - 52, 10, "rate", anchor="end", colour=Colour.MUTED, italic=True)
     canvas.text(canvas.width - 8, 10, "ratio", anchor="end", colour=Colour.MUTED, italic=True)
     canvas.line(left, bottom, canvas.width - 96, bottom, Colour.MUTED, 0.7)
-    title = f"favourable ({favourable}) predictions (%), with 95 % intervals"
+    title = f"favourable ({shortened(displayable(favourable), 24)}) predictions (%), with 95 % intervals"
     canvas.text((left + canvas.width - 96) / 2, bottom + 23.5, title, anchor="middle")
     return canvas.chart("Rates of favourable predictions of " + ", ".join(labels))
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from muniment.evidence.charts.canvas import Canvas, Chart, Colour, Scale, ticks, tidy, width_of
-from muniment.evidence.displaying import shortened
+from muniment.evidence.displaying import displayable, shortened
 
 __all__ = ["bar_chart", "grade_chart"]
 
@@ -39,7 +39,7 @@ def grade_chart(counts: Mapping[str, int]) -> Chart:
 def bar_chart(title: str, unit: str, rows: Sequence[tuple[str, float]], *, width: float = 460.0) -> Chart:
     """Horizontal bars with their values beside them, in the order given."""
     shown = list(rows)[:20]
-    labels = [shortened(name, 40) for name, _ in shown]
+    labels = [shortened(displayable(name), 40) for name, _ in shown]
     left = min(width * 0.42, 12 + max([30.0, *(width_of(label) for label in labels)]))
     canvas = Canvas(width, 36 + 15.0 * len(shown), title)
     scale = Scale(0, max([1.0, *(value for _, value in shown)]), left, canvas.width - 34)
