@@ -24,6 +24,9 @@ PAGES = (
 )
 """In this order, in one installation: the how-to pages take up what the tutorial made."""
 
+AUDITED = ("tutorials/first-model.md", "tutorials/verify-a-pack.md")
+"""In another installation, where nothing else was stated about the model."""
+
 BLOCK = re.compile(r"^```(sh|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 MARK = "--- end of block ---"
 
@@ -46,9 +49,10 @@ def _printed(line: str, output: str) -> bool:
 
 
 @pytest.mark.slow
-def test_the_pages_run_as_they_stand(tmp_path: Path) -> None:
+@pytest.mark.parametrize("pages", [PAGES, AUDITED], ids=["used", "audited"])
+def test_the_pages_run_as_they_stand(tmp_path: Path, pages: tuple[str, ...]) -> None:
     """One shell runs all blocks in order in an empty folder; each ends well and prints the lines shown below it."""
-    blocks = [block for page in PAGES for block in _blocks(page)]
+    blocks = [block for page in pages for block in _blocks(page)]
     assert len(blocks) >= 12, "the pages hold shell blocks"
     script = "set -eu\n" + "".join(f"{body}\necho '{MARK}'\n" for body, _ in blocks)
     environment = {

@@ -175,6 +175,12 @@ class Key(PublicKey):
             raise Tampered(f"{what} is not a checkpoint of {self.origin}")
         return int(lines[1]), lines[2]
 
+    def kept(self, note: str) -> tuple[int, str]:
+        """The same of a checkpoint that an auditor kept, whoever else signed it."""
+        text, gap, lines = note.rpartition("\n\n")
+        own = [f"{line}\n" for line in lines.splitlines() if line.startswith(f"\N{EM DASH} {self.origin} ")]
+        return self.checkpoint("".join([text, gap, *own[:1]]), "a checkpoint that you kept")
+
     def cosigned(self, line: str, text: str) -> datetime | None:
         """When this witness cosigned a checkpoint, if the line is its own; Tampered when its signature does not fit."""
         raw = self.line(line, 72)
@@ -402,7 +408,7 @@ def check_export(pack: Pack, given: str | None, kept: Iterable[str], tolerance: 
         raise Tampered("the key in the export is not the key that was given")
     stated, digests = check_manifest(pack, key)
     signed = check_checkpoints(pack, key, stated, digests)
-    own = [key.checkpoint(note, "a checkpoint that you kept") for note in kept]
+    own = [key.kept(note) for note in kept]
     if max(own, default=(0,))[0] > signed[-1][0]:
         raise Tampered("a checkpoint that you kept is larger: the ledger was set back, or the export is older")
     tree, first, highest = check_entries(pack, key.origin, digests, signed + own, tolerance)
@@ -709,8 +715,7 @@ def check_checkpoint(evidence: Evidence, kept: list[str], witnesses: list[str], 
     for text in witnesses:
         need(text in cosigned, f"the witness {known[text].origin}, whose key you gave, did not cosign this checkpoint")
     for mine in kept:
-        size, root = key.checkpoint(mine, "a checkpoint that you kept")
-        check_kept(evidence, size, root)
+        check_kept(evidence, *key.kept(mine))
 
 
 def check_kept(evidence: Evidence, size: int, root: str) -> None:
