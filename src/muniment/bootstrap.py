@@ -28,8 +28,9 @@ from muniment.catalog.service import VERBS as CATALOG
 from muniment.data.interpreting import INTERPRETERS as DATA_INTERPRETERS
 from muniment.data.service import VERBS as DATA
 from muniment.errors import Invalid, NotFound
-from muniment.evidence import exporting, supervising
+from muniment.evidence import briefing, exporting, supervising
 from muniment.evidence.exporting import Exporter
+from muniment.evidence.ports import Typesetter
 from muniment.evidence.service import VERBS as EVIDENCE
 from muniment.evidence.service import Packs
 from muniment.execution import auditing, completing, environments, reading, submitting
@@ -107,6 +108,7 @@ VERBS: Final = VerbTable(
         *approving.VERBS,
         *auditing.VERBS,
         *board.VERBS,
+        *briefing.VERBS,
         *challenge.VERBS,
         *changes.VERBS,
         *completing.VERBS,
@@ -220,6 +222,7 @@ class Platform:
             SignInDelays: SignInDelays(),
             Signer: signer,
             Vault: self.vault,
+            Typesetter: TypstPages(),
             VerbTable: VERBS,
             Witnesses: self.witnesses,
             Workshop: self.workshop,

@@ -15,9 +15,14 @@ _STATES = ("draft", "submitted", "in_validation", "approved", "expired", "reject
 
 @click.command(cls=Command)
 @click.option("--top", type=click.IntRange(1, 100), default=10, show_default=True, help="Lines of each list.")
+@click.option("--pdf", type=click.Path(), metavar="FILE", help="Write it as a report for a board, as PDF/A.")
 @with_face
-def board(face: Face, top: int) -> None:
+def board(face: Face, top: int, pdf: str | None) -> None:
     """Show the inventory at a glance: tiers and states, findings, overdue reviews, emergencies, concentration."""
+    if pdf is not None:
+        path = face.client.inventory.save_board(pdf)
+        face.answer({"report": str(path)}, lambda screen: screen.done(f"the board's report is in {path}"))
+        return
     found = face.client.inventory.board(top).reply
 
     def draw(screen: Screen) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from muniment.sdk.asking import Asking, reference_of
 from muniment.sdk.cells import card, facts, fold, table
 from muniment.sdk.frames import to_frame
+from muniment.wire import evidence as we
 from muniment.wire import inventory as wi
 
 __all__ = ["Board", "Inventory", "VersionList"]
@@ -108,6 +109,15 @@ class Inventory:
         """The inventory at a glance."""
         request = wi.ShowBoard(project=self._asking.project, top=top)
         return Board(self._asking.ask("inventory:ShowBoard", request, wi.Board))
+
+    def save_board(self, file: str | Path) -> Path:
+        """Write the board's report (PDF/A) to a file; gives its path."""
+        request = we.BriefBoard(project=self._asking.project)
+        path = Path(file)
+        with path.open("wb") as out:
+            for chunk in self._asking.download("evidence:BriefBoard", request):
+                out.write(chunk)
+        return path
 
     def register_external(
         self, name: str, *, origin: str, owner: str, description: str, file: str | Path | None = None, **more: Any

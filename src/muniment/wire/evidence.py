@@ -19,3 +19,9 @@ class BuildPack(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     cosigned: bool = False
     """With the cosignatures of witnesses. Without ``checkpoint`` the witnesses are asked first, and the newest
     checkpoint is taken that as many cosigned as are required."""
+
+
+class BriefBoard(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """The inventory at a glance as a report for a board, as PDF/A."""
+
+    project: str

@@ -27,7 +27,10 @@ __all__ = ["origin"]
 
 def origin(subject: Subject) -> Part:
     """The chapter."""
-    return Part("Lineage and reproduction", (_lineage(subject), _reproduction(subject), _absence(subject)))
+    return Part(
+        "Lineage and reproduction",
+        (_lineage(subject), _dependencies(subject), _reproduction(subject), _absence(subject)),
+    )
 
 
 def _lineage(subject: Subject) -> Part:
@@ -66,6 +69,26 @@ def _lineage(subject: Subject) -> Part:
     if len(edges) > ROWS:
         blocks.append(Paragraph(said("The table is cut; the dossier holds all links.")))
     return Part("Lineage", tuple(blocks))
+
+
+def _dependencies(subject: Subject) -> Part:
+    found = subject.parts("dependencies")
+    if not found:
+        return Part("Dependencies on other models", (Missing("Nobody stated that another model feeds this one."),))
+    own = text(subject.model.get("digest"))
+    rows = tuple(
+        Row(
+            (
+                said(code(one.get("reference") or one.get("on"), None, 46)),
+                said("feeds this one" if text(one.get("subject")) == own else "feeds another one"),
+                said(Value(text(one.get("reason")) or "–")),
+            ),
+            subject.of_record("dependency", one),
+        )
+        for one in found[:ROWS]
+    )
+    table = Table(("Model", "", "Reason"), rows, "lll", (0, 0, 1), small=True)
+    return Part("Dependencies on other models", (table,))
 
 
 def _reproduction(subject: Subject) -> Part:
