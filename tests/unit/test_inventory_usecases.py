@@ -120,7 +120,8 @@ def test_what_is_left_out_is_not_learnt_from(team: People) -> None:
     """A prohibited column that the job drops is no feature, so the job is admitted."""
     furnish_two_columns(team)
     add(team, prohibited_attributes=["age"])
-    train(team, use_case="cards", data="data:people", target="sex", drop=["age"])
+    admitted = train(team, use_case="cards", data="data:people", target="sex", drop=["age"])
+    assert facts_of(team, admitted)["use_case"]["name"] == "cards"
 
 
 def test_a_script_sees_every_column(team: People) -> None:

@@ -80,6 +80,9 @@ class Lineage(Protocol):
             depth: how many activities away to go at most; None goes to the end.
         """
 
+    def around(self, project: str, digests: Iterable[Digest]) -> Graph:
+        """The activities that used or generated one of these entities, and the edges between them, at once."""
+
     def of_activities(self, project: str, ids: Iterable[str]) -> Graph:
         """These activities with everything that they used and generated."""
 

@@ -224,6 +224,9 @@ class _Lineage:
         graph = self._known(project, self._lineage.closure(project, start, direction, depth))
         return _within(graph, depths(graph, start, direction))
 
+    def around(self, project: str, digests: Iterable[Digest]) -> Graph:
+        return self._known(project, self._lineage.around(project, digests))
+
     def of_activities(self, project: str, ids: Iterable[str]) -> Graph:
         graph = self._known(project, self._lineage.of_activities(project, ids))
         return _within(graph, {end for edge in graph.edges for end in (edge.activity, edge.entity)})

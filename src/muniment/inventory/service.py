@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from muniment.catalog.model import Direction, EntityKind, Graph, Relation
+from muniment.catalog.model import ActivityKind, Direction, EntityKind, Graph, Relation
 from muniment.catalog.naming import label, resolve
-from muniment.catalog.ports import Entities, Lineage, Names
+from muniment.catalog.ports import Activities, Entities, Lineage, Names
 from muniment.catalog.resources import MODEL
 from muniment.execution.contents import parts_of
 from muniment.execution.model import Part, Run, RunStatus
@@ -41,23 +41,21 @@ def list_models(call: Call, request: wire.ListModels) -> wire.Models:
     names = call.use(Names).latest(call.project, EntityKind.MODEL, "", max(1, min(request.limit, 1000)))
     entities = call.use(Entities).find(call.project, [name.digest for name in names])
     rows = call.use(Versions).find(call.project, entities)
-    models = []
-    for name in names:
-        model = entities[name.digest]
-        makers, evaluations = _runs_around(call, model.digest)
-        metrics = latest_metrics(call, [run.id for run in evaluations[:1]])
-        models.append(
-            wire.ModelSummary(
-                model=str(name),
-                digest=str(model.digest),
-                algorithm=str(model.facts.get("algorithm", "")),
-                run=f"run:{makers[0].id}" if makers else None,
-                grade=model.grade.value,
-                created_at=format_time(name.at),
-                metrics=metrics[evaluations[0].id] if evaluations and evaluations[0].id in metrics else {},
-                **_standing(rows.get(model.digest), call.now),
-            )
+    makers, evaluations = _activities_around(call, entities)
+    metrics = latest_metrics(call, evaluations.values())
+    models = [
+        wire.ModelSummary(
+            model=str(name),
+            digest=str(name.digest),
+            algorithm=str(entities[name.digest].facts.get("algorithm", "")),
+            run=f"run:{makers[name.digest]}" if name.digest in makers else None,
+            grade=entities[name.digest].grade.value,
+            created_at=format_time(name.at),
+            metrics=metrics.get(evaluations.get(name.digest, ""), {}),
+            **_standing(rows.get(name.digest), call.now),
         )
+        for name in names
+    ]
     return wire.Models(models=models)
 
 
@@ -131,6 +129,23 @@ def _standing(row: VersionRow | None, now: datetime) -> dict[str, Any]:
         "emergency": row.emergency_at(now),
         "expired": row.expired_at(now),
     }
+
+
+def _activities_around(call: Call, models: Iterable[Digest]) -> tuple[dict[Digest, str], dict[Digest, str]]:
+    """For each model the oldest activity that made it, and the newest that measured it well."""
+    graph = call.use(Lineage).around(call.project, models)
+    kinds = {id_: node.kind for id_, node in graph.activities.items()}
+    measuring = [id_ for id_, kind in kinds.items() if kind is ActivityKind.EVALUATE]
+    known = call.use(Activities).find(call.project, measuring)
+    well = {id_ for id_, one in known.items() if one.facts.get("status", "ok") == "ok"}
+    makers: dict[Digest, str] = {}
+    evaluations: dict[Digest, str] = {}
+    for edge in graph.edges:
+        if edge.relation is Relation.GENERATED and kinds[edge.activity] is not ActivityKind.REPRODUCE:
+            makers[edge.entity] = min(makers.get(edge.entity, edge.activity), edge.activity)
+        elif edge.relation is Relation.USED and edge.activity in well:
+            evaluations[edge.entity] = max(evaluations.get(edge.entity, edge.activity), edge.activity)
+    return makers, evaluations
 
 
 def _runs_around(call: Call, model: Digest) -> tuple[list[Run], list[Run]]:

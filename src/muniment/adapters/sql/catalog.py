@@ -351,6 +351,12 @@ class SqlLineage:
         rows = self._db.execute(_walk(nodes[start], *ends, hops, engine)).all()
         return self._graph(rows, [nodes[start]])
 
+    def around(self, project: str, digests: Iterable[Digest]) -> Graph:
+        """The activities that used or generated one of these entities, and the edges between them."""
+        nodes = list(_entity_nodes(self._db, project, list(digests)).values())
+        query = select(EDGE).where(or_(_any_of(EDGE.c.source), _any_of(EDGE.c.target)))
+        return self._graph(list(_by_chunks(self._db, query, nodes)), nodes)
+
     def of_activities(self, project: str, ids: Iterable[str]) -> Graph:
         """These activities with everything that they used and generated."""
         nodes = list(_activity_nodes(self._db, project, ids).values())

@@ -15,7 +15,6 @@ from sqlalchemy import (
     Index,
     Integer,
     Row,
-    Select,
     String,
     Table,
     Text,
@@ -194,6 +193,8 @@ class SqlVersions:
         mine = and_(VERSIONS.c.project == row.project, VERSIONS.c.digest == row.digest)
         if self._db.execute(update(VERSIONS).where(mine).values(**values)).rowcount == 0:
             self._db.execute(insert(VERSIONS).values(**values))
+        if row.state.final:
+            self._db.execute(delete(INPUTS).where(INPUTS.c.project == row.project, INPUTS.c.digest == row.digest))
 
     def get(self, project: str, digest: Digest) -> VersionRow | None:
         """The row of a version."""
@@ -226,7 +227,8 @@ class SqlVersions:
             {"project": project, "digest": digest, "input": one, "label": label[:400]}
             for one, label in sorted(inputs.items())
         ]
-        if rows:
+        row = self.get(project, digest)
+        if rows and row is not None and not row.state.final:
             self._db.execute(insert(INPUTS), rows)
 
     def counts(self, project: str, now: datetime) -> Sequence[tuple[int, str, int]]:
@@ -251,18 +253,21 @@ class SqlVersions:
 
     def shared(self, project: str, what: str, limit: int) -> Sequence[Count]:
         """What most versions share."""
-        living = [VERSIONS.c.project == project, VERSIONS.c.state.notin_(_FINAL)]
         many = func.count().label("many")
         if what == "input":
-            joined = and_(VERSIONS.c.project == INPUTS.c.project, VERSIONS.c.digest == INPUTS.c.digest)
-            query: Select[Any, Any] = select(func.min(INPUTS.c.label), many).select_from(INPUTS).join(VERSIONS, joined)
             by: ColumnElement[Any] = INPUTS.c.input
-        else:
-            by = VERSIONS.c[what]
-            query = select(*[by, many])
-            living.append(and_(by.is_not(None), by != ""))
-        query = query.where(*living).group_by(by).having(many > 1).order_by(many.desc(), by).limit(limit)
-        return [Count(what, row[0], row[1]) for row in self._db.execute(query)]
+            counted = select(by, many).where(INPUTS.c.project == project).group_by(by).having(many > 1)
+            found = self._db.execute(counted.order_by(many.desc(), by).limit(limit)).all()
+            return [Count(what, self._label(project, row[0]), row[1]) for row in found]
+        by = VERSIONS.c[what]
+        living = [VERSIONS.c.project == project, VERSIONS.c.state.notin_(_FINAL), by.is_not(None), by != ""]
+        query = select(*[by, many]).where(*living).group_by(by).having(many > 1)
+        return [Count(what, row[0], row[1]) for row in self._db.execute(query.order_by(many.desc(), by).limit(limit))]
+
+    def _label(self, project: str, digest: str) -> str:
+        """The name under which an input was noted last."""
+        query = select(func.max(INPUTS.c.label)).where(INPUTS.c.project == project, INPUTS.c.input == digest)
+        return str(self._db.execute(query).scalar_one())
 
 
 class SqlChallenges:
