@@ -14,7 +14,7 @@ from muniment.cli.screen import Screen
 from muniment.errors import IntegrityError
 from muniment.sdk.shown import count, size
 from muniment.wire import ledger as wire
-from muniment.wire.records import RecordsReport, VerifyRecords
+from muniment.wire.records import InventoryReport, RecordsReport, VerifyInventory, VerifyRecords
 from muniment.wire.witness import Witness
 
 
@@ -130,11 +130,13 @@ def verify(face: Face, shallow: bool) -> None:
             do="keep everything as it is, and call whoever is responsible for the ledger",
         )
     records = None if shallow else face.client.ask("execution:VerifyRecords", VerifyRecords(), RecordsReport)
-    if records is not None and not records.ok:
+    inventory = None if shallow else face.client.ask("inventory:VerifyInventory", VerifyInventory(), InventoryReport)
+    findings = [found for part in (records, inventory) if part is not None for found in part.findings]
+    if findings:
         raise IntegrityError(
             "MUNI-A512",
             "the database tells another story than the ledger, which is as it was signed",
-            findings=records.findings,
+            findings=findings,
             do="keep everything as it is, and call whoever is responsible for the database",
         )
 
@@ -142,11 +144,15 @@ def verify(face: Face, shallow: bool) -> None:
         screen.done(f"the ledger of {count(report.entries)} entries is as it was signed")
         if records is not None:
             screen.done(f"{count(records.runs)} runs stand in the database as the ledger tells of them")
+        if inventory is not None and inventory.records:
+            screen.done(f"{count(inventory.records)} records of the inventory stand there as the ledger tells of them")
         mark = report.checkpoint
         screen.facts(
             "",
             {
-                "checked": tuple(report.checked + (records.checked if records else [])),
+                "checked": tuple(
+                    report.checked + [what for part in (records, inventory) if part for what in part.checked]
+                ),
                 "not checked": tuple(report.not_checked + (records.not_checked if records else _SHALLOW)),
                 "waiting": f"{count(report.waiting)} entries are recorded and not numbered yet"
                 if report.waiting
@@ -158,7 +164,8 @@ def verify(face: Face, shallow: bool) -> None:
             },
         )
 
-    face.answer({**msgspec.to_builtins(report), "records": msgspec.to_builtins(records)}, draw)
+    document = {"records": msgspec.to_builtins(records), "inventory": msgspec.to_builtins(inventory)}
+    face.answer({**msgspec.to_builtins(report), **document}, draw)
 
 
 @audit.command()

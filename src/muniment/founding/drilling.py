@@ -16,7 +16,7 @@ from muniment.kernel.digest import Digest
 from muniment.wire.execution import ReproduceModel, RunDetail, ShowRun, Started
 from muniment.wire.identity import IssuedToken, IssueTokenFor
 from muniment.wire.inventory import ListModels, ModelDetail, Models, ShowModel
-from muniment.wire.records import RecordsReport, VerifyRecords
+from muniment.wire.records import InventoryReport, RecordsReport, VerifyInventory, VerifyRecords
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +89,7 @@ def _unsound(platform: Platform, made: Restored) -> Iterator[str]:
     yield from (found.what for found in history.findings)
     administrator = platform.transport(next(iter(made.tokens.values())))
     yield from administrator.invoke("execution:VerifyRecords", VerifyRecords(), RecordsReport).findings
+    yield from administrator.invoke("inventory:VerifyInventory", VerifyInventory(), InventoryReport).findings
     checked = platform.vault.fsck(deep=True)
     yield from (f"{found.code}: {found.what}" for found in checked.findings if found.harm)
 

@@ -76,6 +76,30 @@ class RecordKind(StrEnum):
     CATALOGUE = "catalogue"
     """A version of a control catalogue that the institution published; the body names its file by digest."""
 
+    RISK = "risk"
+    """What can go wrong with a use or a version, who answers for it, and the test that shows it is held down."""
+
+    RISK_RETIREMENT = "risk-retirement"
+    """A risk that is looked after no more, and why; the body names the risk."""
+
+    ACKNOWLEDGEMENT = "acknowledgement"
+    """Somebody signed that he read and understood the instructions for use; the body names their digest."""
+
+    EXAMINATION = "examination"
+    """What internal audit examined, and what came out."""
+
+    GOVERNANCE = "governance"
+    """The board's appetite, the accountable senior manager and the policy, as signed by who recorded them."""
+
+    BOARD_REPORT = "board-report"
+    """A report was laid before the board on a day; the body names it by digest."""
+
+    IMPACT_ASSESSMENT = "impact-assessment"
+    """What a use does to people and to society: who is affected, what harm may come, what is done against it."""
+
+    PROMOTION = "promotion"
+    """A version came from another project, by digest, under the approval that it has there."""
+
 
 @dataclass(frozen=True)
 class Record:

@@ -19,7 +19,7 @@ from muniment.kernel.ports import Session
 from muniment.kernel.principal import Principal
 from muniment.kernel.verb import Call, Resource, ResourceKind
 
-__all__ = ["MODEL_VERSION", "PROJECTED", "find_version", "records_about", "refresh", "registered"]
+__all__ = ["MODEL_VERSION", "PROJECTED", "find_version", "records_about", "refresh", "registered", "worked_out"]
 
 PROJECTED: Final = frozenset(
     {
@@ -32,6 +32,7 @@ PROJECTED: Final = frozenset(
         RecordKind.REJECTION,
         RecordKind.RETIREMENT,
         RecordKind.BREAK_GLASS,
+        RecordKind.PROMOTION,
         RecordKind.FINDING,
         RecordKind.FINDING_CLOSURE,
         RecordKind.REVIEW_SCHEDULE,
@@ -88,6 +89,17 @@ def refresh(session: Session, project: str, digest: Digest, changed: RecordKind 
         digest: the model.
         changed: the kind of record that was added; None works out everything.
     """
+    row = worked_out(session, project, digest)
+    if row is not None:
+        session.use(Versions).put(row)
+        if changed is None or changed in _LINEAGE:
+            records = records_about(session, project, digest)
+            session.use(Versions).put_inputs(project, digest, _inputs(session, project, digest, records))
+    return row
+
+
+def worked_out(session: Session, project: str, digest: Digest) -> VersionRow | None:
+    """What the records about a version come to, as lists and board show it; None when it is not registered."""
     records = records_about(session, project, digest)
     version = fold(records)
     if version is None:
@@ -95,7 +107,7 @@ def refresh(session: Session, project: str, digest: Digest, changed: RecordKind 
     open_findings = [finding for finding in findings_in(records) if finding.open]
     due = [review.due for review in reviews_in(records) if review.done is None]
     told = version.registration.body
-    row = VersionRow(
+    return VersionRow(
         project=project,
         digest=digest,
         name=str(told["name"]),
@@ -110,7 +122,7 @@ def refresh(session: Session, project: str, digest: Digest, changed: RecordKind 
         state=version.state,
         since=version.since,
         registered_at=version.registration.at,
-        approvals=len({record.by for record in version.approvals}),
+        approvals=len(version.approvers),
         required=version.required,
         approved_at=version.in_force.since if version.in_force else None,
         expires=version.in_force.expires if version.in_force else None,
@@ -119,10 +131,6 @@ def refresh(session: Session, project: str, digest: Digest, changed: RecordKind 
         findings_high=sum(finding.severity == "high" for finding in open_findings),
         findings_open=len(open_findings),
     )
-    session.use(Versions).put(row)
-    if changed is None or changed in _LINEAGE:
-        session.use(Versions).put_inputs(project, digest, _inputs(session, project, digest, records))
-    return row
 
 
 def _inputs(session: Session, project: str, digest: Digest, records: Sequence[Record]) -> dict[Digest, str]:

@@ -23,3 +23,17 @@ class RecordsReport(Struct, kw_only=True, frozen=True):
     not_checked: list[str]
     findings: list[str] = field(default_factory=list)
     """At most 100."""
+
+
+class VerifyInventory(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Compare records, versions and signing keys of all projects with the ledger."""
+
+
+class InventoryReport(Struct, kw_only=True, frozen=True):
+    """What was compared and what differs."""
+
+    ok: bool
+    records: int
+    checked: list[str]
+    findings: list[str] = field(default_factory=list)
+    """At most 100."""
