@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from muniment.cli.demo.stage import COLLEAGUE, Stage
 from muniment.evidence import verify
-from muniment.sdk.datasets import Dataset
+from muniment.sdk.datasets import Dataset, Parts
 from muniment.sdk.models import Model
 
 EXPERIMENT: Final = "CreditCardDefault"
@@ -116,13 +116,16 @@ class Signature:
             "the scientist, whom an administrator made an approver, approves his own model", model.approve
         )
 
-    def validation(self, best: Model, test: Dataset) -> None:
+    def validation(self, best: Model, parts: Parts, frame: Frame) -> None:
         """Somebody who had no part in it examines the model, asks, and signs what he found."""
         self._tell.chapter("Somebody who had no part in it examines the model", "validator")
         validator, scientist = self._stage.person("validator"), self._stage.person("scientist")
         model = validator.models.get(best.reference)
+        with self._tell.work("measure again, as somebody else") as watch:
+            measured = model.evaluate(parts["test"], groups=frame.groups, reference=parts["train"], watch=watch)
+        self._stage.expect(measured.metrics()["auc"] == best.metrics["auc"], "the same measurement has the same result")
         with self._tell.work("explain, exactly, on the test part") as watch:
-            explanation = model.explain(test, watch=watch)
+            explanation = model.explain(parts["test"], watch=watch)
         features = explanation.report["features"]
         self._tell.fact("driven by", ", ".join(f"{one['name']} {one['share']:.0%}" for one in features[:4]))
         asked = validator.challenge.ask(model, "Why gradient boosting, when a scorecard is easier to explain?")

@@ -60,7 +60,7 @@ class Story:
         self._reproduction(best)
         self._cheats(parts)
         signature.inventory(best, frame)
-        signature.validation(best, parts["test"])
+        signature.validation(best, parts, frame)
         signature.approval(best)
         self._tampering(best)
         self._ledger()
