@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final
 
 from muniment.errors import Invalid
 from muniment.inventory.lifecycle import State
-from muniment.inventory.model import RecordKind
-from muniment.inventory.ports import Records, VersionRow, Versions, Wanted
-from muniment.inventory.standing import Finding, Severity, findings_in
+from muniment.inventory.ports import VersionRow, Versions, Wanted
+from muniment.inventory.standing import Severity
 from muniment.kernel.identifiers import format_time
 from muniment.kernel.resources import PROJECT
 from muniment.kernel.verb import Call, Effect, verb
@@ -122,21 +121,19 @@ def summary_of(row: VersionRow, now: datetime) -> wire.VersionSummary:
 
 def _findings(call: Call) -> list[wire.BoardFinding]:
     """Open findings by severity and age; without them nothing is read."""
-    records = call.use(Records)
-    told = records.of_kind(call.project, RecordKind.FINDING)
-    if not told:
+    waiting = call.use(Versions).open_findings(call.project)
+    if not waiting:
         return []
-    closed = records.of_kind(call.project, RecordKind.FINDING_CLOSURE)
-    waiting = [finding for finding in findings_in([*told, *closed]) if finding.open]
-    return [_ages(call.now, severity, [f for f in waiting if f.severity is severity]) for severity in Severity]
+    return [_ages(call.now, severity, [one for one in waiting if one[0] == severity]) for severity in Severity]
 
 
-def _ages(now: datetime, severity: Severity, findings: Sequence[Finding]) -> wire.BoardFinding:
-    days = [(now - finding.record.at).days for finding in findings]
+def _ages(now: datetime, severity: Severity, findings: Sequence[tuple[str, datetime, date]]) -> wire.BoardFinding:
+    days = [(now - at).days for _, at, _ in findings]
+    today = now.date()
     return wire.BoardFinding(
         severity=severity.value,
         open=len(days),
-        overdue=sum(finding.overdue(now) for finding in findings),
+        overdue=sum(due < today for _, _, due in findings),
         up_to_30_days=sum(age <= 30 for age in days),
         up_to_90_days=sum(30 < age <= 90 for age in days),
         older=sum(age > 90 for age in days),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Protocol
 
 from muniment.inventory.lifecycle import State
@@ -147,6 +147,9 @@ class Versions(Protocol):
 
     def counts(self, project: str, now: datetime) -> Sequence[tuple[int, str, int]]:
         """How many versions stand where: tier, state as people see it (``expired`` for an ended approval), count."""
+
+    def open_findings(self, project: str) -> Sequence[tuple[str, datetime, date]]:
+        """Severity, moment and due day of every finding that is not closed."""
 
     def ages(self, project: str) -> Sequence[tuple[str, datetime, int]]:
         """State, the oldest moment since when a version is in it, and how many are, of those that are not final."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import (
     Column,
     ColumnElement,
@@ -21,6 +22,7 @@ from sqlalchemy import (
     and_,
     case,
     delete,
+    exists,
     func,
     insert,
     not_,
@@ -120,6 +122,16 @@ _KEPT: Final = timedelta(days=1)
 """So long a challenge is kept after its end, so that a late signature is told why it is refused."""
 
 _FINAL: Final = tuple(state.value for state in State if state.final)
+
+
+class _Finding(msgspec.Struct):
+    """What is read of a finding to count it."""
+
+    severity: str
+    due: str
+
+
+_FINDING: Final = msgspec.json.Decoder(_Finding)
 
 
 class SqlRecords:
@@ -241,6 +253,19 @@ class SqlVersions:
         ).label("shown")
         query = select(VERSIONS.c.tier, state, func.count()).where(VERSIONS.c.project == project)
         return [(row[0], row[1], row[2]) for row in self._db.execute(query.group_by(VERSIONS.c.tier, state))]
+
+    def open_findings(self, project: str) -> Sequence[tuple[str, datetime, date]]:
+        """Severity, moment and due day of every finding that is not closed."""
+        closing = RECORDS.alias()
+        closed = exists().where(
+            closing.c.project == project,
+            closing.c.subject == RECORDS.c.id,
+            closing.c.kind == RecordKind.FINDING_CLOSURE.value,
+        )
+        of_findings = RECORDS.c.project == project, RECORDS.c.kind == RecordKind.FINDING.value
+        rows = self._db.execute(select(RECORDS.c.at, RECORDS.c.body).where(*of_findings, not_(closed)))
+        found = [(at, _FINDING.decode(body)) for at, body in rows]
+        return [(one.severity, parse_time(at), date.fromisoformat(one.due)) for at, one in found]
 
     def ages(self, project: str) -> Sequence[tuple[str, datetime, int]]:
         """State, the oldest moment since when a version is in it, and how many are."""
