@@ -459,6 +459,8 @@ NEEDED = {
     "verify.py",
     MANIFEST,
 }
+MEMBER = rb"(?:PK\x03\x04.{26}|PK\x01\x02.{42})(?:dossier\.json|keys\.txt|records/|ledger/)"
+"""How a file that only packs have stands in an archive."""
 KNOWN = re.compile(
     r"records/[0-9a-f]{64}\.json|signatures/[0-9a-f]{64}\.json|ledger/proofs/[0-9]{12}\.tlog-proof|"
     r"ledger/consistency/[1-9][0-9]{0,17}\.txt|formats/[a-zA-Z0-9._-]+|report\.pdf|lineage\.svg"
@@ -572,6 +574,8 @@ class Evidence:
         """What runs called the things that they made, by digest."""
         self.in_force: list[dict[str, Any]] = []
         """The approvals by which the model is approved."""
+        self.four_eyes = False
+        """Whether it is approved, by enough people who had no part in it."""
         self.signatures: list[dict[str, Any]] = []
         self.witnesses: list[dict[str, Any]] = []
         self.kept: list[int] = []
@@ -590,6 +594,7 @@ class Run:
     def __init__(self, evidence: Evidence, ended: Entry, asked: Entry) -> None:
         facts, documents = ended.facts, evidence.documents
         self.id, self.ended, self.asked, self.agent = str(facts["run"]), ended, asked, str(asked.data["principal"])
+        self.label = str(asked.facts["label"])[:200]
         self.plan, self.seen = documents[facts["plan"]], documents[facts["record"]]
         self.products = documents[facts["products"]]
         self.record, self.plan_digest = facts["record"], facts["plan"]
@@ -599,6 +604,8 @@ class Run:
         self.grade = "proven" if self.seen["enforcement"]["complete"] else "declared"
         need(set(facts["generated"]) == self.generated, f"entry {ended.index} tells of other results than are enclosed")
         need(asked.facts["plan"] == facts["plan"], f"entry {asked.index} asked for another plan than was run")
+        projects = {ended.data["project"], asked.data["project"], evidence.dossier["project"]}
+        need(len(projects) == 1, f"entry {ended.index} is about another project")
         pinned = {("programs", self.plan["code"]), ("base", self.plan["base"]), ("environment", self.plan["env"])}
         source = {("source", self.plan["source"])} if self.plan["source"] else set()
         self.used = pinned | source | set(self.plan["inputs"].items())
@@ -644,7 +651,7 @@ def check_pack(
         "records": len(evidence.records), "runs": len(evidence.runs), "files": len(files),
         "signatures": evidence.signatures, "witnesses": evidence.witnesses, "key": key.text,
         "key_from": "you" if given else "the pack", "kept": evidence.kept, "notes": evidence.notes,
-        "verifier": Path(__file__).read_bytes() == files["verify.py"],
+        "four_eyes": evidence.four_eyes, "verifier": Path(__file__).read_bytes() == files["verify.py"],
     }  # fmt: skip
 
 
@@ -794,6 +801,7 @@ def check_record(evidence: Evidence, record: Mapping[str, Any], digest: str, ent
     what = f"the record {digest} of entry {entry.index}"
     need(record["format"] == "muniment.record/1", f"{what} is no record")
     same(record, what, by=entry.data["principal"], project=entry.data["project"])
+    same(record, what, project=evidence.dossier["project"])
     need(record["at"] <= entry.time, f"{what} is dated after it")
     evidence.records[digest] = dict(record)
     evidence.tell(digest, "record", entry)
@@ -848,6 +856,7 @@ def check_dossier(evidence: Evidence) -> None:
         check_alternative(evidence, one)
     for one in dossier["reproductions"]:
         run = run_of(evidence, one)
+        need(run.plan_digest == (dossier["training"] or {}).get("plan"), f"{one['run']} repeated another plan")
         verdict = run.ended.facts.get("verdict", run.ended.facts["status"])
         same(one, one["run"], verdict=verdict, at=run.ended.time)
         need(one["made"] is None or one["made"] in run.generated, f"{one['run']} made something else")
@@ -911,7 +920,7 @@ def check_training(evidence: Evidence) -> None:
     need(model["digest"] in run.generated and listed is not None, "the model did not come out of the run that is named")
     same(model, "the model", run=one["run"], grade=run.grade, created_at=run.ended.time, created_by=run.agent)
     same(one, "the training", plan=run.plan_digest, inputs_by_digest=run.plan["inputs"], ended_at=run.ended.time)
-    same(one, "the training", requested_at=run.asked.time, label=run.asked.facts["label"])
+    same(one, "the training", requested_at=run.asked.time, label=run.label)
     same(one, "the training", enforcement=run.seen["enforcement"], usage=run.seen["usage"])
     fixed = ("kind", "params", "seed", "env", "base", "code", "program", "limits")
     same(one, "the training", **{name: run.plan[name] for name in fixed})
@@ -929,6 +938,8 @@ def check_training(evidence: Evidence) -> None:
         for digest, path in run.outputs.items()
         if path == "model/model.json" and (d := evidence.documents.get(digest))
     ]
+    if run.plan["kind"] == "run":
+        same(model, "the model", algorithm=f"script {run.plan['entry']}")
     for description in described:
         facts = {name: description[name] for name in model["facts"] if name != "features"}
         same(model, "the model", algorithm=description["algorithm"])
@@ -954,7 +965,7 @@ def check_alternative(evidence: Evidence, one: Mapping[str, Any]) -> None:
     same(one, one["run"], digest=made, params=run.plan["params"], seed=run.plan["seed"], at=run.asked.time)
     same(one, one["run"], status=run.ended.facts["status"], error=run.ended.facts.get("error"))
     same(one, one["run"], chosen=made == evidence.dossier["model"]["digest"])
-    same(one, one["run"], algorithm=str(run.plan["params"].get("algorithm") or run.asked.facts["label"]))
+    same(one, one["run"], algorithm=str(run.plan["params"].get("algorithm") or run.label))
     if one["data"] is not None:
         check_name(evidence, one["data"], run.plan["inputs"].get("train"))
     if made is not None:
@@ -1077,7 +1088,7 @@ def check_lineage(evidence: Evidence) -> None:
         used = {(edge["role"], edge["entity"]) for edge in own if edge["relation"] == "used"}
         came = {(edge["role"], edge["entity"]) for edge in own if edge["relation"] == "was_generated_by"}
         same(activity, what, agent=run.agent, plan=run.plan_digest, kind=run.plan["kind"], ended_at=run.ended.time)
-        same(activity, what, label=run.asked.facts["label"], grade=run.grade)
+        same(activity, what, label=run.label, grade=run.grade)
         need(run.asked.time <= activity["started_at"] <= run.ended.time, f"{what} started at another time")
         need(used == run.used, f"what {what} used is not what its plan names")
         need(came <= {(one["role"], one["digest"]) for one in run.products}, f"{what} made something else")
@@ -1099,7 +1110,7 @@ def check_lineage(evidence: Evidence) -> None:
             roles = {
                 edge["role"] for edge in lineage["edges"] if edge["entity"] == digest and edge["relation"] == "used"
             }
-            kinds = {PINNED.get(role, "file") for role in roles if edges}
+            kinds = {PINNED.get(role, "file") for role in roles}
             need(one["kind"] in kinds or one["grade"] == "declared" or digest == model, f"{digest} is of another kind")
 
 
@@ -1314,9 +1325,8 @@ def check_four_eyes(evidence: Evidence) -> None:
     agents = {activity["agent"] for activity in dossier["lineage"]["activities"]}
     need(set(dossier["authors"]) == agents, "the dossier names other authors than ran the jobs")
     submitted = [record for record in records if record["kind"] == "submission"][-1:]
-    parts = agents.union(
-        record["by"] for record in [*submitted, *records] if record["kind"] in ("registration", "submission")
-    )
+    registered = [record for record in records if record["kind"] == "registration"][-1:]
+    parts = agents.union(record["by"] for record in (*registered, *submitted))
     links: list[set[str]] = []
     for entry in (entry for entry in evidence.entries if entry.done and entry.type in (LINKED, UNLINKED)):
         pair = {f"User:{name}" for name in entry.facts["accounts"]}
@@ -1340,6 +1350,7 @@ def check_four_eyes(evidence: Evidence) -> None:
     approvers = {record["by"] for record in evidence.in_force if record["body"].get("signature")}
     required = dossier["state"]["required_approvals"]
     need(len(approvers) >= required, f"{len(approvers)} of {required} approvals that are required are signed")
+    evidence.four_eyes = True
 
 
 def explain_pack(found: Mapping[str, Any]) -> tuple[list[str], list[str]]:
@@ -1357,7 +1368,7 @@ def explain_pack(found: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     ]
     for one in found["signatures"]:
         checked.append(f"{one['by']} signed the {one['meaning']} at {one['at']}, with a key that was his by the ledger")
-    if found["state"] == "approved":
+    if found["four_eyes"]:
         checked.append(
             "no approver asked for a job that the model came from, and as many approved as its tier asks for"
         )
@@ -1381,6 +1392,7 @@ def explain_pack(found: Mapping[str, Any]) -> tuple[list[str], list[str]]:
         "what the platform works out from the records, such as the outcome of a gate or that data were not used: that "
         "the records are those, and that no such data stand in the lineage",
         "what people say in words and names, file names and commits included: who said it when, not whether it is so",
+        "who depends on whom: whose account somebody made, and whose role he granted; the platform asks, at each step",
         "what was recorded after the checkpoint",
     ]
     return checked, missing
@@ -1442,7 +1454,7 @@ def verify(
 def pack_files(path: Path) -> dict[str, bytes] | None:
     """The files of an evidence pack; None for anything else."""
     if path.is_dir():
-        if not (path / "dossier.json").is_file():
+        if not (path / "dossier.json").is_file() and not (path / "records").is_dir():
             return None
         found = {p.relative_to(path).as_posix(): p for p in path.rglob("*") if not p.is_dir()}
         need(sum(p.lstat().st_size for p in found.values()) <= PACK_BYTES, "the folder is larger than any pack")
@@ -1455,7 +1467,7 @@ def pack_files(path: Path) -> dict[str, bytes] | None:
         except OSError as broken:
             raise NotAnExport(f"{path}: {broken}") from broken
         zipped = raw[:2] == b"PK" or b"PK\5\6" in raw[-(2**16) :]
-        if not zipped or not re.search(rb"PK\x03\x04.{26}dossier\.json|PK\x01\x02.{42}dossier\.json", raw, re.DOTALL):
+        if not zipped or not re.search(MEMBER, raw, re.DOTALL):
             return None
         need(len(raw) <= PACK_BYTES, "the file is larger than any pack")
         files = unarchive(raw)
