@@ -56,9 +56,12 @@ CHARTER = {
     | {"inventory:validate"}
     | {"evidence:read", "catalog:read", "run:reproduce", "run:validate", "model:read"},
     "approver": ANY_ROLE | JUDGE | {"inventory:approve"} | {"evidence:read", "catalog:read"},
-    "operator": ANY_ROLE | {"catalog:read", "model:read", "key:read", "env:manage", "system:operate"},
+    "operator": ANY_ROLE
+    | {"inventory:promote"}
+    | {"catalog:read", "model:read", "key:read", "env:manage", "system:operate", "inventory:sign"},
     "auditor": ANY_ROLE
-    | {"evidence:read", "catalog:read", "audit:read", "identity:read", "key:read", "system:operate"},
+    | {"evidence:read", "catalog:read", "audit:read", "identity:read", "key:read", "system:operate"}
+    | {"inventory:examine", "inventory:sign"},
     "outsider": ANY_ROLE,
     "newcomer": OWN,
 }

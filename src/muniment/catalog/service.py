@@ -16,13 +16,13 @@ from muniment.catalog.model import (
     Graph,
     Relation,
 )
-from muniment.catalog.naming import resolve
+from muniment.catalog.naming import label, resolve
 from muniment.catalog.picture import draw
 from muniment.catalog.ports import Checkpoints, Entities, Lineage, Names
 from muniment.catalog.resources import ENTITY, MODEL, find
 from muniment.catalog.tracing import ends, nearest
 from muniment.catalog.walking import Step
-from muniment.errors import Invalid
+from muniment.errors import Conflict, Invalid
 from muniment.kernel.digest import Digest
 from muniment.kernel.grade import weakest
 from muniment.kernel.identifiers import format_time
@@ -129,10 +129,14 @@ def get_lineage(call: Call, request: wire.GetLineage) -> wire.LineageView:
         name = labels[start] if isinstance(start, Digest) else f"run:{start}"
         title = f"Where {name} comes from" if direction is Direction.UPSTREAM else f"What was made of {name}"
         picture = draw(part, start, labels, title=title, omitted=left_out)
+    origins = [edge.grade for edge in whole.edges]
+    if isinstance(found, Entity) and direction is Direction.UPSTREAM and not _made_here(whole, found.digest):
+        origins.append(found.grade)
     return wire.LineageView(
         reference=labels.get(start, f"run:{start}") if isinstance(start, Digest) else f"run:{start}",
         direction=direction,
-        grade=weakest(edge.grade for edge in whole.edges),
+        grade=weakest(origins),
+        elsewhere=_elsewhere(whole, found) if isinstance(found, Entity) else None,
         nodes=[_node(graph, node, steps[node], labels) for node in steps],
         edges=[
             wire.LineageEdge(
@@ -165,6 +169,15 @@ def prove_unused(call: Call, request: wire.ProveUnused) -> wire.AbsenceReply:
     asked = resolve(session, project, request.reference)
     model = resolve(session, project, request.model, EntityKind.MODEL)
     evidence = gather(session, project, asked, model.digest)
+    source = _elsewhere(evidence.closure, model)
+    if source is not None:
+        raise Conflict(
+            "MUNI-C304",
+            f"what this model was made from is recorded in project {source}, where it was promoted from",
+            model=label(session, project, model.digest),
+            source=source,
+            do=f"ask there: muni prove-unused REFERENCE --in {model.digest} --project {source}",
+        )
     proof = decide(evidence)
     size, root = call.use(Checkpoints).covering()
     named = {asked.digest, model.digest, *proof.shared, *(c.part for c in proof.citations)}
@@ -265,6 +278,17 @@ def _not_covered(evidence: Evidence, proof: AbsenceProof, asked: str) -> Iterato
     yield f"what people wrote into code, parameters, names or environments (source trees of theirs: {written})"
     yield f"what people learnt from {asked} elsewhere (runs that read it: {len(evidence.readers)})"
     yield "changes of the lineage in the database itself (muni audit verify compares it with the ledger)"
+
+
+def _made_here(graph: Graph, digest: Digest) -> bool:
+    """Whether an activity of this project generated something."""
+    return any(edge.relation is Relation.GENERATED and edge.entity == digest for edge in graph.edges)
+
+
+def _elsewhere(graph: Graph, entity: Entity) -> str | None:
+    """The project that something was promoted from, when nothing of this project made it."""
+    source = entity.facts.get("promoted_from")
+    return source if isinstance(source, str) and not _made_here(graph, entity.digest) else None
 
 
 def _summary(entity: Entity, names: list[str]) -> dict[str, str]:

@@ -54,7 +54,8 @@ def tree(screen: Screen, found: Lineage) -> None:
     if found.view.truncated:
         screen.line("only the nearest part is shown; --depth limits it, -o FILE draws it", style="dim")
     screen.line()
-    screen.facts("", {"grade of the whole": found.grade})
+    where = found.view.elsewhere and f"recorded in project {found.view.elsewhere}, where it was promoted from"
+    screen.facts("", {"grade of the whole": found.grade, "origin": where})
 
 
 def _picture(face: Face, found: Lineage, output: str | None) -> None:

@@ -77,3 +77,7 @@ class GateCall:
     def over(self, session: Session, now: datetime) -> GateCall:
         """The same request over another view of the store, at another moment."""
         return replace(self, session=session, now=now)
+
+    def within(self, project: str) -> GateCall:
+        """The same request, looking at another project."""
+        return replace(self, resource=Resource("Project", project, project))

@@ -18,6 +18,7 @@ from muniment.catalog.ports import Lineage
 from muniment.errors import Conflict, Denied
 from muniment.identity.ports import Accounts, SigningKeys, Ties
 from muniment.identity.signing import signed_by
+from muniment.identity.stages import check_by_hand
 from muniment.inventory.gates import require_open
 from muniment.inventory.independence import Parties, parties
 from muniment.inventory.lifecycle import (
@@ -26,17 +27,15 @@ from muniment.inventory.lifecycle import (
     Act,
     Outcome,
     State,
-    Usability,
     Version,
     missing,
     stale,
-    usable,
 )
+from muniment.inventory.loading import examine, usability
 from muniment.inventory.model import Record, RecordKind
 from muniment.inventory.recording import advance, keep
-from muniment.inventory.revalidation import reviews_of
 from muniment.inventory.signing import Signed, accept
-from muniment.inventory.standing import Severity, Trigger, findings_in
+from muniment.inventory.standing import Severity, Trigger
 from muniment.inventory.terms import QUESTIONNAIRE
 from muniment.inventory.tiers import reassess
 from muniment.inventory.usecases import living_use_case
@@ -48,7 +47,7 @@ from muniment.kernel.resources import INSTALLATION
 from muniment.kernel.verb import Call, Effect, verb
 from muniment.wire import inventory as wire
 
-__all__ = ["VERBS", "usability"]
+__all__ = ["VERBS"]
 
 _EMERGENCY_REVIEW: Final = timedelta(days=5)
 """A break-glass is looked at within so many days."""
@@ -247,9 +246,10 @@ def break_glass(call: Call, request: wire.BreakGlass) -> wire.VersionState:
     effect=Effect.READ,
 )
 def check_approval(call: Call, request: wire.CheckApproval) -> wire.Approval:
-    """Say whether a version may be used now, and why: what serving asks before it loads one."""
+    """Say whether a version may be loaded and used now, and why; what is not signed and borne out is refused."""
     model = resolve(call.session, call.project, request.model, EntityKind.MODEL).digest
-    found = usability(call, model)
+    examined = examine(call, model, files=request.files)
+    found = examined.usability
     call.note(model=str(model), usable=found.usable)
     return wire.Approval(
         model=label(call.session, call.project, model),
@@ -260,6 +260,9 @@ def check_approval(call: Call, request: wire.CheckApproval) -> wire.Approval:
         expires=format_time(found.expires) if found.expires else None,
         conditions=list(found.conditions),
         use_limits=list(found.use_limits),
+        manifest=examined.manifest,
+        files=[wire.ModelFile(path=part.path, digest=str(part.digest), size=part.size) for part in examined.parts],
+        checked=list(examined.checked),
     )
 
 
@@ -293,19 +296,10 @@ def show_version(call: Call, request: wire.ShowVersion) -> wire.VersionDetail:
     )
 
 
-def usability(call: Call, model: Digest) -> Usability:
-    """Whether a version may be used at the moment of a request, and why."""
-    records = records_about(call.session, call.project, model)
-    version = find_version(call.session, call.project, model)
-    high = sum(finding.open and finding.severity is Severity.HIGH for finding in findings_in(records))
-    overdue = 0
-    if version is not None and version.in_force is not None:
-        overdue = sum(review.overdue(call.now) for review in reviews_of(call, model, records))
-    return usable(version, call.now, high=high, overdue=overdue)
-
-
 def _begin(call: Call, act: Act, request: Any) -> Signed:
-    """Check the signature of a request and that the version may take the step."""
+    """Check the signature of a request and that the version may take the step; in production only an end is one."""
+    if act not in (Act.REJECT, Act.RETIRE):
+        check_by_hand(call, act.value)
     signed = accept(call, act, request)
     _refuse(call, signed.version, act)
     return signed
@@ -446,7 +440,7 @@ def _state(call: Call, version: Version) -> wire.VersionState:
         tier=version.level,
         requires=dict(version.requires),
         model_kind=version.model_kind,
-        approvals=sorted({record.by for record in version.approvals}),
+        approvals=list(version.approvers),
         required=version.required,
         outcome=str(version.reviews[-1].body["outcome"]) if version.reviews else None,
         expires=format_time(standing.expires) if standing else None,

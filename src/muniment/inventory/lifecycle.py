@@ -156,6 +156,9 @@ class Version:
     broken: tuple[Record, ...] = ()
     """Break-glass signatures, in order."""
 
+    promotion: Record | None = None
+    """By which it came from another project, the last one; it is decided on there."""
+
     end: Record | None = None
     """The rejection or retirement."""
 
@@ -192,6 +195,15 @@ class Version:
     def required(self) -> int:
         """How many people must approve it."""
         return int(self.requires.get("approvals", 1))
+
+    @property
+    def approvers(self) -> tuple[str, ...]:
+        """Who approved the submission that is looked at, or was last; for a promoted version, who did where it came
+        from.
+        """
+        if self.promotion is not None:
+            return tuple(map(str, self.promotion.body["approved_by"]))
+        return tuple(sorted({record.by for record in self.approvals}))
 
     @property
     def validated(self) -> bool:
@@ -234,6 +246,9 @@ def next_step(version: Version | None) -> int:
 
 def missing(version: Version, act: Act) -> Refusal | None:
     """Why a version may not take a step now; None when it may, as far as its own records go."""
+    if version.promotion is not None and act is not Act.RETIRE and not version.state.final:
+        source = version.promotion.body["source"]
+        return Refusal(f"it was promoted from project {source}", "decide on it there, then promote it again")
     if version.state not in _FROM[act]:
         return Refusal(f"it is {version.state}", _WHAT_NOW.get((act, version.state), ""))
     if act is Act.SUBMIT and version.state is State.IN_VALIDATION and (not version.reviews or version.validated):
@@ -344,6 +359,17 @@ def _approved(version: Version, record: Record) -> Version:
     )
 
 
+def _promoted(version: Version, record: Record) -> Version:
+    """It is approved here as it is there; an emergency stands beside the state here too."""
+    if version.state.final:
+        return version
+    standing = InForce((record,), record.at, parse_time(record.body["expires"]))
+    if record.body["emergency"]:
+        return replace(version, promotion=record, emergency=standing)
+    since = version.since if version.state is State.APPROVED else record.at
+    return replace(version, promotion=record, state=State.APPROVED, since=since, in_force=standing, emergency=None)
+
+
 def _ended(version: Version, record: Record) -> Version:
     state = State.REJECTED if record.kind is RecordKind.REJECTION else State.RETIRED
     return version if version.state.final else replace(version, state=state, since=record.at, end=record)
@@ -357,6 +383,7 @@ _ADVANCE: Final[Mapping[RecordKind, Callable[[Version, Record], Version]]] = {
     RecordKind.APPROVAL: _approved,
     RecordKind.REJECTION: _ended,
     RecordKind.RETIREMENT: _ended,
+    RecordKind.PROMOTION: _promoted,
     RecordKind.BREAK_GLASS: lambda version, record: replace(version, broken=(*version.broken, record)),
 }
 _NUMBERED: Final = frozenset({RecordKind.REGISTRATION, *_ADVANCE})

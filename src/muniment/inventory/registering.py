@@ -40,7 +40,7 @@ from muniment.ledger.service import Ledger
 from muniment.vault.service import Vault
 from muniment.wire import inventory as wire
 
-__all__ = ["MANIFEST_FORMAT", "VERBS", "manifest_now"]
+__all__ = ["MANIFEST_FORMAT", "VERBS", "manifest_now", "manifest_text", "signed_manifest"]
 
 MANIFEST_FORMAT: Final = "muniment.model-manifest/1"
 ENTRY_FORMAT: Final = "muniment.model-entry/1"
@@ -164,6 +164,25 @@ def manifest_now(call: Call, version: Version) -> Digest:
     return digest_of(_manifest(call, entity, version.registration.body))
 
 
+def signed_manifest(call: Call, entity: Entity, told: Mapping[str, Any]) -> dict[str, Any]:
+    """What a registration keeps of the manifest: its digest, the document, and the note that the ledger's key signed.
+
+    Args:
+        call: the request.
+        entity: the model.
+        told: what else the registration says.
+    """
+    document = _manifest(call, entity, told)
+    manifest = digest_of(document)
+    note = sign_note(manifest_text(manifest), call.use(Ledger).origin, call.use(Signer))
+    return {"manifest": str(manifest), "manifest_document": document, "manifest_note": note}
+
+
+def manifest_text(manifest: str) -> str:
+    """The text of the note that signs a manifest."""
+    return f"{MANIFEST_FORMAT}\n{manifest}\n"
+
+
 def _external(call: Call, request: wire.RegisterExternalModel, files: tuple[Part, ...]) -> wire.Registered:
     """Make the entry's document and the entity that it and the files are, and register that."""
     check_by_hand(call, "registered")
@@ -225,13 +244,10 @@ def _register(call: Call, entity: Entity, told: Mapping[str, Any]) -> wire.Regis
             do="what was submitted stays as it is; register the next version",
         )
     body = {"model": label(call.session, call.project, entity.digest), "digest": str(entity.digest), **told}
-    document = _manifest(call, entity, body)
-    manifest, ledger = digest_of(document), call.use(Ledger)
-    note = sign_note(f"{MANIFEST_FORMAT}\n{manifest}\n", ledger.origin, call.use(Signer))
-    signed = {"manifest": str(manifest), "manifest_document": document, "manifest_note": note}
+    signed = signed_manifest(call, entity, body)
     advance(call, RecordKind.REGISTRATION, entity.digest, {**body, **signed})
     version = reassess(call, entity.digest)
-    call.note(model=str(entity.digest), manifest=str(manifest), tier=version.level)
+    call.note(model=str(entity.digest), manifest=version.manifest, tier=version.level)
     return registered_view(call, version)
 
 

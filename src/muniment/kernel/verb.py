@@ -139,6 +139,10 @@ class Call(Protocol):
     def over(self, session: Session, now: datetime) -> Call:
         """The same request over another view of the store, at another moment; for what is told of the past."""
 
+    def within(self, project: str) -> Call:
+        """The same request, looking at another project; only once it is known that the principal may look there, or
+        for what the platform itself must know to answer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Content:

@@ -18,6 +18,7 @@ from muniment.sdk.shown import headline, measure
 from muniment.sdk.steps import Steps
 from muniment.wire import execution as wx
 from muniment.wire import inventory as wi
+from muniment.wire import promotion as wp
 from muniment.wire import validation as wv
 
 __all__ = ["Model", "ModelList", "Models"]
@@ -264,6 +265,28 @@ class Models:
     def get(self, reference: str) -> Model:
         """One version, ``model:credit-pd@4`` or ``credit-pd``."""
         return model_at(self._asking, reference)
+
+    def promote(
+        self, model: Any, *, source: str, digest: str | None = None, emergency: bool = False, reason: str = ""
+    ) -> wp.Promoted:
+        """Bring an approved version from another project into this stricter one, under the approval it has there.
+
+        Args:
+            model: the version in the other project, its reference there or its digest.
+            source: the other project.
+            digest: the digest that one means; another one is refused.
+            emergency: say that one knows that it is approved by break-glass alone.
+            reason: why.
+        """
+        request = wp.PromoteModel(
+            project=self._asking.project,
+            source=source,
+            model=reference_of(model),
+            digest=digest,
+            emergency=emergency,
+            reason=reason,
+        )
+        return self._asking.ask("inventory:PromoteModel", request, wp.Promoted)
 
 
 def model_at(asking: Asking, reference: str) -> Model:

@@ -104,9 +104,9 @@ class Steps:
         """Sign an emergency approval; a second administrator signs too, within a day."""
         return self._act("break-glass", {"reason": reason, "days": days})
 
-    def approval(self) -> wi.Approval:
-        """Whether it may be used now, and why."""
-        request = wi.CheckApproval(project=self._asking.project, model=self.reference)
+    def approval(self, *, files: bool = False) -> wi.Approval:
+        """Whether it may be loaded and used now, and why; with ``files`` each is read to its end too."""
+        request = wi.CheckApproval(project=self._asking.project, model=self.reference, files=files)
         return self._asking.ask("inventory:CheckApproval", request, wi.Approval)
 
     def standing(self) -> wi.VersionDetail:

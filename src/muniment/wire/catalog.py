@@ -137,7 +137,7 @@ class LineageView(Struct, kw_only=True, frozen=True):
     reference: str
     direction: str
     grade: str
-    """The weakest of all its edges."""
+    """The weakest of all its edges; of something that nothing recorded made, its own."""
 
     nodes: list[LineageNode]
     edges: list[LineageEdge]
@@ -145,6 +145,8 @@ class LineageView(Struct, kw_only=True, frozen=True):
     """Whether only the nearest part is shown, because the whole is too large."""
 
     svg: str | None = None
+    elsewhere: str | None = None
+    """The project that it was promoted from: what it was made from is recorded there, and not here."""
 
 
 class ProveUnused(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):

@@ -369,12 +369,27 @@ class PrepareSignature(Struct, kw_only=True, frozen=True, forbid_unknown_fields=
     project: str
     model: str
     meaning: str
-    """``submitted for validation``, ``validated``, ``approved``, ``rejected``, ``retired``, ``break-glass`` or
-    ``determined``."""
+    """``submitted for validation``, ``validated``, ``approved``, ``rejected``, ``retired``, ``break-glass``,
+    ``determined``, ``read and understood`` or ``examined``."""
 
     terms: dict[str, Any] = field(default_factory=dict)
     """What is signed besides. For an approval: ``conditions``, ``use_limits``, ``expires``; for a validation:
-    ``outcome``, ``text``, ``scope``, ``conceptual_soundness``; else ``note``, ``reason``, ``days`` or ``answers``."""
+    ``outcome``, ``text``, ``scope``, ``conceptual_soundness``; else ``note``, ``reason``, ``days``, ``answers``,
+    ``instructions`` or what an examination says."""
+
+    key: str | None = None
+    """Fingerprint of the key that will sign; None for the newest one of the asker."""
+
+
+class PrepareProjectSignature(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Write down the exact statement about the whole project that one is about to sign."""
+
+    project: str
+    meaning: str
+    """``examined``, ``stated as governance`` or ``laid before the board``."""
+
+    terms: dict[str, Any] = field(default_factory=dict)
+    """What is signed besides: the fields of the statement that the verb which keeps it has."""
 
     key: str | None = None
     """Fingerprint of the key that will sign; None for the newest one of the asker."""
@@ -488,10 +503,12 @@ class VersionState(Struct, kw_only=True, frozen=True):
 
 
 class CheckApproval(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """Whether a version may be used now."""
+    """Whether a version may be used now: its manifest, files, records and signatures are checked each time."""
 
     project: str
     model: str
+    files: bool = False
+    """Whether to read every file to its end too; whoever loads them has that checked anyway."""
 
 
 class Approval(Struct, kw_only=True, frozen=True):
@@ -505,6 +522,14 @@ class Approval(Struct, kw_only=True, frozen=True):
     expires: str | None
     conditions: list[str]
     use_limits: list[str]
+    manifest: str | None = None
+    """Digest of the signed manifest; None where nothing may be loaded."""
+
+    files: list[ModelFile] = field(default_factory=list)
+    """What may be loaded."""
+
+    checked: list[str] = field(default_factory=list)
+    """What was found in order, in words."""
 
 
 class ShowVersion(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
