@@ -389,6 +389,12 @@ def _life(found: dict[str, Any], subject: str) -> None:
         put="reviews",
         grade="proven",
     )
+    feeding = {
+        "on": digest("bureau"),
+        "reference": "model:bureau-score@3",
+        "reason": "its score is a column of the file",
+    }
+    _with(found, "dependency", feeding, put="dependencies")
     _with(
         found,
         "change",
@@ -439,6 +445,7 @@ def _with(
         **body,
         "id": document["id"],
         "kind": kind,
+        "subject": found["model"]["digest"],
         "at": at,
         "by": by,
         "grade": grade,
