@@ -330,17 +330,19 @@ def test_two_versions_are_compared_and_the_change_is_decided(bank: Bank) -> None
 
 
 def test_a_risk_without_a_passing_test_is_red(bank: Bank) -> None:
-    """The register is the gates that name a risk: unknown and no are red, and facts count them."""
+    """A gate that names a risk is its test: unknown and no are red, facts count them, and a gate can ask for none."""
     leak = wire.SetGate(**WHERE, name="leak", expression="challenge.unresolved = 0", risk="the target leaks")
     bias = wire.SetGate(**WHERE, name="bias", expression="fairness.air >= 0.8", risk="older applicants are turned away")
     assert [bank.ask("admin", one).risk for one in (leak, bias)] == [leak.risk, bias.risk]
     found = {result.risk: result.open for result in bank.check().gates if result.risk}
     assert found == {"the target leaks": True, "older applicants are turned away": False}
     facts = {fact.name: fact for fact in bank.ask("auditor", wire.ShowFacts(**ABOUT)).facts}
-    assert (facts["risk.count"].value, facts["risk.red"].value) == (2, 1)
+    assert (facts["risk.registered"].value, facts["risk.red"].value) == (2, 1)
     assert facts["risk.red"].text == "without a passing test: older applicants are turned away"
     with pytest.raises(Invalid):
-        bank.ask("admin", wire.SetGate(**WHERE, name="more", expression="risk.red = 0"))
+        bank.ask("admin", wire.SetGate(**WHERE, name="more", expression="risk.red = 0", risk="of itself"))
+    bank.ask("admin", wire.SetGate(**WHERE, name="more", expression="risk.red = 0"))
+    assert "more" in bank.closed()
 
 
 def approved(bank: Bank) -> Digest:
@@ -363,7 +365,14 @@ def approved(bank: Bank) -> Digest:
         recorder.generated("01m8bra5geegc78nbkkgr49av6", model, "model", data)
         state(bank, session, RecordKind.USE_CASE, "usecase:cards", {"name": "cards", "version": 1})
         told = {"use_case": "cards", "name": "scorer", "version": 1, "manifest": str(model), "model_kind": "model"}
-        more = {"origin": "platform", "owner": "scientist", "algorithm": "a", "supplier": None}
+        more: dict[str, Any] = {
+            "origin": "platform",
+            "owner": "scientist",
+            "algorithm": "a",
+            "supplier": None,
+            "description": "d",
+        }
+        more |= {"model": MODEL, "digest": str(model), "intended_use": "", "assumptions": [], "limits": []}
         state(bank, session, RecordKind.REGISTRATION, str(model), {**told, **more})
         ends = format_time(now + timedelta(days=300))
         body = {
