@@ -9,16 +9,18 @@ from typing import Any
 
 import pytest
 
-from evidencing import Gallery, told, trained
+from evidencing import WITNESS, Gallery, Key, told, trained
 from muniment.errors import Conflict, Denied, Invalid, NotFound
 from muniment.evidence import verify
 from muniment.evidence.pack import MOST_BYTES
 from muniment.kernel.digest import Digest
+from muniment.ledger.cosignature import cosign, witness_key
 from muniment.ledger.model import Search
 from muniment.testing.platform import OTHER, PROJECT, Site
 from muniment.wire.evidence import BuildPack
 from muniment.wire.inventory import RegisterExternalModel
 from muniment.wire.oversight import OpenFinding
+from muniment.wire.witness import AcceptCosignature, AddWitness
 from notary import SOUND, Notary
 
 MODEL = "model:loans-xgboost"
@@ -123,6 +125,23 @@ def test_an_older_checkpoint_gives_the_older_pack_again(house: Gallery, tmp_path
     kept = json.loads(verify.unarchive(first)["dossier.json"])["checkpoint"]["note"]
     code, found = told(_built(house, since=[size]), tmp_path, kept=[kept])
     assert (code, found["kept"]) == (0, [size])
+
+
+def test_a_cosigned_pack_bears_the_witness(house: Gallery, tmp_path: Path) -> None:
+    """The newest checkpoint that was cosigned, with the cosignature; a pack without it stays possible."""
+    witness, admin = Key(40), house.people
+    key = witness_key(WITNESS, witness.public_key).text
+    admin.ask("admin", AddWitness(key=key))
+    checkpoint = house.platform.ledger.checkpoint()
+    line = cosign(checkpoint.note, WITNESS, witness, house.clock.now())
+    admin.ask("admin", AcceptCosignature(note=checkpoint.note + line))
+    pack = _built(house, cosigned=True)
+    code, found = told(pack, tmp_path, key=house.platform.ledger.key, witnesses=[key])
+    assert (code, found["entries"]) == (0, checkpoint.size), found
+    assert [one["key_from"] for one in found["witnesses"]] == ["you"]
+    assert _built(house, cosigned=True, checkpoint=checkpoint.size) == pack
+    code, found = told(_built(house), tmp_path)
+    assert (code, found["witnesses"]) == (0, [])
 
 
 def test_what_cannot_be_is_refused_with_the_reason(house: Gallery) -> None:
