@@ -25,7 +25,7 @@ from muniment.evidence.sources import Sources
 from muniment.execution.environments import Environments
 from muniment.execution.model import RunStatus
 from muniment.inventory.deriving import facts_from
-from muniment.inventory.fact import Facts, family_of
+from muniment.inventory.fact import Facts
 from muniment.inventory.facts import gates_for
 from muniment.inventory.lifecycle import fold
 from muniment.inventory.model import Record, RecordKind
@@ -474,7 +474,7 @@ def _record_documents(sources: Sources, records: Iterable[Record]) -> Iterator[d
 def _judged(sources: Sources) -> dict[str, Any]:
     """Gates and facts as they were then; what belongs to the installation has no past and is left out."""
     known = sources.known
-    plain = Facts(one for one in facts_from(known) if family_of(one.name.rstrip(".")) not in _WITHOUT_PAST)
+    plain = Facts(facts_from(known, _WITHOUT_PAST))
     results = judge_all(gates_for(sources.call, known), plain)
     facts = Facts([*plain.values(), *standing_facts(results, plain)])
     return {

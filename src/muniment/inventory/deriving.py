@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeGuard
 
 from muniment.catalog.absence import Verdict
@@ -15,7 +15,9 @@ from muniment.catalog.growing import CLASSIFICATIONS
 from muniment.catalog.model import ActivityKind, EntityKind, Relation
 from muniment.execution.model import Run
 from muniment.execution.reproducing import Alikeness
-from muniment.inventory.fact import Absent, Fact, Facts, Value
+from muniment.inventory.assuring import SIDES as ASSURANCE
+from muniment.inventory.assuring import risk_side
+from muniment.inventory.fact import Absent, Fact, Facts, Value, family_of
 from muniment.inventory.known import PORTABLE, Known, Measurement
 from muniment.inventory.lifecycle import State
 from muniment.inventory.model import Record, RecordKind
@@ -42,11 +44,17 @@ _COMPUTED: Final = Grade.PROVEN
 """What the platform itself knows of what was stated: that it was stated, when and by whom."""
 
 
-def facts_from(known: Known) -> Found:
-    """Every fact but those about gates."""
-    found = [one for side in _SIDES for one in side(known)]
+def facts_from(known: Known, without: Collection[str] = ()) -> Found:
+    """Every fact but those about gates.
+
+    Args:
+        known: what is known of the version.
+        without: families of facts that are left out, also where key figures and risks ask for them.
+    """
+    found = [one for side in _SIDES for one in side(known) if family_of(one.name) not in without]
+    found += _key_figures(known, Facts(found))
     yield from found
-    yield from _key_figures(known, Facts(found))
+    yield from risk_side(known, Facts(found))
 
 
 def _key_figures(known: Known, facts: Facts) -> Found:
@@ -549,4 +557,5 @@ _SIDES: Final = (
     _change,
     _dependencies,
     _installation,
+    *ASSURANCE,
 )

@@ -7,10 +7,7 @@ from datetime import datetime
 from muniment.inventory.deriving import facts_from
 from muniment.inventory.fact import Fact, Facts
 from muniment.inventory.known import Known, load
-from muniment.inventory.model import RecordKind
-from muniment.inventory.ports import Records
-from muniment.inventory.revalidation import use_case_of
-from muniment.inventory.thresholds import PROJECT, Gate, gates_in, judge_all, standing_facts
+from muniment.inventory.thresholds import Gate, judge_all, standing_facts
 from muniment.kernel.digest import Digest
 from muniment.kernel.verb import Call
 
@@ -29,14 +26,12 @@ def gather_facts(call: Call, digest: Digest, at: datetime | None = None) -> Fact
         NotFound: the project has no such model.
     """
     known = load(call, digest, at)
-    facts = Facts(facts_from(known))
+    found = [*facts_from(known)]
+    facts = Facts(found)
     results = judge_all(gates_for(call, known), facts)
-    return Facts([*facts_from(known), *standing_facts(results, facts)])
+    return Facts([*found, *standing_facts(results, facts)])
 
 
 def gates_for(call: Call, known: Known) -> list[Gate]:
     """The gates that a version has to pass: those of the project, and those of its use case."""
-    name = use_case_of(known.records)
-    subjects = [PROJECT, *([f"usecase:{name}"] if name else [])]
-    records = call.use(Records).about(call.project, subjects, RecordKind.GATE)
-    return gates_in(record for record in records if record.at <= known.at)
+    return list(known.gates)

@@ -26,10 +26,13 @@ from muniment.kernel.resources import PROJECT as WHOLE_PROJECT
 from muniment.kernel.verb import Call, Effect, verb
 from muniment.wire import oversight as wire
 
-_OF_GATES: Final = frozenset({"gate", "risk"})
+_OF_GATES: Final = frozenset({"gate"})
 """Facts that gates come to, and so cannot ask for."""
 
-__all__ = ["VERBS", "GateResult", "Stage", "check", "require_open"]
+OF_RISKS: Final = frozenset({"gate", "risk"})
+"""Facts that the tests of risks come to, and so cannot ask for."""
+
+__all__ = ["OF_RISKS", "VERBS", "GateResult", "Stage", "check", "check_names", "part_view", "require_open"]
 
 
 def check(call: Call, digest: Digest, stage: str | None = None) -> tuple[GateResult, ...]:
@@ -81,10 +84,12 @@ def set_gate(call: Call, request: wire.SetGate) -> wire.GateView:
     """Fix what must hold of a version before it passes a stage; only what is measured afterwards counts."""
     name = check_name(request.name, "gate")
     expression = parse(request.expression)
-    _check_names(expression.names)
+    check_names(expression.names, _OF_GATES, "a gate")
     stage = one_of(Stage, request.stage, "stage")
     grade = one_of(Grade, request.min_grade, "min_grade")
     risk = request.risk.strip()[:500]
+    if risk:
+        check_names(expression.names, OF_RISKS, "the test of a risk")
     subject = _subject(call, request.use_case)
     before = _versions(call, subject, name)
     if before:
@@ -204,17 +209,23 @@ def show_facts(call: Call, request: wire.ShowFacts) -> wire.FactList:
     )
 
 
-def _check_names(names: Iterable[str]) -> None:
-    """Refuse a gate that could never open because it asks for what no fact is called."""
+def check_names(names: Iterable[str], forbidden: frozenset[str], what: str) -> None:
+    """Refuse an expression that could never hold because it asks for what no fact is called, or for itself.
+
+    Args:
+        names: of the facts that it asks for.
+        forbidden: families that it cannot ask for, as they come of it.
+        what: what the expression is, in words.
+    """
     for name in sorted(names):
         alike = near(name)
-        if alike is not None or family_of(name) in _OF_GATES:
+        if alike is not None or family_of(name) in forbidden:
             raise Invalid(
                 "MUNI-M155",
-                f"no fact is called {name[:80]!r}, or a gate cannot ask for it",
+                f"no fact is called {name[:80]!r}, or {what} cannot ask for it",
                 name=name[:200],
                 near=alike or [],
-                families=sorted({*map(family_of, NAMES), *FAMILIES} - _OF_GATES),
+                families=sorted({*map(family_of, NAMES), *FAMILIES} - forbidden),
                 do="muni gate facts MODEL lists what is known",
             )
 
@@ -258,7 +269,7 @@ def _result(result: GateResult) -> wire.GateResult:
         expression=result.expression,
         open=result.open,
         why=result.why,
-        parts=[_part(part) for part in result.parts],
+        parts=[part_view(part) for part in result.parts],
         record=result.record,
         fixed_at=None if result.fixed_at is None else format_time(result.fixed_at),
         min_grade=result.min_grade.value,
@@ -266,7 +277,8 @@ def _result(result: GateResult) -> wire.GateResult:
     )
 
 
-def _part(part: GatePart) -> wire.GatePart:
+def part_view(part: GatePart) -> wire.GatePart:
+    """A test as it is shown."""
     return wire.GatePart(
         text=part.text, outcome=part.outcome.value, why=part.why, found=[_fact(fact) for fact in part.found]
     )

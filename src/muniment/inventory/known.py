@@ -33,6 +33,7 @@ from muniment.inventory.model import Record, RecordKind
 from muniment.inventory.ports import Records
 from muniment.inventory.revalidation import reviews_of, use_case_of
 from muniment.inventory.standing import Review
+from muniment.inventory.thresholds import PROJECT, Gate, gates_in
 from muniment.kernel.digest import Digest
 from muniment.kernel.grade import Grade
 from muniment.kernel.identifiers import parse_time
@@ -45,7 +46,7 @@ from muniment.vault.model import ProjectKey
 from muniment.vault.ports import ProjectKeys
 from muniment.vault.service import Vault
 
-__all__ = ["Absence", "Known", "Measurement", "load", "read_report", "records_about"]
+__all__ = ["OFFICE", "Absence", "Known", "Measurement", "load", "read_report", "records_about"]
 
 _MOST_MEASUREMENTS: Final = 1000
 """So many runs of a kind, the newest, are looked at."""
@@ -54,7 +55,14 @@ _MOST_PARTS: Final = 16
 _MOST_ORIGINS: Final = 8
 _MOST_TRIALS: Final = 500
 _MOST_GRANTS: Final = 10_000
+_MOST_MEASURED: Final = 8
+"""So many data sets that it was measured on, those measured last, are told of in its instructions."""
+
 _REPORT: Final = 8 << 20
+OFFICE: Final = "governance"
+"""Subject of what is stated about how the project manages the risk of all its models."""
+
+_OF_CASE: Final = frozenset({RecordKind.RISK, RecordKind.RISK_RETIREMENT, RecordKind.IMPACT_ASSESSMENT})
 
 PORTABLE: Final = frozenset({EntityKind.FILE, EntityKind.CODE, EntityKind.ENVIRONMENT, EntityKind.BASE})
 """What comes from outside by its nature, and needs no recorded origin."""
@@ -156,6 +164,20 @@ class Known:
     roles: Sequence[str]
     drills: Sequence[Record]
     dependencies: Sequence[Record]
+    gates: Sequence[Gate]
+    """Those that it has to pass: of the project, and of its use case."""
+
+    case_records: Sequence[Record]
+    """Risks of its use case and assessments of its impact, oldest first."""
+
+    office: Sequence[Record]
+    """What was stated about how the project manages model risk: by audit, and before the board; oldest first."""
+
+    measured: Sequence[Measurement]
+    """The newest evaluation on each data set, with its report; of registered versions only."""
+
+    training: Mapping[str, Any] | None
+    """The report of the run that made it; of registered versions only."""
 
 
 def load(call: Call, digest: Digest, at: datetime | None = None) -> Known:
@@ -228,6 +250,11 @@ def load(call: Call, digest: Digest, at: datetime | None = None) -> Known:
         roles=_roles(call, now),
         drills=[r for r in call.use(Records).of_kind(project, RecordKind.DRILL, 1) if r.at <= now],
         dependencies=[r for r in call.use(Records).of_kind(project, RecordKind.DEPENDENCY) if r.at <= now],
+        gates=_gates(call, records, now),
+        case_records=_case_records(call, records, now),
+        office=[r for r in call.use(Records).about(project, [OFFICE]) if r.at <= now],
+        measured=[] if version is None else _measured(call, evaluations, newest),
+        training=None if version is None or maker is None else _report_of(call, maker),
     )
 
 
@@ -427,6 +454,35 @@ def _use_case(call: Call, records: Sequence[Record], at: datetime) -> Record | N
         return None
     told = call.use(Records).about(call.project, [f"usecase:{name}"], RecordKind.USE_CASE)
     return next((record for record in reversed(told) if record.at <= at), None)
+
+
+def _gates(call: Call, records: Sequence[Record], at: datetime) -> list[Gate]:
+    name = use_case_of(records)
+    subjects = [PROJECT, *([f"usecase:{name}"] if name else [])]
+    told = call.use(Records).about(call.project, subjects, RecordKind.GATE)
+    return gates_in(record for record in told if record.at <= at)
+
+
+def _case_records(call: Call, records: Sequence[Record], at: datetime) -> list[Record]:
+    name = use_case_of(records)
+    told = [] if name is None else call.use(Records).about(call.project, [f"usecase:{name}"])
+    return [record for record in told if record.kind in _OF_CASE and record.at <= at]
+
+
+def _measured(call: Call, evaluations: Sequence[Measurement], newest: Mapping[str, Measurement]) -> list[Measurement]:
+    """The newest evaluation on each data set; reports that were read already are not read again."""
+    read = {one.run.id: one for one in newest.values()}
+    found: dict[Digest, Measurement] = {}
+    for one in evaluations:
+        if one.data is not None and one.data not in found and len(found) < _MOST_MEASURED:
+            known = read.get(one.run.id)
+            found[one.data] = known or replace(one, document=read_report(call, one.report))
+    return [*found.values()]
+
+
+def _report_of(call: Call, maker: Run) -> dict[str, Any] | None:
+    reports = [one["digest"] for one in maker.result.get("products", ()) if one["kind"] == EntityKind.REPORT]
+    return read_report(call, Digest(reports[0])) if reports else None
 
 
 def _witnessed(call: Call) -> int | None:

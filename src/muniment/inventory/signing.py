@@ -12,7 +12,7 @@ import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
 from muniment.catalog.model import EntityKind
@@ -22,18 +22,20 @@ from muniment.identity.model import SigningKey
 from muniment.identity.ports import SigningKeys
 from muniment.identity.signing import signed_by
 from muniment.inventory.lifecycle import Act, Version
+from muniment.inventory.meanings import Meaning, read_meaning
 from muniment.inventory.ports import Challenge, Challenges
 from muniment.inventory.registering import manifest_now
 from muniment.inventory.terms import read_terms
 from muniment.inventory.versions import MODEL_VERSION, registered
-from muniment.kernel.canonical import canonical
+from muniment.kernel.canonical import canonical, digest_of
 from muniment.kernel.digest import Digest
 from muniment.kernel.identifiers import format_time, is_id
+from muniment.kernel.resources import PROJECT
 from muniment.kernel.verb import Call, verb
 from muniment.ledger.service import Ledger
 from muniment.wire import inventory as wire
 
-__all__ = ["STATEMENT_FORMAT", "VERBS", "Signed", "accept"]
+__all__ = ["STATEMENT_FORMAT", "VERBS", "Signed", "accept", "accept_of_project"]
 
 STATEMENT_FORMAT: Final = "muniment.statement/1"
 LIFE: Final = timedelta(minutes=5)
@@ -42,12 +44,12 @@ _WHAT: Final = ("format", "origin", "project", "model", "subject", "meaning", "t
 _KEYS: Final = frozenset({*_WHAT, "signer", "key", "challenge", "prepared_at"})
 
 
-class SignedRequest(Protocol):
-    """A request that carries a signature."""
+_OF_PROJECT: Final = (Meaning.EXAMINED, Meaning.STATED, Meaning.LAID)
+"""What can be signed about a whole project."""
 
-    @property
-    def model(self) -> str:
-        """Reference of the model."""
+
+class SignedOfProject(Protocol):
+    """A request that carries a signature."""
 
     @property
     def statement(self) -> str:
@@ -56,6 +58,14 @@ class SignedRequest(Protocol):
     @property
     def signature(self) -> str:
         """Base64 of the signature over its bytes."""
+
+
+class SignedRequest(SignedOfProject, Protocol):
+    """A request about a model that carries a signature."""
+
+    @property
+    def model(self) -> str:
+        """Reference of the model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +94,47 @@ def prepare_signature(call: Call, request: wire.PrepareSignature) -> wire.Statem
     act = _act(request.meaning)
     model = resolve(call.session, call.project, request.model, EntityKind.MODEL).digest
     version = registered(call, model)
-    key = _own_key(call, request.key)
-    terms = read_terms(act, request.terms, version, call.now)
+    terms = _read(act, request.terms, version, call.now)
+    named = label(call.session, call.project, model)
+    return _prepare(call, act, (named, model, version.manifest), terms, request.key)
+
+
+@verb(
+    "inventory:PrepareProjectSignature",
+    on=PROJECT,
+    request=wire.PrepareProjectSignature,
+    reply=wire.Statement,
+    event="signature.prepared_for_project",
+    group="inventory:sign",
+)
+def prepare_project_signature(call: Call, request: wire.PrepareProjectSignature) -> wire.Statement:
+    """Write down the exact statement about the whole project that one is about to sign, good once and for minutes."""
+    if request.meaning not in _OF_PROJECT:
+        meanings = [meaning.value for meaning in _OF_PROJECT]
+        raise Invalid("MUNI-M177", f"{request.meaning[:80]!r} is not signed about a whole project", meanings=meanings)
+    meaning = Meaning(request.meaning)
+    terms = read_meaning(meaning, request.terms, call.now)
+    return _prepare(call, meaning, ("", None, str(_whole(call))), terms, request.key)
+
+
+def _prepare(
+    call: Call,
+    act: Act | Meaning,
+    about: tuple[str, Digest | None, str],
+    terms: Mapping[str, Any],
+    fingerprint: str | None,
+) -> wire.Statement:
+    """Write a statement down: about the name, the digest and the subject of a model, or no model and the project's."""
+    named, model, subject = about
+    key = _own_key(call, fingerprint)
     challenge = call.new_id()
     statement = canonical(
         {
             "format": STATEMENT_FORMAT,
             "origin": call.use(Ledger).origin,
             "project": call.project,
-            "model": str(model),
-            "subject": version.manifest,
+            "model": str(model or ""),
+            "subject": subject,
             "meaning": act.value,
             "signer": str(call.principal),
             "key": str(key.fingerprint),
@@ -109,7 +150,7 @@ def prepare_signature(call: Call, request: wire.PrepareSignature) -> wire.Statem
         Challenge(
             id=challenge,
             project=call.project,
-            model=model,
+            model=model or _whole(call),
             meaning=act.value,
             signer=call.principal.id,
             key=key.fingerprint,
@@ -118,18 +159,19 @@ def prepare_signature(call: Call, request: wire.PrepareSignature) -> wire.Statem
             expires=expires,
         )
     )
-    call.note(model=str(model), meaning=act.value, challenge=challenge, statement=str(Digest.of(statement)))
+    about_model = {"model": str(model)} if model else {}
+    call.note(meaning=act.value, challenge=challenge, statement=str(Digest.of(statement)), **about_model)
     return wire.Statement(
         statement=statement.decode(),
         challenge=challenge,
-        model=label(call.session, call.project, model),
+        model=named,
         meaning=act.value,
         key=str(key.fingerprint),
         expires_at=format_time(expires),
     )
 
 
-def accept(call: Call, act: Act, request: SignedRequest) -> Signed:
+def accept(call: Call, act: Act | Meaning, request: SignedRequest) -> Signed:
     """Check a signature and spend its challenge.
 
     Args:
@@ -163,6 +205,35 @@ def accept(call: Call, act: Act, request: SignedRequest) -> Signed:
             now=sorted(now),
             do="look at what changed, then prepare the signature again",
         )
+    kept = _checked(call, challenge, request)
+    call.note(model=str(model), manifest=version.manifest, key=kept["key"], challenge=challenge.id)
+    terms = _read(act, _plain_terms(act, stated["terms"]), version, challenge.prepared_at)
+    return Signed(model, version, terms, kept)
+
+
+def accept_of_project(
+    call: Call, meaning: Meaning, request: SignedOfProject
+) -> tuple[Mapping[str, Any], Mapping[str, str]]:
+    """Check a signature about the whole project and spend its challenge; gives its terms and what a record keeps of it.
+
+    Raises:
+        Invalid: there is no statement, or it is none of ours.
+        Denied: it was prepared for somebody or something else, the key is revoked, or the signature is wrong.
+        Conflict: it was used already, or is too old.
+    """
+    stated = _parse(request.statement, meaning)
+    challenge = _challenge(call, stated, request.statement, meaning)
+    if challenge.model != _whole(call):
+        raise Denied(
+            "MUNI-M470", "this statement was prepared for one model, not for the project", model=stated["model"][:100]
+        )
+    kept = _checked(call, challenge, request)
+    call.note(key=kept["key"], challenge=challenge.id)
+    return read_meaning(meaning, stated["terms"], challenge.prepared_at), kept
+
+
+def _checked(call: Call, challenge: Challenge, request: SignedOfProject) -> dict[str, str]:
+    """Spend the challenge of a signature that fits; gives what a record keeps of it."""
     key = _valid_key(call, challenge)
     if not signed_by(key.public_key, request.statement.encode(), request.signature):
         raise Denied(
@@ -172,23 +243,32 @@ def accept(call: Call, act: Act, request: SignedRequest) -> Signed:
             do="sign exactly the bytes of the statement",
         )
     call.use(Challenges).spend(challenge.id, call.now)
-    call.note(model=str(model), manifest=version.manifest, key=str(key.fingerprint), challenge=challenge.id)
-    kept = {
+    return {
         "statement": request.statement,
         "signature": request.signature,
         "key": str(key.fingerprint),
         "public_key": base64.b64encode(key.public_key).decode(),
     }
-    terms = read_terms(act, _plain_terms(act, stated["terms"]), version, challenge.prepared_at)
-    return Signed(model, version, terms, kept)
 
 
-def _act(text: str) -> Act:
-    try:
-        return Act(text)
-    except ValueError:
-        meanings = [act.value for act in Act]
-        raise Invalid("MUNI-M140", f"{text[:80]!r} is no meaning of a signature", meanings=meanings) from None
+def _whole(call: Call) -> Digest:
+    """What statements about the whole project are about."""
+    return digest_of({"format": "muniment.project/1", "origin": call.use(Ledger).origin, "project": call.project})
+
+
+def _read(act: Act | Meaning, given: Mapping[str, Any], version: Version, now: datetime) -> dict[str, Any]:
+    if isinstance(act, Meaning):
+        return read_meaning(act, given, now)
+    return read_terms(act, given, version, now)
+
+
+def _act(text: str) -> Act | Meaning:
+    """What is signed about a version."""
+    signed: tuple[Act | Meaning, ...] = (*Act, Meaning.ACKNOWLEDGED, Meaning.EXAMINED)
+    found = {act.value: act for act in signed}
+    if text not in found:
+        raise Invalid("MUNI-M140", f"{text[:80]!r} is no meaning of a signature", meanings=[*found])
+    return found[text]
 
 
 def _own_key(call: Call, fingerprint: str | None) -> SigningKey:
@@ -205,7 +285,7 @@ def _own_key(call: Call, fingerprint: str | None) -> SigningKey:
     return found[0]
 
 
-def _parse(text: str, act: Act) -> dict[str, Any]:
+def _parse(text: str, act: Act | Meaning) -> dict[str, Any]:
     if not text:
         raise Invalid("MUNI-M141", "this takes a signature", meaning=act.value, do="prepare it: muni model --help")
     try:
@@ -223,7 +303,7 @@ def _parse(text: str, act: Act) -> dict[str, Any]:
     return stated
 
 
-def _challenge(call: Call, stated: Mapping[str, Any], text: str, act: Act) -> Challenge:
+def _challenge(call: Call, stated: Mapping[str, Any], text: str, act: Act | Meaning) -> Challenge:
     """The challenge of a statement, when it is ours, this person's, for this act, unspent and fresh."""
     named = stated["challenge"]
     challenge = call.use(Challenges).get(call.project, named) if is_id(named) else None
@@ -255,10 +335,10 @@ def _valid_key(call: Call, challenge: Challenge) -> SigningKey:
     return key
 
 
-def _plain_terms(act: Act, terms: Mapping[str, Any]) -> dict[str, Any]:
+def _plain_terms(act: Act | Meaning, terms: Mapping[str, Any]) -> dict[str, Any]:
     """The terms without what was worked out from them."""
     computed = ("result", "questionnaire") if act is Act.DETERMINE else ()
     return {name: value for name, value in terms.items() if name not in computed}
 
 
-VERBS: Final = (prepare_signature,)
+VERBS: Final = (prepare_signature, prepare_project_signature)

@@ -24,7 +24,18 @@ from muniment.inventory.model import Record
 from muniment.kernel.expressions import And, Expression, Not, Or, Outcome, Part, evaluate, parse
 from muniment.kernel.grade import Grade, weakest
 
-__all__ = ["CORE", "Gate", "GatePart", "GateResult", "Stage", "gates_in", "judge", "judge_all", "standing_facts"]
+__all__ = [
+    "CORE",
+    "Gate",
+    "GatePart",
+    "GateResult",
+    "Stage",
+    "gates_in",
+    "judge",
+    "judge_all",
+    "judge_fixed",
+    "standing_facts",
+]
 
 PROJECT: Final = "project"
 """Subject of a gate that every version of a project passes."""
@@ -179,15 +190,7 @@ def judge(gate: Gate, facts: Facts) -> GateResult:
         facts: what is known of the version now.
     """
     expression = gate.expression
-    withheld, late = {}, False
-    for name in sorted(expression.names & facts.keys()):
-        fact = facts[name]
-        if family_of(name) in MEASURED and fact.run is not None and moment_of(fact.run) <= gate.fixed_at:
-            withheld[name] = "measured before the gate was fixed: evaluate again"
-            late = True
-        elif family_of(name) in MEASURED and _weaker(fact.grade, gate.min_grade):
-            withheld[name] = f"its grade is {fact.grade}, and this gate asks for {gate.min_grade}"
-    outcome, parts = _judge(expression, facts, withheld)
+    outcome, parts, late = judge_fixed(expression, facts, fixed_at=gate.fixed_at, min_grade=gate.min_grade)
     return GateResult(
         name=gate.name,
         version=gate.version,
@@ -204,6 +207,31 @@ def judge(gate: Gate, facts: Facts) -> GateResult:
     )
 
 
+def judge_fixed(
+    expression: Expression, facts: Facts, *, fixed_at: datetime, min_grade: Grade, what: str = "gate"
+) -> tuple[Outcome, tuple[GatePart, ...], bool]:
+    """What an expression that was fixed at a moment comes to: the outcome, its parts, and whether something that was
+    measured before that moment was left out.
+
+    Args:
+        expression: what must hold.
+        facts: what is known of the version now.
+        fixed_at: what a run measured counts only when the run was asked for after it.
+        min_grade: the least grade of a measurement that counts.
+        what: what the expression is, in words.
+    """
+    withheld, late = {}, False
+    for name in sorted(expression.names & facts.keys()):
+        fact = facts[name]
+        if family_of(name) in MEASURED and fact.run is not None and moment_of(fact.run) <= fixed_at:
+            withheld[name] = f"measured before the {what} was fixed: evaluate again"
+            late = True
+        elif family_of(name) in MEASURED and _weaker(fact.grade, min_grade):
+            withheld[name] = f"its grade is {fact.grade}, and this {what} asks for {min_grade}"
+    outcome, parts = _judge(expression, facts, withheld)
+    return outcome, parts, late
+
+
 def standing_facts(results: Sequence[GateResult], facts: Facts) -> list[Fact]:
     """What the gates themselves come to, as facts."""
     set_ = [result for result in results if result.record is not None]
@@ -212,13 +240,6 @@ def standing_facts(results: Sequence[GateResult], facts: Facts) -> list[Fact]:
     found = [
         Fact("gate.defined", bool(set_), Grade.PROVEN, record, f"{len(set_)} gates are set"),
         Fact("gate.open", not closed, Grade.PROVEN, record, f"closed: {', '.join(closed)}" if closed else "all open"),
-    ]
-    risks = {result.risk for result in set_ if result.risk}
-    red = sorted({result.risk for result in set_ if result.risk and not result.open})
-    text = f"without a passing test: {'; '.join(red)}"[:300] if red else "each has a passing test"
-    found += [
-        Fact("risk.count", len(risks), Grade.PROVEN, record, "risks that gates are set against"),
-        Fact("risk.red", len(red), Grade.PROVEN, record, text),
     ]
     if set_:
         late = [f"{result.name}@{result.version}" for result in set_ if result.hindsight]
