@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from muniment.cli.examining import EXAMINING
 from muniment.cli.face import Face, Group, with_face
 from muniment.cli.model import save
 from muniment.cli.screen import Screen
@@ -21,6 +22,10 @@ from muniment.wire.witness import Witness
 @click.group(cls=Group)
 def audit() -> None:
     """The ledger: every request, allowed or refused, in a Merkle log with signed checkpoints."""
+
+
+for _examining in EXAMINING:
+    audit.add_command(_examining)
 
 
 @audit.command()

@@ -12,21 +12,27 @@ from rich.text import Text
 from muniment.cli.face import Command, Face, pairs, with_face
 from muniment.cli.knowing import MODEL
 from muniment.cli.screen import Screen
+from muniment.sdk.client import Client
 from muniment.sdk.models import Model
 from muniment.sdk.shown import visible
 from muniment.wire import inventory as wire
 
-__all__ = ["STEPS", "signing"]
+__all__ = ["STEPS", "signing", "unlocked"]
 
 _OUTCOMES = click.Choice(["satisfactory", "satisfactory with findings", "unsatisfactory"])
 
 
-def signing(face: Face, reference: str) -> Model:
-    """A model in the hands of somebody who is about to sign; asks for the passphrase of his key where it needs one."""
+def unlocked(face: Face) -> Client:
+    """The client of somebody who is about to sign; asks for the passphrase of his key where it needs one."""
     keys = face.client.keys
     if keys.locked:
         keys.unlock(click.prompt("passphrase of your signing key", hide_input=True, err=True))
-    return face.client.models.get(reference)
+    return face.client
+
+
+def signing(face: Face, reference: str) -> Model:
+    """A model in the hands of somebody who is about to sign."""
+    return unlocked(face).models.get(reference)
 
 
 @click.command("register", cls=Command)

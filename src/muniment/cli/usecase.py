@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from muniment.cli.face import Face, Group, pairs, with_face
+from muniment.cli.impact import ASSESSING
 from muniment.cli.screen import Screen
 from muniment.errors import Invalid
 from muniment.sdk.shown import count
@@ -25,6 +26,10 @@ _REPEATED = {
 @click.group(cls=Group)
 def usecase() -> None:
     """Use cases: purpose, owner, law, algorithms and columns; exposure and purpose make the tier of its models."""
+
+
+for _assessing in ASSESSING:
+    usecase.add_command(_assessing)
 
 
 def _repeated(command: Any) -> Any:

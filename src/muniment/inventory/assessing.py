@@ -39,13 +39,13 @@ def assess_impact(call: Call, request: wire.AssessImpact) -> wire.ImpactView:
     scopes = sorted(set(request.scopes))
     if not scopes or not set(scopes) <= set(Scope.ALL):
         raise Invalid(
-            "MUNI-M180", "an assessment says what it is for", scopes=list(Scope.ALL), given=request.scopes[:10]
+            "MUNI-M190", "an assessment says what it is for", scopes=list(Scope.ALL), given=request.scopes[:10]
         )
     if Scope.DATA in scopes and not request.legal_basis.strip():
-        raise Invalid("MUNI-M181", "an assessment of data protection names the legal basis", scopes=scopes)
+        raise Invalid("MUNI-M191", "an assessment of data protection names the legal basis", scopes=scopes)
     due = day(request.next_due, "next_due")
     if due <= call.now.date():
-        raise Invalid("MUNI-M182", "the next assessment is due after today", next_due=request.next_due)
+        raise Invalid("MUNI-M192", "the next assessment is due after today", next_due=request.next_due)
     body = {
         "use_case_version": use_case.version,
         "scopes": scopes,
@@ -88,7 +88,7 @@ def _some(name: str, texts: Sequence[str]) -> list[str]:
         Invalid: there is none, or one of them is empty or too long.
     """
     if not texts:
-        raise Invalid("MUNI-M183", f"an assessment says something of its {name}", field=name)
+        raise Invalid("MUNI-M193", f"an assessment says something of its {name}", field=name)
     return check_texts(name, texts)
 
 

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Final, TypeVar
 import msgspec
 
 from muniment.sdk.asking import Job, Watch, reference_of
+from muniment.sdk.assurance import Audits, Governance, Impacts, Instructions, Risks
 from muniment.sdk.audit import Audit
 from muniment.sdk.catalogues import Catalogues
 from muniment.sdk.datasets import Data
@@ -80,6 +81,16 @@ class Client:
         """When models must be looked at again."""
         self.changes = Changes(self)
         """What differs between versions of a model."""
+        self.risks = Risks(self)
+        """What can go wrong with models, tied to tests."""
+        self.instructions = Instructions(self)
+        """Instructions for use, and who read them."""
+        self.audits = Audits(self)
+        """What internal audit examined."""
+        self.governance = Governance(self)
+        """The board's appetite, who is accountable, and what was laid before the board."""
+        self.impacts = Impacts(self)
+        """What uses of models do to people and to society."""
         self.keys = Keys(self, key_file)
         """One's own signing keys."""
         self.use_cases = UseCases(self)
