@@ -20,6 +20,7 @@ PAGES = (
     "how-to/run-your-own-script.md",
     "how-to/set-a-gate.md",
     "how-to/findings-and-challenge.md",
+    "how-to/approve-a-model.md",
     "how-to/verify-the-ledger.md",
 )
 """In this order, in one installation: the how-to pages take up what the tutorial made."""

@@ -121,8 +121,14 @@ def review_model(call: Call, request: wire.ReviewModel) -> wire.VersionState:
     signed = _begin(call, Act.REVIEW, request)
     submission = signed.version.submission
     body = {"submission": submission.id if submission else None, **_body(signed)}
-    call.note(outcome=str(signed.terms["outcome"]))
-    return _state(call, advance(call, RecordKind.REVIEW, signed.model, body, Grade.ATTESTED))
+    outcome = str(signed.terms["outcome"])
+    call.note(outcome=outcome)
+    version = advance(call, RecordKind.REVIEW, signed.model, body, Grade.ATTESTED)
+    if outcome != Outcome.UNSATISFACTORY and version.in_force is not None:
+        # the version was approved before, so this is the review that its approval was due for
+        settled = {"outcome": outcome, "text": "validated for its renewal", "next_due": None, "review": None}
+        keep(call, RecordKind.REVIEW_DONE, str(signed.model), settled, Grade.ATTESTED)
+    return _state(call, version)
 
 
 @verb(

@@ -161,7 +161,8 @@ def manifest_now(call: Call, version: Version) -> Digest:
     """
     digest = Digest(version.digest)
     entity = call.use(Entities).find(call.project, [digest])[digest]
-    return digest_of(_manifest(call, entity, version.registration.body))
+    told = version.registration.body
+    return digest_of(_manifest(call, entity, told, fixed=told["manifest_document"]))
 
 
 def signed_manifest(call: Call, entity: Entity, told: Mapping[str, Any]) -> dict[str, Any]:
@@ -251,12 +252,22 @@ def _register(call: Call, entity: Entity, told: Mapping[str, Any]) -> wire.Regis
     return registered_view(call, version)
 
 
-def _manifest(call: Call, entity: Entity, told: Mapping[str, Any]) -> dict[str, Any]:
-    """What is signed about a model: everything by digest, nothing of the moment, so that it can be written again."""
+def _manifest(
+    call: Call, entity: Entity, told: Mapping[str, Any], fixed: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """What is signed about a model: everything by digest, nothing of the moment, so that it can be written again.
+
+    Args:
+        call: the request.
+        entity: the model.
+        told: what else the registration says.
+        fixed: the manifest of the registration; what may rightly move on afterwards, the version of the use case and
+            the grade, is taken from it. None when it is written for the first time.
+    """
     vault = call.use(Vault)
     parts = parts_of(entity, lambda manifest: vault.read_bytes(call.project, manifest))
     run = _making(call, entity)
-    frame = find_use_case(call.session, call.project, told["use_case"]) if told["use_case"] else None
+    moving = fixed or {"use_case": _frame(call, told["use_case"]), "grade": entity.grade.value}
     return {
         "format": MANIFEST_FORMAT,
         "origin": call.use(Ledger).origin,
@@ -265,14 +276,22 @@ def _manifest(call: Call, entity: Entity, told: Mapping[str, Any]) -> dict[str, 
         "digest": str(entity.digest),
         "files": [part.document() for part in parts],
         "algorithm": told["algorithm"],
-        "grade": entity.grade.value,
+        "grade": moving["grade"],
         "run": None if run is None else {"id": run.id, "plan": str(run.plan), "record": run.result.get("record")},
-        "use_case": frame and {"name": frame.name, "version": frame.version, "record": str(frame.record.digest)},
+        "use_case": moving["use_case"],
         "owner": told["owner"],
         "model_kind": told["model_kind"],
         "model_origin": told["origin"],
         "supplier": told["supplier"],
     }
+
+
+def _frame(call: Call, name: str | None) -> dict[str, Any] | None:
+    """The use case in its version of now."""
+    if not name:
+        return None
+    found = find_use_case(call.session, call.project, name)
+    return {"name": found.name, "version": found.version, "record": str(found.record.digest)}
 
 
 def _making(call: Call, entity: Entity) -> Run | None:
