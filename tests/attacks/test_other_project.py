@@ -25,7 +25,17 @@ from muniment.wire.execution import (
     ShowRun,
     TrainModel,
 )
-from muniment.wire.inventory import FetchModel, ShowModel
+from muniment.wire.inventory import (
+    CheckApproval,
+    DeclareDependency,
+    FetchModel,
+    PrepareSignature,
+    RegisterModel,
+    ShowDependencies,
+    ShowModel,
+    ShowVersion,
+    SubmitModel,
+)
 
 DATA, MODEL, RUN = "data", "model", "run"
 ABSENT: Mapping[str, str] = {
@@ -53,6 +63,13 @@ FIELDS: list[Asked] = [
     (EvaluateModel, "data:data", {"model": "model:scorer"}),
     (ReproduceModel, "model:model", {}),
     (ShowModel, "model:model", {}),
+    (ShowVersion, "model:model", {}),
+    (CheckApproval, "model:model", {}),
+    (ShowDependencies, "model:model", {}),
+    (RegisterModel, "model:model", {}),
+    (PrepareSignature, "model:model", {"meaning": "submitted for validation"}),
+    (SubmitModel, "model:model", {}),
+    (DeclareDependency, "on:model", {"model": "model:scorer", "reason": "reads it"}),
     (FetchModel, "model:model", {}),
     (ShowRun, "run:run", {}),
     (GetLog, "run:run", {}),

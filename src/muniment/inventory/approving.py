@@ -15,6 +15,7 @@ from typing import Any, Final
 from muniment.catalog.model import ActivityKind, Direction, EntityKind, Relation
 from muniment.catalog.naming import label, resolve
 from muniment.catalog.ports import Lineage
+from muniment.catalog.resources import MODEL
 from muniment.errors import Conflict, Denied
 from muniment.identity.ports import Accounts, SigningKeys, Ties
 from muniment.identity.signing import signed_by
@@ -244,7 +245,7 @@ def break_glass(call: Call, request: wire.BreakGlass) -> wire.VersionState:
 
 @verb(
     "inventory:CheckApproval",
-    on=MODEL_VERSION,
+    on=MODEL,
     request=wire.CheckApproval,
     reply=wire.Approval,
     event="approval.checked",
@@ -274,7 +275,7 @@ def check_approval(call: Call, request: wire.CheckApproval) -> wire.Approval:
 
 @verb(
     "inventory:ShowVersion",
-    on=MODEL_VERSION,
+    on=MODEL,
     request=wire.ShowVersion,
     reply=wire.VersionDetail,
     event="version.shown",

@@ -140,7 +140,7 @@ def declare_dependency(call: Call, request: wire.DeclareDependency) -> wire.Depe
 
 @verb(
     "inventory:ShowDependencies",
-    on=MODEL_VERSION,
+    on=MODEL,
     request=wire.ShowDependencies,
     reply=wire.Dependencies,
     event="dependencies.shown",
