@@ -111,13 +111,13 @@ FROM_THE_LIST = {
 
 
 def test_every_row_of_the_checklist_has_its_item() -> None:
-    """One item a row; at least 60 of the 116 have a query, and each of the others says why it is open."""
+    """One item a row; at least 60 of the 116 can be answered in full, and each of the others says why it cannot."""
     items = {one.id: one.items for one in shipped() if one.id in FROM_THE_LIST}
     assert {id_: len(found) for id_, found in items.items()} == FROM_THE_LIST
     assert sum(FROM_THE_LIST.values()) == 116
     reach = Counter(item.answerable for found in items.values() for item in found)
-    assert reach[Answerable.FULLY] + reach[Answerable.IN_PART] >= 60
-    assert reach == {Answerable.FULLY: 51, Answerable.IN_PART: 36, Answerable.OPEN: 29}
+    assert reach[Answerable.FULLY] >= 60
+    assert reach == {Answerable.FULLY: 61, Answerable.IN_PART: 29, Answerable.OPEN: 26}
 
 
 CHECKLIST = Path(__file__).parents[3] / "shared" / "design" / "reference" / "evidence-checklist.csv"
@@ -189,7 +189,7 @@ def satisfying(query: Expression) -> dict[str, Any]:
                 values[name] = literals[0].value
             case Presence(name, _):
                 values.setdefault(name, "there")
-    return values | ({"review.overdue": False} if "review.overdue" in values else {})
+    return values | {name: False for name in ("review.overdue", "audit.overdue", "impact.overdue") if name in values}
 
 
 def test_each_item_is_answered_by_some_facts() -> None:

@@ -94,13 +94,24 @@ def _audit(known: Known) -> Found:
     yield Fact("audit.outcome", str(last.body["outcome"]), last.grade, str(last.digest), text)
     yield Fact("audit.last", last.at.date().isoformat(), Grade.PROVEN, str(last.digest), text)
     yield Fact("audit.overdue", _over(last, known.at), Grade.PROVEN, str(last.digest), f"due {last.body['next_due']}")
+    current = still_current(last.at.date(), known.at)
+    yield Fact("audit.current", current, Grade.PROVEN, str(last.digest), f"the newest is of {last.at:%Y-%m-%d}")
+    intime = [r for r in apart if not _over(r, known.at)]
+    areas = sorted({area for r in intime for area in r.body["scope"]})
+    yield Fact("audit.scope", areas, last.grade, str(last.digest), f"of {len(intime)} examinations")
+    yield from _in_time("audit.management", [r for r in apart if r in known.office], known, "how model risk is managed")
     logs = [r for r in apart if Area.LEDGER in r.body["scope"]]
-    if logs:
-        text = f"due again {logs[-1].body['next_due']}, by {logs[-1].by}"
-        reviewed = not _over(logs[-1], known.at)
-        yield Fact("audit.log_reviewed", reviewed, logs[-1].grade, str(logs[-1].digest), text)
-    else:
-        yield Absent("audit.log_reviewed", "no examination looked at the ledger")
+    yield from _in_time("audit.log_reviewed", logs, known, "the ledger")
+
+
+def _in_time(name: str, examined: Sequence[Record], known: Known, what: str) -> Found:
+    """Whether the newest of these examinations is in time; absent without one."""
+    if not examined:
+        yield Absent(name, f"no examination looked at {what}")
+        return
+    last = examined[-1]
+    text = f"on {last.at:%Y-%m-%d} by {last.by}, again by {last.body['next_due']}"
+    yield Fact(name, not _over(last, known.at), last.grade, str(last.digest), text)
 
 
 def _governance(known: Known) -> Found:

@@ -29,6 +29,9 @@ _OF_GROUPS: Final = (
     ("fpr", "false alarms"),
     ("air", "ratio to the best off"),
 )
+_COMPARED: Final = frozenset({"air", "spd", "smd", "tpr_gap", "fpr_gap"})
+"""Measures of groups, which have tables of their own."""
+
 _NOTHING: Final = "Nothing is recorded."
 
 
@@ -72,7 +75,10 @@ def instructions_of(known: Known) -> Instructions | None:
     ]
     lines: list[str] = []
     for title, _, body in parts:
-        lines += [*(["", f"## {title}", ""] if title else []), *(list(body) or [_NOTHING])]
+        told = list(body) or [_NOTHING]
+        while not told[-1]:
+            told.pop()
+        lines += [*(["", f"## {title}", ""] if title else []), *told]
     missing = tuple(lack for _, lack, _ in parts if lack)
     return Instructions("\n".join(lines) + "\n", missing)
 
@@ -136,7 +142,8 @@ def _accuracy(known: Known, measured: Sequence[Measurement]) -> Iterator[str]:
     for one in measured:
         document = one.document or {}
         metrics = document.get("metrics")
-        found = {n: v for n, v in sorted(metrics.items()) if _finite(v)} if isinstance(metrics, Mapping) else {}
+        found = metrics if isinstance(metrics, Mapping) else {}
+        found = {n: v for n, v in sorted(found.items()) if _finite(v) and n.partition(".")[0] not in _COMPARED}
         yield f"On {_data(known, one)}, {document.get('rows', 'unknown')} rows ({one.grade}, run:{one.run.id}):"
         yield ""
         yield "| measure | value |"
