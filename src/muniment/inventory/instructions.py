@@ -75,10 +75,10 @@ def instructions_of(known: Known) -> Instructions | None:
     ]
     lines: list[str] = []
     for title, _, body in parts:
-        told = list(body) or [_NOTHING]
-        while not told[-1]:
-            told.pop()
-        lines += [*(["", f"## {title}", ""] if title else []), *told]
+        shown = list(body) or [_NOTHING]
+        while not shown[-1]:
+            shown.pop()
+        lines += [*(["", f"## {title}", ""] if title else []), *shown]
     missing = tuple(lack for _, lack, _ in parts if lack)
     return Instructions("\n".join(lines) + "\n", missing)
 
@@ -142,8 +142,8 @@ def _accuracy(known: Known, measured: Sequence[Measurement]) -> Iterator[str]:
     for one in measured:
         document = one.document or {}
         metrics = document.get("metrics")
-        found = metrics if isinstance(metrics, Mapping) else {}
-        found = {n: v for n, v in sorted(found.items()) if _finite(v) and n.partition(".")[0] not in _COMPARED}
+        measures = sorted(metrics.items()) if isinstance(metrics, Mapping) else []
+        found = {n: v for n, v in measures if _finite(v) and n.partition(".")[0] not in _COMPARED}
         yield f"On {_data(known, one)}, {document.get('rows', 'unknown')} rows ({one.grade}, run:{one.run.id}):"
         yield ""
         yield "| measure | value |"
