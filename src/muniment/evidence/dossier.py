@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from muniment.catalog.absence import decide
-from muniment.catalog.model import Activity, Direction, Edge, Entity, EntityKind
+from muniment.catalog.model import Activity, Edge, Entity, EntityKind
 from muniment.catalog.picture import draw
-from muniment.catalog.ports import Activities, Entities, Lineage
+from muniment.catalog.ports import Activities, Entities
 from muniment.catalog.service import gather as gather_absence
 from muniment.catalog.service import scope_of
 from muniment.errors import NotFound
@@ -323,11 +323,11 @@ def _alternative(sources: Sources, run: TakenRun) -> dict[str, Any]:
 
 
 def _measured(sources: Sources, model: Digest) -> TakenRun | None:
-    below = sources.call.use(Lineage).closure(sources.project, model, Direction.DOWNSTREAM, 1)
-    found = [one.id for one in below.activities.values() if one.kind == "evaluate"]
-    runs = [run for one in sorted(found, reverse=True) if (run := sources.take(one)) is not None and run.ok]
-    same = sources.runs.evaluations[0].run.job["inputs"].get("data") if sources.runs.evaluations else None
-    return next((run for run in runs if run.run.job["inputs"].get("data") == same), runs[0] if runs else None)
+    """Its newest evaluation on the data that the dossier's model was last measured on, else its newest at all."""
+    runs = sources.readers(model, "evaluate")
+    data = sources.runs.evaluations[0].run.job["inputs"].get("data") if sources.runs.evaluations else None
+    same = [run for run in runs if run.job["inputs"].get("data") == data]
+    return next((sources.taken_run(run) for run in (same or runs)), None)
 
 
 def _measurement(sources: Sources, run: TakenRun) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from muniment.catalog.ports import Lineage
 from muniment.evidence.past import Told
 from muniment.evidence.runs import Documents, TakenRun, take
 from muniment.execution.judging import FILES_FORMAT
-from muniment.execution.model import Run
+from muniment.execution.model import Run, RunStatus
 from muniment.execution.queue import RunQueue
 from muniment.identity.ports import SigningKeys
 from muniment.identity.signing import (
@@ -84,16 +84,12 @@ class Sources:
         queue = self.call.use(RunQueue)
         found.upstream = [run for one in sorted(self.lineage.activities) if (run := self.take(one)) is not None]
         found.maker = next((run for run in found.upstream if _made(run, "model") == digest), None)
-        below = self.call.use(Lineage).closure(self.project, digest, Direction.DOWNSTREAM, 1)
-        readers = [run for one in sorted(below.activities, reverse=True) if (run := self.take(one)) is not None]
-        found.evaluations = [run for run in readers if run.run.kind == "evaluate" and run.ok]
-        found.explanations = [run for run in readers if run.run.kind == "explain" and run.ok]
+        found.evaluations = [run for one in self.readers(digest, "evaluate") if (run := self.taken_run(one))]
+        found.explanations = [run for one in self.readers(digest, "explain") if (run := self.taken_run(one))]
         for snapshot in self.snapshots(found):
-            users = self.call.use(Lineage).closure(self.project, snapshot, Direction.DOWNSTREAM, 1)
-            profiles = [one.id for one in users.activities.values() if one.kind == "profile"]
-            taken = [run for one in sorted(profiles, reverse=True) if (run := self.take(one)) and run.ok]
-            if taken:
-                found.profiles[snapshot] = taken[0]
+            for one in self.readers(snapshot, "profile")[:1]:
+                if (run := self.taken_run(one)) is not None:
+                    found.profiles[snapshot] = run
         if found.maker is not None:
             same = queue.of_plan(self.project, found.maker.run.plan)
             again = [run for run in same if run.kind == "reproduce" and run.facts.get("reproduces") == digest]
@@ -109,9 +105,16 @@ class Sources:
         runs = self.call.use(RunQueue).find(
             self.project, experiment=experiment, kind=None, status=None, limit=_MOST_ALTERNATIVES
         )
-        tried = [run for one in runs if one.kind in ("train", "run") and (run := self.taken_run(one)) is not None]
-        meant = [run for run in tried if run.run.kind == "train" or run.product("model") is not None]
-        return sorted({run.run.id: run for run in (*meant, maker)}.values(), key=lambda run: run.run.id)
+        meant = [one for one in runs if one.kind == "train" or (one.kind == "run" and _leaves_model(one))]
+        tried = {one.id: run for one in meant if (run := self.taken_run(one)) is not None}
+        return [run for _, run in sorted({**tried, maker.run.id: maker}.items())]
+
+    def readers(self, digest: Digest, kind: str) -> list[Run]:
+        """The runs of a kind that read something and ended well, newest first."""
+        below = self.call.use(Lineage).closure(self.project, digest, Direction.DOWNSTREAM, 1)
+        ids = sorted((one.id for one in below.activities.values() if one.kind == kind), reverse=True)
+        found = [run for one in ids if (run := self.call.use(RunQueue).get(self.project, one)) is not None]
+        return [run for run in found if run.status is RunStatus.OK]
 
     def take(self, run: str) -> TakenRun | None:
         """A run with its documents, by its id; None when it had not ended by then."""
@@ -273,6 +276,10 @@ class Sources:
             assert entry is not None
             listed = [{name: one[name] for name in ("path", "digest", "size")} for one in files]
             self.documents.add("files", {"format": FILES_FORMAT, "files": listed}, entry, str(self.model.digest))
+
+
+def _leaves_model(run: Run) -> bool:
+    return any(one["kind"] == "model" for one in run.result.get("products", []))
 
 
 def _made(run: TakenRun, kind: str) -> str | None:

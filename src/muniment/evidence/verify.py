@@ -496,6 +496,8 @@ def unarchive(raw: bytes) -> dict[str, bytes]:
         if name in files:
             raise Tampered(f"the archive holds {name} twice")
         files[name] = raw[start : start + size]
+        if struct.unpack_from("<I", raw, at + 14)[0] != binascii.crc32(files[name]):
+            raise Tampered(f"{name} in the archive is damaged or altered")
         at = start + size
     if archive(files) != raw:
         raise Tampered("the archive is not laid out as packs are: something was added, cut off, moved or altered")
@@ -869,6 +871,7 @@ def check_dossier(evidence: Evidence) -> None:
     check_statements(evidence)
     check_state(evidence)
     check_judged(evidence)
+    check_nothing_left_out(evidence)
 
 
 REPORT = "output/data/report.json"
@@ -930,8 +933,9 @@ def check_training(evidence: Evidence) -> None:
         "the training is said to have had other code",
     )
     need(one["report"] is None or run.wrote(one["report"], REPORT), "the report of the training is not what it wrote")
+    need(one["inputs"].keys() == run.plan["inputs"].keys(), "the training is said to have read something else")
     for channel, reference in one["inputs"].items():
-        check_name(evidence, reference, run.plan["inputs"].get(channel))
+        check_name(evidence, reference, run.plan["inputs"][channel])
     check_figures(one, run)
     described = [
         d
@@ -941,7 +945,8 @@ def check_training(evidence: Evidence) -> None:
     if run.plan["kind"] == "run":
         same(model, "the model", algorithm=f"script {run.plan['entry']}")
     for description in described:
-        facts = {name: description[name] for name in model["facts"] if name != "features"}
+        facts = {name: description[name] for name in ("target", "classes", "canonical_digest") if name in description}
+        need(model["facts"].keys() == {"features", *facts}, "the model is described otherwise")
         same(model, "the model", algorithm=description["algorithm"])
         same(model["facts"], "the model", features=len(description["features"]), **facts)
 
@@ -1223,6 +1228,36 @@ def check_judged(evidence: Evidence) -> None:
         if family == "metric":
             figures = [m["metrics"].get(name) for m in dossier["evaluations"] if m["run"] == one["record"]]
             need(figures == [one["value"]], f"the fact {one['name']} is not what its evaluation says")
+
+
+def check_nothing_left_out(evidence: Evidence) -> None:
+    """No enclosed job, no data that one made, no gate that stands: whatever is enclosed, the dossier tells of it."""
+    dossier = evidence.dossier
+    shown = [dossier["training"], dossier["split"], *(one["origin"] for one in dossier["data"])]
+    for name in ("evaluations", "explanations", "reproductions", "alternatives"):
+        shown += dossier[name]
+    told = {one.get("run") for one in shown if one} | {f"run:{one['id']}" for one in dossier["lineage"]["activities"]}
+    told |= {one["measured_by"] for one in dossier["alternatives"]} | {one["profiled_by"] for one in dossier["data"]}
+    data = {one["digest"] for one in dossier["data"]}
+    closure = {one["digest"] for one in dossier["lineage"]["entities"]}
+    for id_, run in evidence.runs.items():
+        need(f"run:{id_}" in told or run.generated & data, f"the dossier leaves out run:{id_}")
+        made = {one["digest"] for one in run.products if one["kind"] == "data"}
+        need(run.plan["kind"] not in ("ingest", "split") or made <= data, f"the dossier leaves out what run:{id_} made")
+    files = {one["digest"] for one in dossier["lineage"]["entities"] if one["kind"] in ("file", "data")}
+    need(files <= data, "the dossier leaves out data that the lineage shows")
+    if dossier["training"] is not None:
+        tried = {one["run"] for one in dossier["alternatives"]}
+        need(dossier["training"]["run"] in tried, "the dossier leaves the model out of what was tried")
+        answered = {one["digest"] for one in dossier["absence"]}
+        need(data - closure <= answered, "the dossier leaves out whether some of the data were used")
+    case = (dossier["registration"] or {}).get("use_case")
+    newest: dict[Any, dict[str, Any]] = {}
+    for digest, record in sorted(evidence.records.items(), key=lambda pair: str(pair[1]["id"])):
+        if record["kind"] == "gate" and record["subject"] in ("project", f"usecase:{case}"):
+            newest[record["subject"], record["body"]["name"]] = {**record["body"], "digest": digest}
+    standing = {one["digest"] for one in newest.values() if not one.get("withdrawn")}
+    need(standing <= {one["record"] for one in dossier["gates"]}, "the dossier leaves out a gate")
 
 
 def check_signatures(evidence: Evidence, people: list[str]) -> None:
