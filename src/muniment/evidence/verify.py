@@ -542,6 +542,7 @@ SIGNED_KINDS = {"submission", "review", "approval", "rejection", "retirement", "
 MEANINGS = {
     "submission": "submitted for validation", "review": "validated", "approval": "approved", "rejection": "rejected",
     "retirement": "retired", "break-glass": "break-glass", "determination": "determined",
+    "acknowledgement": "read and understood", "examination": "examined",
 }  # fmt: skip
 
 
