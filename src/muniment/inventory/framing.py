@@ -23,6 +23,9 @@ from muniment.wire import inventory as wire
 __all__ = ["VERBS", "check_owner", "check_text", "check_texts"]
 
 _LONGEST: Final = 4000
+_MATERIAL: Final = ("exposure", "purpose_class")
+"""What makes the tier of the models under a use case."""
+
 _MOST: Final = 200
 _CURRENCY: Final = re.compile(r"[A-Z]{3}")
 _CLASS: Final = re.compile(r"[a-z][a-z0-9-]{0,63}")
@@ -56,8 +59,9 @@ def add_use_case(call: Call, request: wire.AddUseCase) -> wire.UseCase:
     body = {"name": name, "version": earlier.version + 1 if earlier else 1, **_checked(call, request)}
     record = keep(call, RecordKind.USE_CASE, subject_of(name), body)
     call.note(use_case=f"{name}@{body['version']}")
-    for row in call.use(Versions).of_use_case(call.project, name):
-        reassess(call, row.digest)
+    if earlier is not None and any(earlier.record.body[field] != body[field] for field in _MATERIAL):
+        for row in call.use(Versions).of_use_case(call.project, name):
+            reassess(call, row.digest)
     return _view(UseCase(record, None))
 
 
