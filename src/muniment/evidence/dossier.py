@@ -49,6 +49,16 @@ _MOST_NODES: Final = 100
 
 _WHEEL: Final = re.compile(r"(?P<name>[^-]+)-(?P<version>[^-]+)-")
 _MODEL_FACTS: Final = ("files", "algorithm")
+_SHOWN: Final = frozenset(
+    {
+        RecordKind.USE_CASE, RecordKind.GATE, RecordKind.REGISTRATION, RecordKind.DETERMINATION, RecordKind.TIER,
+        RecordKind.SUBMISSION, RecordKind.REVIEW, RecordKind.REVIEW_SCHEDULE, RecordKind.REVIEW_DONE,
+        RecordKind.APPROVAL, RecordKind.REJECTION, RecordKind.RETIREMENT, RecordKind.BREAK_GLASS, RecordKind.FINDING,
+        RecordKind.FINDING_CLOSURE, RecordKind.COMMENT, RecordKind.CHANGE, RecordKind.DEPENDENCY,
+    }
+)  # fmt: skip
+"""Kinds of records that have a place of their own; whatever else is stated stands under ``statements``."""
+
 _WITHOUT_PAST: Final = frozenset({"ledger", "key", "policy", "drill"})
 """Families of facts about the installation: they are of now, whichever moment is asked about."""
 
@@ -130,6 +140,7 @@ def _dossier(sources: Sources) -> dict[str, Any]:
             for one in of.get(kind, [])
         ],
         "changes": [_told_by(one) for one in of.get(RecordKind.CHANGE, [])],
+        "statements": [_told_by(one) for one in records if one.kind not in _SHOWN],
         "dependencies": [_told_by(one) for one in of.get(RecordKind.DEPENDENCY, [])],
         **_judged(sources),
         "authors": sources.authors,

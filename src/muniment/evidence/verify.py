@@ -1127,8 +1127,8 @@ def check_statements(evidence: Evidence) -> None:
     """Use case, registration, tier, findings, reviews, approvals and so on are what the records say, none left out."""
     dossier, told = evidence.dossier, set()
     singles = [dossier[name] for name in ("use_case", "registration", "determination", "tier") if dossier[name]]
-    lists = ("findings", "challenge", "submissions", "reviews", "approvals", "changes", "dependencies")
-    several = [one for name in lists for one in dossier[name]]
+    lists = ("findings", "challenge", "submissions", "reviews", "approvals", "changes", "dependencies", "statements")
+    several = [one for name in lists for one in dossier.get(name, ())]
     for one in [*singles, *several, *(one["closed"] for one in dossier["findings"] if one["closed"])]:
         record = evidence.records.get(one["record"])
         need(record is not None, f"no enclosed entry tells of the record {one['record']}")
@@ -1139,7 +1139,7 @@ def check_statements(evidence: Evidence) -> None:
             shown.update({name: record[name] for name in ("id", "kind", "subject", "at", "by", "grade")})
         same(one, f"the record {one['record']}", **shown)
     for digest, record in evidence.records.items():
-        if record["kind"] in ("finding", "finding-closure", "comment", *SIGNED_KINDS):
+        if record["kind"] not in ("use-case", "gate", "registration", "determination", "tier"):
             need(digest in told, f"the dossier leaves out the {record['kind']} {digest}")
     for name in ("registration", "determination", "tier"):
         newest = max((r["id"] for r in evidence.records.values() if r["kind"] == name), default=None)
@@ -1149,61 +1149,82 @@ def check_statements(evidence: Evidence) -> None:
     same(dossier, "the dossier", grades={name: grades.count(name) for name in ("proven", "attested", "declared")})
 
 
-def check_state(evidence: Evidence) -> None:
-    """Where the model stands is what its records come to, step by step."""
-    dossier, now = evidence.dossier, evidence.entries[-1].time
-    subject, state = dossier["model"]["digest"], dossier["state"]
-    one: dict[str, Any] = {"value": None, "since": None}
-    own = [record for record in evidence.records.values() if record["subject"] == subject]
-    approvals: list[dict[str, Any]] = []
-    force: list[dict[str, Any]] = []
-    emergency: list[dict[str, Any]] = []
-    for record in sorted(own, key=lambda r: (r["body"].get("step", 0), r["at"], r["id"])):
+class Life:
+    """What the records of a model come to, step by step."""
+
+    def __init__(self) -> None:
+        self.value: Any = None
+        self.since: Any = None
+        self.approvals: list[dict[str, Any]] = []
+        """Of the submission that is looked at."""
+        self.force: list[dict[str, Any]] = []
+        """By which the model is approved."""
+        self.emergency: list[dict[str, Any]] = []
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing can happen to the model any more."""
+        return self.value in ("rejected", "retired")
+
+    def become(self, value: str, since: Any) -> None:
+        """Stand as this, since then."""
+        self.value, self.since = value, since
+
+    def take(self, record: dict[str, Any]) -> None:
+        """Go on by a record."""
         kind, body, at = record["kind"], record["body"], record["at"]
-        if kind == "registration" and one["value"] in (None, "draft"):
-            one = {"value": "draft", "since": one["since"] or at}
-        elif one["value"] is None:
-            continue
+        if kind == "registration" and self.value in (None, "draft"):
+            self.become("draft", self.since or at)
+        elif self.value is None:
+            return
         elif kind == "submission":
-            one, approvals = {"value": "submitted", "since": at}, []
-        elif kind == "review" and one["value"] != "in_validation":
-            one = {"value": "in_validation", "since": at}
-        elif kind == "approval" and body["emergency"]:
-            emergency = [record]
-        elif kind == "approval":
-            approvals = [*approvals, record]
+            self.approvals = []
+            self.become("submitted", at)
+        elif kind == "review" and self.value != "in_validation":
+            self.become("in_validation", at)
+        elif kind in ("approval", "promotion"):
+            self.approve(record, body, at)
+        elif kind in ("rejection", "retirement") and not self.final:
+            self.become({"rejection": "rejected", "retirement": "retired"}[kind], at)
+
+    def approve(self, record: dict[str, Any], body: Mapping[str, Any], at: Any) -> None:
+        """One approval more: of the last that was needed, of an emergency, or of another project."""
+        if body["emergency"]:
+            self.emergency = [record]
+        elif record["kind"] == "promotion" and not self.final:
+            self.become("approved", self.since if self.value == "approved" else at)
+            self.force, self.emergency = [record], []
+        elif record["kind"] == "approval":
+            self.approvals.append(record)
             if body["completes"]:
                 counted = {*body["counted"], record["id"]}
-                force, emergency = [r for r in approvals if r["id"] in counted], []
-                one = {"value": "approved", "since": at}
-        elif kind in ("rejection", "retirement") and one["value"] not in ("rejected", "retired"):
-            one = {"value": "rejected" if kind == "rejection" else "retired", "since": at}
-    final = one["value"] in ("rejected", "retired")
-    urgent = bool(emergency) and now < emergency[0]["body"]["expires"] and not final
-    evidence.in_force = force if one["value"] == "approved" else []
-    standing = emergency if urgent else force
-    expires = min((r["body"]["expires"] for r in standing), default=None)
-    ended = bool(force) and not urgent and now >= min(r["body"]["expires"] for r in force)
-    same(
-        state,
-        "the state",
-        value="approved" if urgent else one["value"],
-        since=one["since"],
-        emergency=urgent,
-        expires=expires,
-    )
+                self.force, self.emergency = [one for one in self.approvals if one["id"] in counted], []
+                self.become("approved", at)
+
+
+def check_state(evidence: Evidence) -> None:
+    """Where the model stands is what its records come to."""
+    dossier, now, life = evidence.dossier, evidence.entries[-1].time, Life()
+    subject, state = dossier["model"]["digest"], dossier["state"]
+    own = [record for record in evidence.records.values() if record["subject"] == subject]
+    for record in sorted(own, key=lambda r: (r["body"].get("step", 0), r["at"], r["id"])):
+        life.take(record)
+    urgent = bool(life.emergency) and now < life.emergency[0]["body"]["expires"] and not life.final
+    standing = life.emergency if urgent else life.force
+    evidence.in_force = life.force if life.value == "approved" else []
+    expires = min((one["body"]["expires"] for one in standing), default=None)
+    ended = bool(life.force) and not urgent and now >= min(one["body"]["expires"] for one in life.force)
+    same(state, "the state", value="approved" if urgent else life.value, since=life.since, emergency=urgent)
+    same(state, "the state", expires=expires)
     for name in ("conditions", "use_limits"):
-        same(
-            state,
-            "the state",
-            **{name: list(dict.fromkeys(text for r in standing for text in r["body"].get(name, [])))},
-        )
-    if one["value"] is not None:
-        tier = dossier["tier"]
-        required = int(((tier or {}).get("requires") or {}).get("approvals", 1))
-        same(state, "the state", tier=tier["level"] if tier else None, expired=ended, required_approvals=required)
-    else:
+        each = list(dict.fromkeys(text for one in standing for text in one["body"].get(name, [])))
+        same(state, "the state", **{name: each})
+    if life.value is None:
         same(state, "the state", tier=None, next_review=None, required_approvals=None)
+        return
+    tier = dossier["tier"]
+    required = int(((tier or {}).get("requires") or {}).get("approvals", 1))
+    same(state, "the state", tier=tier["level"] if tier else None, expired=ended, required_approvals=required)
 
 
 def check_judged(evidence: Evidence) -> None:
@@ -1382,6 +1403,10 @@ def check_four_eyes(evidence: Evidence) -> None:
         return
     if dossier["state"]["emergency"]:
         evidence.notes.append("approval by four eyes: the model is in use by an emergency approval")
+        return
+    if evidence.in_force[-1:] and evidence.in_force[-1]["kind"] == "promotion":
+        source = evidence.in_force[-1]["body"]["source"]
+        evidence.notes.append(f"approval by four eyes: it was approved in project {source}, whose own pack tells")
         return
     approvers = {record["by"] for record in evidence.in_force if record["body"].get("signature")}
     required = dossier["state"]["required_approvals"]
