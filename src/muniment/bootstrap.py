@@ -28,7 +28,7 @@ from muniment.catalog.service import VERBS as CATALOG
 from muniment.data.interpreting import INTERPRETERS as DATA_INTERPRETERS
 from muniment.data.service import VERBS as DATA
 from muniment.errors import Invalid, NotFound
-from muniment.evidence import briefing, exporting, supervising
+from muniment.evidence import assets, briefing, changing, exporting, supervising
 from muniment.evidence.exporting import Exporter
 from muniment.evidence.ports import Typesetter
 from muniment.evidence.service import VERBS as EVIDENCE
@@ -116,12 +116,14 @@ VERBS: Final = VerbTable(
         *WITNESSES,
         *approving.VERBS,
         *assessing.VERBS,
+        *assets.VERBS,
         *auditing.VERBS,
         *inventory_auditing.VERBS,
         *board.VERBS,
         *briefing.VERBS,
         *challenge.VERBS,
         *changes.VERBS,
+        *changing.VERBS,
         *completing.VERBS,
         *environments.VERBS,
         *examining.VERBS,

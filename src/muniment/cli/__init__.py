@@ -51,6 +51,7 @@ COMMANDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
     },
     "Govern": {
         "usecase": ("usecase:usecase", "What models may be used for: add, list, show, bind."),
+        "inventory": ("assets:inventory", "The register of assets: export."),
         "board": ("board:board", "The inventory at a glance."),
         "gate": ("gate:gate", "What must hold of a model: set, show, check, facts."),
         "risk": ("risk:risk", "What can go wrong, tied to tests: add, list, show, retire."),

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from muniment.cli.assets import changes
 from muniment.cli.examining import EXAMINING
 from muniment.cli.face import Face, Group, with_face
 from muniment.cli.model import save
@@ -24,7 +25,7 @@ def audit() -> None:
     """The ledger: every request, allowed or refused, in a Merkle log with signed checkpoints."""
 
 
-for _examining in EXAMINING:
+for _examining in (*EXAMINING, changes):
     audit.add_command(_examining)
 
 

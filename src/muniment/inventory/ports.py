@@ -145,6 +145,9 @@ class Versions(Protocol):
     def put_inputs(self, project: str, digest: Digest, inputs: Mapping[Digest, str]) -> None:
         """Keep which data and models a version came from, with a name for each, in place of what was kept."""
 
+    def inputs(self, project: str) -> Mapping[Digest, Mapping[Digest, str]]:
+        """Which data and models each living version came from, with a name for each."""
+
     def counts(self, project: str, now: datetime) -> Sequence[tuple[int, str, int]]:
         """How many versions stand where: tier, state as people see it (``expired`` for an ended approval), count."""
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from muniment.sdk.asking import Asking
+from muniment.sdk.assets import Register, changes_of, rows_of
 from muniment.sdk.cells import table
 from muniment.sdk.frames import to_frame
 from muniment.sdk.witnesses import Witnesses
@@ -59,6 +60,10 @@ class Audit:
     def verify(self, *, deep: bool = True) -> wl.LedgerReport:
         """Check the ledger against its signed checkpoints; with ``deep`` from the first entry on."""
         return self._asking.ask("ledger:VerifyLedger", wl.VerifyLedger(deep=deep), wl.LedgerReport)
+
+    def changes(self, *, since: str | None = None, until: str | None = None, scope: str | None = None) -> Register:
+        """Every change of a period, one row each; moments or days in ISO 8601, ``scope`` a project."""
+        return rows_of(changes_of(self._asking, since=since, until=until, scope=scope, form="json"))
 
     def export(self) -> Iterator[bytes]:
         """The whole ledger as a tar that the stand-alone verifier checks offline, chunk by chunk."""

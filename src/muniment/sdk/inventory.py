@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from muniment.sdk.asking import Asking, reference_of
+from muniment.sdk.assets import Register, assets_of, rows_of
 from muniment.sdk.cells import card, facts, fold, table
 from muniment.sdk.frames import to_frame
 from muniment.wire import evidence as we
@@ -161,6 +162,10 @@ class Inventory:
     def publish_tiering(self, rule: Mapping[str, Any]) -> wi.Tiering:
         """Put another tiering rule in force."""
         return self._asking.ask("inventory:PublishTiering", wi.PublishTiering(rule=dict(rule)), wi.Tiering)
+
+    def assets(self, scope: str | None = None) -> Register:
+        """The register of assets, one row each; ``scope`` is a project, None the whole installation."""
+        return rows_of(assets_of(self._asking, scope=scope, form="json"))
 
     def questions(self) -> Mapping[str, Any]:
         """The questions by which it is determined whether something is a model."""

@@ -243,6 +243,14 @@ class SqlVersions:
         if rows and row is not None and not row.state.final:
             self._db.execute(insert(INPUTS), rows)
 
+    def inputs(self, project: str) -> Mapping[Digest, Mapping[Digest, str]]:
+        """Which data and models each living version came from, with a name for each."""
+        wanted = select(INPUTS).where(INPUTS.c.project == project).order_by(INPUTS.c.digest, INPUTS.c.input)
+        found: dict[Digest, dict[Digest, str]] = {}
+        for row in self._db.execute(wanted):
+            found.setdefault(Digest(row.digest), {})[Digest(row.input)] = row.label
+        return found
+
     def counts(self, project: str, now: datetime) -> Sequence[tuple[int, str, int]]:
         """How many versions stand where: tier, state as people see it, count."""
         at = format_time(now)
