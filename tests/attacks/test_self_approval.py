@@ -451,6 +451,35 @@ class TestSignatures:
                 notary.people.ask("approver", request)
             assert told.value.code == "MUNI-I409"
 
+    def test_a_stolen_token_makes_no_signer(self, notary: Notary) -> None:
+        """With the token alone a thief enrols no key of his own beside the owner's, nor after revoking that himself."""
+        owner = notary.client("approver")
+        thief = Client(notary.people.platform.transport(notary.people.tokens["approver"]), project=PROJECT)
+        for _ in range(2):
+            with pytest.raises(Denied) as told:
+                thief.keys.enrol()
+            assert told.value.code == "MUNI-I412"
+            own = [key for key in owner.keys.list() if key.revoked_at is None]
+            if own:
+                thief.keys.revoke(own[0].key)
+        notary.people.ask("admin", wid.LinkAccounts(account="approver", other="operator"))
+        with pytest.raises(Denied):
+            thief.keys.enrol()
+
+    def test_a_key_is_renewed_by_the_former_one_or_after_an_administrator(self, notary: Notary) -> None:
+        """The present key endorses the next and signs no more; a lost one is revoked by an administrator first."""
+        owner = notary.client("approver")
+        first = owner.keys.list()[0].key
+        second = owner.keys.renew("second").key
+        assert {key.key: key.revoked_at is not None for key in owner.keys.list()} == {first: True, second: False}
+        notary.validated()
+        assert notary.model("approver").approve().state == "approved"
+        elsewhere = Client(notary.people.platform.transport(notary.people.tokens["approver"]), project=PROJECT)
+        with pytest.raises(Denied):
+            elsewhere.keys.enrol()
+        notary.people.ask("admin", wid.RevokeSigningKeyOf(key=second))
+        assert elsewhere.keys.enrol("third").owner == "approver"
+
     @pytest.mark.parametrize("point", ["01" + "00" * 31, "00" * 32, "ec" + "ff" * 30 + "7f"])
     def test_a_key_that_everybody_can_sign_with(self, notary: Notary, point: str) -> None:
         """Points of small order are no keys."""

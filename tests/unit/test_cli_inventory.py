@@ -135,6 +135,16 @@ def test_a_key_file_is_its_owners_alone(shell: Shell) -> None:
     assert shell.run("scientist", "model", "submit", "scorer", answers="correct horse battery\n").exit_code == 0
 
 
+def test_a_key_is_renewed(shell: Shell) -> None:
+    """The former key's file stays beside the new one, and the new one signs."""
+    first = shell.document("scientist", "user", "key", "enrol")["key"]
+    second = shell.document("scientist", "user", "key", "renew", "--label", "new")["key"]
+    assert first != second
+    assert (shell.folder / "scientist.key.pem.former").exists()
+    shell.ok("scientist", "model", "register", "scorer")
+    assert "submitted" in shell.ok("scientist", "model", "submit", "scorer")
+
+
 def test_a_use_case_from_a_file(shell: Shell) -> None:
     """Everything may stand in a TOML file; what is given on the line counts more."""
     file = shell.folder / "cards.toml"

@@ -32,6 +32,21 @@ def enrol(face: Face, label: str, passphrase: bool) -> None:
         face.notes.line(f"  its private half  {keys.file}", style="dim")
 
 
+@key.command()
+@click.option("--label", metavar="TEXT", default="", help="What to call the new key.")
+@click.option("--passphrase", is_flag=True, help="Ask for a passphrase that encrypts the new key file.")
+@with_face
+def renew(face: Face, label: str, passphrase: bool) -> None:
+    """Put a new key in the place of yours, which endorses it and then signs no more."""
+    keys, chosen = face.client.keys, None
+    if keys.locked:
+        keys.unlock(click.prompt("passphrase of your signing key", hide_input=True, err=True))
+    if passphrase:
+        chosen = click.prompt("new passphrase", hide_input=True, confirmation_prompt=True, err=True)
+    made = keys.renew(label, passphrase=chosen)
+    face.answer(made, lambda screen: screen.done(f"{made.owner} signs with {made.key}; the former key signs no more"))
+
+
 @key.command("list")
 @click.option("--of", "owner", metavar="NAME", help="Those of somebody else.")
 @click.option("--all", "everybody", is_flag=True, help="Those of everybody.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Sequence
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature
@@ -124,7 +125,14 @@ def enrol_signing_key(call: Call, request: wire.EnrolSigningKey) -> wire.Signing
         )
     if known is not None:
         raise Conflict("MUNI-I308", "this key is enrolled already, or was and is revoked", key=str(name))
-    if len(keys.of(call.principal.id)) >= _MOST_KEYS:
+    own = keys.of(call.principal.id)
+    if not _may_enrol(own, enrolment(call.principal, public_key), request.endorsement):
+        raise Denied(
+            "MUNI-I412",
+            "whoever has had a key enrols another one with a signature by a former one that is good",
+            do="muni user key renew; if the key is lost, an administrator revokes it first: muni user key revoke --of",
+        )
+    if len(own) >= _MOST_KEYS:
         raise Conflict("MUNI-I309", f"an account has at most {_MOST_KEYS} signing keys, revoked ones included")
     key = SigningKey(name, call.principal.id, public_key, request.label, call.now)
     keys.add(key)
@@ -243,6 +251,18 @@ def unlink_accounts(call: Call, request: wire.UnlinkAccounts) -> wire.AccountLin
 def list_account_links(call: Call, request: wire.ListAccountLinks) -> wire.AccountLinks:
     """Which accounts are known to belong to one person."""
     return wire.AccountLinks(links=[_link(link) for link in call.use(Ties).links()])
+
+
+def _may_enrol(own: Sequence[SigningKey], statement: bytes, endorsement: str | None) -> bool:
+    """Whether another key may be bound to an account: a stolen token alone must not make a thief a signer.
+
+    The first key is taken on the word of the credential. Every later one is endorsed by a good one, or comes after an
+    administrator revoked the newest; revoking it oneself opens nothing.
+    """
+    if not own or (own[0].revoked_at is not None and own[0].revoked_by != own[0].account):
+        return True
+    good = [key for key in own if key.revoked_at is None]
+    return endorsement is not None and any(signed_by(key.public_key, statement, endorsement) for key in good)
 
 
 def _revoke(call: Call, text: str, *, own: bool) -> wire.SigningKey:

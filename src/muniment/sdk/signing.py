@@ -7,6 +7,7 @@ encrypted under a passphrase, and makes its public half known to the platform.
 from __future__ import annotations
 
 import base64
+import hashlib
 import os
 import stat
 from collections.abc import Mapping
@@ -84,16 +85,47 @@ class Keys:
             Invalid: the passphrase is too short or wrong.
         """
         chosen = pen or self._existing(passphrase) or self._make(passphrase)
+        enrolled = self._enrol(chosen, label, None)
+        self._pen = chosen
+        return enrolled
+
+    def renew(self, label: str = "", *, passphrase: str | None = None, pen: Pen | None = None) -> wid.SigningKey:
+        """Put a new key in the place of one's present one, which endorses it and then signs no more.
+
+        The file of the former key stays, with ``.former`` after its name.
+
+        Args:
+            label: what to call the new key.
+            passphrase: encrypts the private half of the new key.
+            pen: signs in place of a new key file.
+
+        Raises:
+            NotFound: there is no key on this machine that could endorse another one.
+        """
+        former = self.pen()
+        if pen is None:
+            chosen, pem = _generate(self._chosen(passphrase))
+        else:
+            chosen, pem = pen, b""
+        enrolled = self._enrol(chosen, label, former)
+        if pem and self.file is not None:
+            if self.file.exists():
+                self.file.rename(self.file.with_name(f"{self.file.name}.former"))
+            _write(self.file, pem)
+        self._pen, self._passphrase = chosen, passphrase or self._passphrase
+        self.revoke("sha256:" + hashlib.sha256(former.public_key).hexdigest())
+        return enrolled
+
+    def _enrol(self, chosen: Pen, label: str, former: Pen | None) -> wid.SigningKey:
         signer = self._asking.ask("identity:WhoAmI", wid.WhoAmI(), wid.Identity)
         encoded = base64.b64encode(chosen.public_key).decode()
         statement = canonical(
             {"format": "muniment.enrolment/1", "public_key": encoded, "signer": f"{signer.kind}:{signer.name}"}
         )
         proof = base64.b64encode(chosen.sign(statement)).decode()
-        request = wid.EnrolSigningKey(public_key=encoded, proof=proof, label=label)
-        enrolled = self._asking.ask("identity:EnrolSigningKey", request, wid.SigningKey)
-        self._pen = chosen
-        return enrolled
+        endorsement = base64.b64encode(former.sign(statement)).decode() if former is not None else None
+        request = wid.EnrolSigningKey(public_key=encoded, proof=proof, label=label, endorsement=endorsement)
+        return self._asking.ask("identity:EnrolSigningKey", request, wid.SigningKey)
 
     def list(self) -> SigningKeyList:
         """One's own signing keys, newest first, also revoked ones."""
@@ -146,11 +178,14 @@ class Keys:
             raise Invalid("MUNI-A150", "others can read this key", file=str(self.file), do=f"chmod 600 {self.file}")
         return _from_pem(self.file.read_bytes(), _passphrase(passphrase or self._passphrase), self.file)
 
-    def _make(self, passphrase: str | None) -> Pen:
+    def _chosen(self, passphrase: str | None) -> str | None:
         chosen = _passphrase(passphrase or self._passphrase)
         if chosen is not None and len(chosen) < _SHORTEST:
             raise Invalid("MUNI-A151", f"the passphrase of a key has at least {_SHORTEST} characters")
-        made, pem = _generate(chosen)
+        return chosen
+
+    def _make(self, passphrase: str | None) -> Pen:
+        made, pem = _generate(self._chosen(passphrase))
         if self.file is not None:
             _write(self.file, pem)
         return made

@@ -338,6 +338,9 @@ class EnrolSigningKey(Struct, kw_only=True, frozen=True, forbid_unknown_fields=T
     """Base64 of a signature with this key over ``{"format":"muniment.enrolment/1","public_key":...,"signer":...}``."""
 
     label: str = ""
+    endorsement: str | None = None
+    """Base64 of a signature with a key that one has already, over the same bytes; needed for every key but the first,
+    unless an administrator revoked the former one."""
 
 
 class RevokeSigningKey(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
