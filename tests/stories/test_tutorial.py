@@ -21,6 +21,10 @@ PAGES = (
     "how-to/set-a-gate.md",
     "how-to/findings-and-challenge.md",
     "how-to/approve-a-model.md",
+    "how-to/promote-to-production.md",
+    "how-to/keep-a-risk-register.md",
+    "how-to/instructions-for-use.md",
+    "how-to/examine-as-internal-audit.md",
     "how-to/verify-the-ledger.md",
 )
 """In this order, in one installation: the how-to pages take up what the tutorial made."""
