@@ -1,4 +1,4 @@
-"""Laws of the risk register, of acknowledgements and of what is signed besides approvals: nothing unknown looks good."""
+"""Laws of the risk register, of acknowledgements and of what else is signed: nothing unknown looks good."""
 
 from __future__ import annotations
 
