@@ -17,6 +17,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any, Final
 
 from muniment.catalog.ports import Entities
@@ -49,8 +50,8 @@ __all__ = ["Claim", "Examined", "examine", "usability", "wrongs"]
 _DEEPEST: Final = 8
 """A version is promoted at most so many times, from project to project: stages are three."""
 
-_NEAR: Final = timedelta(minutes=10)
-"""The entry of a record is made within this time after it."""
+_NEAR: Final = (timedelta(0), timedelta(seconds=1), timedelta(minutes=10))
+"""The entry of a record is made within the last of these after it, and nearly always within the one before."""
 
 _ENDS: Final = ("muniment.inventory.model.retired.v1", "muniment.inventory.model.rejected.v1")
 _RESTORED: Final = "muniment.evidence.installation.restored.v1"
@@ -361,12 +362,13 @@ def _unborne(call: Call, model: Digest, records: Sequence[Record]) -> Iterator[s
 
 def _entry_of(call: Call, record: Record) -> Entry | None:
     """The entry of the ledger that bears a record out."""
-    since, until = format_time(record.at), format_time(record.at + _NEAR)
-    for entry in call.use(EntryRepository).holding(str(record.digest), since, until):
-        data = entry.event["data"]
-        told = (data["outcome"], data["project"], data["principal"])
-        if told == ("ok", record.project, record.by) and str(record.digest) in _named(entry):
-            return entry
+    entries, text = call.use(EntryRepository), str(record.digest)
+    for since, until in pairwise(format_time(record.at + after) for after in _NEAR):
+        for entry in entries.holding(text, since, until):
+            data = entry.event["data"]
+            told = (data["outcome"], data["project"], data["principal"])
+            if told == ("ok", record.project, record.by) and text in _named(entry):
+                return entry
     return None
 
 
