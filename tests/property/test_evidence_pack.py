@@ -323,7 +323,7 @@ def _nodes(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """Where something stands; of a list the first two and the last."""
     if isinstance(value, dict):
         for key, inner in value.items():
-            if inner is not None:
+            if inner not in (None, [], {}):
                 yield (*path, key)
             yield from _nodes(inner, (*path, key))
     elif isinstance(value, list):

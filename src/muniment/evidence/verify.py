@@ -806,6 +806,8 @@ def check_record(evidence: Evidence, record: Mapping[str, Any], digest: str, ent
     same(record, what, by=entry.data["principal"], project=entry.data["project"])
     same(record, what, project=evidence.dossier["project"])
     need(record["at"] <= entry.time, f"{what} is dated after it")
+    own = record["subject"] == evidence.dossier["model"]["digest"]
+    need(own or record["kind"] not in SIGNED_KINDS, f"{what} is about another model")
     evidence.records[digest] = dict(record)
     evidence.tell(digest, "record", entry)
     if record["kind"] == "registration":
@@ -1343,8 +1345,9 @@ def check_statement(evidence: Evidence, statement: Mapping[str, Any], record: Ma
     }  # fmt: skip
     for name, value in wanted.items():
         need(statement.get(name) == value, f"{what}: another {name} was signed")
-    need(statement["subject"] == registration.get("manifest"), f"{what}: another manifest was signed")
-    need(statement["model"] == evidence.dossier["model"]["digest"] == record["subject"], f"{what}: of another model")
+    if record["subject"] == evidence.dossier["model"]["digest"]:
+        need(statement["model"] == record["subject"], f"{what}: of another model")
+        need(statement["subject"] == registration.get("manifest"), f"{what}: another manifest was signed")
     need(statement["prepared_at"] <= record["at"], f"{what}: it was signed before it was prepared")
     if record["body"].get("emergency"):
         check_emergency(evidence, record, what)
