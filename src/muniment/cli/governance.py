@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from rich.text import Text
 
 from muniment.cli.face import Face, Group, with_face
 from muniment.cli.screen import Screen
@@ -69,7 +70,7 @@ def _draw(screen: Screen, found: wire.Governance) -> None:
     else:
         screen.line("nothing is stated yet: muni governance state --help")
     screen.line()
-    rows = [[one.day, one.before, one.report, one.checkpoint, one.by] for one in found.reports]
+    rows = [[one.day, one.before, Text(one.report), one.checkpoint, one.by] for one in found.reports]
     empty = "no report was laid before the board: muni governance lay --help"
     screen.table(["day", "before", "report", "ledger entries", "recorded by"], rows, empty=empty)
     if found.reports and not found.current:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from rich.text import Text
 
 from muniment.cli.face import Face, Group, with_face
 from muniment.cli.knowing import MODEL
@@ -33,7 +34,7 @@ def show(face: Face, model: str, output: Path | None) -> None:
                 screen.line(line)
         screen.line()
         known = {
-            "digest": found.digest,
+            "digest": Text(found.digest),
             "written to": output and str(output),
             "it tells nothing of": tuple(found.reply.missing),
         }
