@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final, TypeGuard
 
 from muniment.catalog.absence import Verdict
@@ -19,13 +20,13 @@ from muniment.inventory.assuring import SIDES as ASSURANCE
 from muniment.inventory.assuring import risk_side
 from muniment.inventory.fact import Absent, Fact, Facts, Value, family_of
 from muniment.inventory.known import PORTABLE, Known, Measurement
-from muniment.inventory.lifecycle import State
+from muniment.inventory.lifecycle import State, Version
 from muniment.inventory.model import Record, RecordKind
 from muniment.inventory.standing import Severity, findings_in, threads_in
 from muniment.kernel.digest import Digest
 from muniment.kernel.expressions import Outcome, evaluate, parse
 from muniment.kernel.grade import Grade, weakest
-from muniment.kernel.identifiers import format_time
+from muniment.kernel.identifiers import format_time, parse_time
 
 __all__ = ["facts_from"]
 
@@ -347,6 +348,18 @@ def _validation(known: Known) -> Found:
     yield _stated("validation.outcome", str(review.body["outcome"]), review, f"by {review.by}")
 
 
+def _promoted(version: Version, promotion: Record, at: datetime) -> Found:
+    """The approval of another project, as the promotion tells of it; the signatures, and who had a part, lie there."""
+    source, body = promotion.body["source"], promotion.body
+    by = f"in project {source}, by {', '.join(version.approvers)}"
+    yield _stated("approval.count", len(version.approvers), promotion, by)
+    yield _stated("approval.emergency", bool(body["emergency"]), promotion, by)
+    yield _stated("approval.expires", str(body["expires"]), promotion, by)
+    yield _stated("approval.expired", parse_time(body["expires"]) <= at, promotion, f"it ends {body['expires']}")
+    yield _stated("approval.conditions", list(body["conditions"]), promotion, by)
+    yield Absent("approval.", f"it was approved in project {source}, and the facts about that are recorded there")
+
+
 def _approval(known: Known) -> Found:
     version = known.version
     if version is None:
@@ -354,6 +367,9 @@ def _approval(known: Known) -> Found:
         return
     if version.tier is not None:
         yield _stated("approval.required", version.required, version.tier, f"tier {version.level} asks for it")
+    if version.promotion is not None:
+        yield from _promoted(version, version.promotion, known.at)
+        return
     standing = version.emergency if version.emergency_at(known.at) else version.in_force
     pending = version.approvals if version.state_at(known.at) is not State.APPROVED else ()
     approvals = pending or (standing.records if standing is not None else ())
