@@ -8,7 +8,7 @@ approvers are different people, and that those who approved before still count.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ from muniment.identity.ports import Accounts, SigningKeys, Ties
 from muniment.identity.signing import signed_by
 from muniment.identity.stages import check_by_hand
 from muniment.inventory.gates import require_open
-from muniment.inventory.independence import Parties, parties
+from muniment.inventory.independence import Parties, dependants, parties
 from muniment.inventory.lifecycle import (
     EMERGENCY_LONGEST,
     EMERGENCY_WINDOW,
@@ -147,6 +147,7 @@ def approve_model(call: Call, request: wire.ApproveModel) -> wire.VersionState:
     _refuse(call, version, Act.APPROVE)
     _check_evidence(call, version)
     _check_person(call, version)
+    _check_apart(call, (*version.reviews, *version.approvals))
     require_open(call, signed.model, "approve")
     counted = [one for one in version.approvals if not _void(call, version, one)]
     people = len({_person(call, record.by) for record in counted}) + 1
@@ -213,6 +214,7 @@ def break_glass(call: Call, request: wire.BreakGlass) -> wire.VersionState:
             first=first.by,
             do=f"another administrator signs until {format_time(first.at + EMERGENCY_WINDOW)}",
         )
+    _check_apart(call, [first] if first is not None else [])
     version = advance(call, RecordKind.BREAK_GLASS, signed.model, _body(signed), Grade.ATTESTED)
     call.note(emergency="first signature" if first is None else "approved")
     if first is None:
@@ -396,7 +398,7 @@ def _newest_runs(call: Call, model: Digest) -> dict[ActivityKind, datetime]:
 
 
 def _void(call: Call, version: Version, approval: Record) -> str:
-    """Why an approval that was given before does not count any more; empty when it does."""
+    """Why an approval or the first half of a break-glass does not count any more; empty when it does."""
     name, kept = approval.by.partition(":")[2], approval.body["signature"]
     account = call.use(Accounts).find(name)
     key = call.use(SigningKeys).find(Digest(kept["key"]))
@@ -406,7 +408,7 @@ def _void(call: Call, version: Version, approval: Record) -> str:
         return f"the key of {name} is revoked"
     if not signed_by(base64.b64decode(kept["public_key"]), kept["statement"].encode(), kept["signature"]):
         return f"the signature of {name} does not verify"
-    if parse_time(approval.body["expires"]) <= call.now:
+    if "expires" in approval.body and parse_time(approval.body["expires"]) <= call.now:
         return f"the approval of {name} has ended"
     apart: Parties = parties(call.session, call.project, Digest(version.digest), version)
     return next(iter(apart.why(name)), "")
@@ -417,13 +419,34 @@ def _person(call: Call, agent: str) -> str:
     return min(call.use(Ties).same([agent.partition(":")[2]]))
 
 
+def _check_apart(call: Call, others: Iterable[Record]) -> None:
+    """Refuse who could act in the name of somebody that signed before him, or the other way round.
+
+    Whoever makes an account and its token can sign for it: with such a one he would be two people.
+    """
+    ties, two = call.use(Ties), call.principal.id
+    for one in sorted({record.by.partition(":")[2] for record in others} - {two}):
+        why = dependants(ties, {one: (f"{one} signed it",)}, call.project, moved=True).get(two, ())
+        why += dependants(ties, {two: (f"{two} signs it",)}, call.project, moved=True).get(one, ())
+        if why:
+            raise Denied(
+                "MUNI-M412",
+                "of those who sign one after the other none made the account or a token of another",
+                earlier=one,
+                because=list(why),
+                do="ask somebody whose account neither of you made: muni user list",
+            )
+
+
 def _first_signature(call: Call, version: Version) -> Record | None:
-    """The break-glass signature that still waits for a second one."""
+    """The break-glass signature that still waits for a second one, and that still counts."""
     since = int(version.emergency.record.body["step"]) if version.emergency else -1
     waiting = [
         record
         for record in version.broken
-        if int(record.body["step"]) > since and call.now - record.at <= EMERGENCY_WINDOW
+        if int(record.body["step"]) > since
+        and call.now - record.at <= EMERGENCY_WINDOW
+        and not _void(call, version, record)
     ]
     return waiting[-1] if waiting else None
 

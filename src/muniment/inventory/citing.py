@@ -9,7 +9,8 @@ from typing import Final, TypeVar
 from muniment.catalog.model import Entity, EntityKind
 from muniment.catalog.naming import resolve
 from muniment.catalog.ports import Names
-from muniment.errors import Invalid, NotFound
+from muniment.errors import Denied, Invalid, NotFound
+from muniment.identity.ports import Ties
 from muniment.inventory.independence import parties
 from muniment.inventory.model import Record, RecordKind
 from muniment.inventory.ports import Records
@@ -18,7 +19,7 @@ from muniment.kernel.digest import Digest
 from muniment.kernel.identifiers import is_id
 from muniment.kernel.verb import Call
 
-__all__ = ["called", "cited", "day", "model_of", "one_of", "text_of", "why_not_independent"]
+__all__ = ["called", "check_not_signer", "cited", "day", "model_of", "one_of", "text_of", "why_not_independent"]
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -68,6 +69,25 @@ def why_not_independent(call: Call, model: Digest) -> list[str]:
     """Why the principal does not judge a model: he had a part in it, or depends on somebody who had; else empty."""
     version = find_version(call.session, call.project, model)
     return [*parties(call.session, call.project, model, version).why(call.principal.id)]
+
+
+def check_not_signer(call: Call, model: Digest) -> None:
+    """Refuse to let who broke the glass settle what is looked at because of it.
+
+    Raises:
+        Denied: an account of the principal's signed a break-glass of the version.
+    """
+    same = call.use(Ties).same([call.principal.id])
+    broken = call.use(Records).about(call.project, [str(model)], RecordKind.BREAK_GLASS)
+    own = [record for record in broken if record.by.partition(":")[2] in same]
+    if own:
+        raise Denied(
+            "MUNI-M456",
+            "who signed a break-glass does not settle what is to be reviewed after it",
+            principal=str(call.principal),
+            because=[f"{own[-1].by} signed a break-glass of it on {own[-1].at:%Y-%m-%d}"],
+            do="ask a validator who did not",
+        )
 
 
 def day(given: str, field: str) -> date:

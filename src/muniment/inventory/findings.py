@@ -11,7 +11,16 @@ from muniment.errors import Conflict, Denied, Invalid
 from muniment.identity.model import Role
 from muniment.identity.ports import Accounts, Standings
 from muniment.inventory.challenge import threads_about
-from muniment.inventory.citing import called, cited, day, model_of, one_of, text_of, why_not_independent
+from muniment.inventory.citing import (
+    called,
+    check_not_signer,
+    cited,
+    day,
+    model_of,
+    one_of,
+    text_of,
+    why_not_independent,
+)
 from muniment.inventory.model import Record, RecordKind
 from muniment.inventory.ports import Records
 from muniment.inventory.recording import keep
@@ -90,6 +99,8 @@ def close_finding(call: Call, request: wire.CloseFinding) -> wire.FindingView:
             because=why,
             do="ask whoever opened it, or a validator",
         )
+    if finding.severity is Severity.HIGH:
+        check_not_signer(call, Digest(record.subject))
     if finding.severity is Severity.HIGH and by != record.by and not _validates(call):
         raise Denied(
             "MUNI-M452",

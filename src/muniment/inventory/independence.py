@@ -4,7 +4,8 @@ An author is the agent of any activity upstream of the model, whoever brought an
 submitted it; a service account counts as its owner, and linked accounts count as one person. Whoever runs a recorded
 job again, to see whether the same comes out, is no author: a reproduction repeats a plan and adds nothing of its own.
 
-Not independent is further whose account an author made, whose token he issued, or whose role he granted. The platform's
+Not independent is further whose account an author made, whose token he issued, or whose role he granted, and whoever
+depends in one of these ways on somebody who is not: a chain of accounts makes nobody free. The platform's
 own programs, the base root and the job environment are nobody's work on the model, so they bring in no author.
 """
 
@@ -24,7 +25,7 @@ from muniment.inventory.ports import Records
 from muniment.kernel.digest import Digest
 from muniment.kernel.ports import Session
 
-__all__ = ["Parties", "declared_inputs", "is_repeat", "parties"]
+__all__ = ["Parties", "declared_inputs", "dependants", "is_repeat", "parties"]
 
 _PEOPLE: Final = ("User:", "ServiceAccount:")
 _NOBODYS: Final = frozenset({"programs", "base", "environment"})
@@ -38,6 +39,13 @@ _DID: Final[Mapping[ActivityKind, str]] = {
     ActivityKind.RUN: "ran a script in",
     ActivityKind.IMPORT: "imported",
 }
+_BROUGHT: Final[Mapping[RecordKind, str]] = {
+    RecordKind.REGISTRATION: "registered it",
+    RecordKind.SUBMISSION: "submitted it",
+}
+"""Records whose maker brought a version in, also when a later one took their place."""
+
+_MOVED: Final = ("made this account", "issued a token of this account")
 _MOST_REASONS: Final = 5
 _DEEPEST: Final = 8
 """So many declared dependencies are followed one behind the other."""
@@ -51,7 +59,7 @@ class Parties:
     """Those who had a part in it, with every account of theirs."""
 
     beholden: Mapping[str, tuple[str, ...]]
-    """Those who depend on an author."""
+    """Those who depend on an author, or on one who does."""
 
     def why(self, account: str) -> tuple[str, ...]:
         """Why an account is not independent; empty when it is."""
@@ -71,19 +79,43 @@ def parties(session: Session, project: str, digest: Digest, version: Version | N
     _collect(session, project, digest, reasons, depth=0)
     if version is not None:
         _add(reasons, version.registration.by, "registered it")
-        if version.submission is not None:
-            _add(reasons, version.submission.by, "submitted it")
+        # a later registration or submission takes the place of an earlier one, and makes nobody independent again
+        for record in session.use(Records).about(project, [str(digest)]):
+            if record.kind in _BROUGHT:
+                _add(reasons, record.by, _BROUGHT[record.kind])
     ties = session.use(Ties)
     authors = {name: tuple(f"{name} {one}" for one in why[:_MOST_REASONS]) for name, why in reasons.items()}
     for name in sorted(reasons):
         for other in sorted(ties.same([name]) - {name}):
             same = f"{other} and {name} are one person, and {authors[name][0]}"
             authors[other] = (*authors.get(other, ()), same)
-    beholden: dict[str, tuple[str, ...]] = {}
-    for tie in ties.beholden(authors, project):
-        said = f"{tie.by} {tie.how} ({tie.account}), and {authors[tie.by][0]}"
-        beholden[tie.account] = (*beholden.get(tie.account, ()), said)[:_MOST_REASONS]
-    return Parties(authors, beholden)
+    return Parties(authors, dependants(ties, authors, project))
+
+
+def dependants(
+    ties: Ties, on: Mapping[str, tuple[str, ...]], project: str, *, moved: bool = False
+) -> dict[str, tuple[str, ...]]:
+    """Accounts that depend on others, directly or on one who does, each with why, in whole sentences.
+
+    Args:
+        ties: who made, equipped and empowered whom.
+        on: the others, each with what is to be said of him.
+        project: where a role counts.
+        moved: only those in whose name another could act, for he made the account or a token of it; roles do not count.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    known = dict(on)
+    while True:
+        nearer: dict[str, tuple[str, ...]] = {}
+        for tie in ties.beholden(known, project):
+            if moved and tie.how not in _MOVED:
+                continue
+            said = f"{tie.by} {tie.how} ({tie.account}), and {known[tie.by][0]}"
+            nearer[tie.account] = (*nearer.get(tie.account, ()), said)[:_MOST_REASONS]
+        if not nearer:
+            return found
+        found |= nearer
+        known |= nearer
 
 
 def is_repeat(graph: Graph, activity: str) -> bool:

@@ -14,7 +14,7 @@ from typing import Final
 from muniment.catalog.model import Entity
 from muniment.catalog.resources import MODEL
 from muniment.errors import Denied, Invalid, NotFound
-from muniment.inventory.citing import called, day, model_of, one_of, text_of, why_not_independent
+from muniment.inventory.citing import called, check_not_signer, day, model_of, one_of, text_of, why_not_independent
 from muniment.inventory.lifecycle import Outcome
 from muniment.inventory.model import Record, RecordKind
 from muniment.inventory.ports import Records
@@ -105,6 +105,8 @@ def complete_review(call: Call, request: wire.CompleteReview) -> wire.Reviews:
             do="ask a validator",
         )
     open_ = waiting(call, model.digest)
+    if any(review.trigger == Trigger.BREAK_GLASS for review in open_):
+        check_not_signer(call, model.digest)
     named = None if request.review is None else _one(open_, request.review)
     text = text_of(request.text, "text")
     body = {

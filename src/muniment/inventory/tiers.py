@@ -210,7 +210,8 @@ def reassess(call: Call, digest: Digest) -> Version:
         rule_in_force(call.use(Records)),
         exposure=frame.get("exposure"),
         purpose_class=frame.get("purpose_class"),
-        model_kind=version.model_kind,
+        # who registers a version may be its author, and only claims what it is; it counts once it was determined
+        model_kind=version.model_kind if version.determination is not None else "model",
         origin=told["origin"],
     )
     body = found.body()
