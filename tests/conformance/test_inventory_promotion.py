@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Barrier
 
 import pytest
 
+from muniment.bootstrap import open_platform
 from muniment.errors import Conflict, MunimentError
+from muniment.founding import restore
 from muniment.identity.model import Stage
 from muniment.identity.ports import Projects
 from muniment.kernel.digest import Digest
 from muniment.testing.platform import People, Site
-from muniment.wire.identity import ListProjects, SetStage
+from muniment.wire.exporting import ExportInstallation
+from muniment.wire.identity import IssueTokenFor, ListProjects, SetStage
 from muniment.wire.inventory import ListVersions
 from muniment.wire.records import VerifyRecords
 from promotion import LIVE, approved, check, promote, records
@@ -81,3 +85,26 @@ def test_stages_come_back_as_they_were_set(each_site: Site) -> None:
     shown = {one.name: one.stage for one in people.ask("admin", ListProjects()).projects}
     assert shown == {"main": "development", "other": "production"}
     platform.close()
+
+
+def test_what_was_approved_before_a_move_may_be_loaded_after_it(each_site: Site, tmp_path: Path) -> None:
+    """An installation made from an export has another key: manifests, stages and approvals of before still count."""
+    platform = each_site.open()
+    people = People(platform, each_site.tokens)
+    approved(people, conditions=["watch it"])
+    promote(people)
+    export, key = tmp_path / "export.tar", platform.ledger.key
+    with export.open("wb") as out:
+        out.writelines(people.ask("admin", ExportInstallation()).chunks)
+    platform.close()
+    made = restore(export, tmp_path / "moved", key=key, key_file=tmp_path / "keys" / "moved.keys")
+    moved = open_platform(tmp_path / "moved")
+    again = People(moved, made.tokens)
+    again.tokens["operator"] = again.ask("admin", IssueTokenFor(owner="operator")).token
+    assert moved.ledger.key != key
+    for project in ("main", LIVE):
+        found = check(again, project)
+        assert (found.usable, found.conditions) == (True, ["watch it"]), found.because
+    stages = {one.name: one.stage for one in again.ask("admin", ListProjects()).projects}
+    assert stages[LIVE] == "production"
+    moved.close()
