@@ -20,7 +20,7 @@ from muniment.kernel.grade import Grade
 from muniment.kernel.identifiers import parse_time
 from muniment.testing.platform import PROJECT, People
 from muniment.wire.identity import LinkAccounts
-from muniment.wire.records import VerifyRecords
+from muniment.wire.records import VerifyInventory, VerifyRecords
 from promotion import LIVE, alter, approved, check, promote, records, rewrite
 
 
@@ -246,5 +246,6 @@ def test_the_whole_record_is_still_as_the_ledger_tells(people: People) -> None:
     approved(people)
     promote(people)
     people.platform.ledger.checkpoint()
-    report = people.ask("auditor", VerifyRecords())
-    assert report.ok, report.findings
+    for request in (VerifyRecords(), VerifyInventory()):
+        report = people.ask("auditor", request)
+        assert report.ok, report.findings

@@ -396,11 +396,12 @@ def _ledger_keys(call: Call) -> list[tuple[str, bytes]]:
     keys = [call.use(Ledger).key]
     search = Search(type=_RESTORED, outcome="ok", limit=100)
     latest = call.use(Ledger).latest()
+    size = latest.size if latest else 0
     for entry in call.use(EntryRepository).search(search):
         data = entry.event["data"]
         # it is the first entry after the history that it speaks of, or it is none of ours
         first = entry.index is not None and entry.index == data["facts"].get("entries")
-        if first and data["principal"].startswith("System:") and _in_tree(call, entry, latest.size if latest else 0, {}):
+        if first and data["principal"].startswith("System:") and _in_tree(call, entry, size, {}):
             keys.append(str(data["facts"].get("former_key", "")))
     named = [text.split("+", 2) for text in keys]
     return [(one[0], raw) for one in named if len(one) == 3 and len(raw := _raw(one[2])[1:]) == 32]
