@@ -22,7 +22,7 @@ from muniment.identity.signing import (
     revoke_signing_key_of,
     unlink_accounts,
 )
-from muniment.inventory.known import Known, load
+from muniment.inventory.known import OFFICE, Known, load
 from muniment.inventory.model import Record, RecordKind
 from muniment.inventory.ports import Records
 from muniment.kernel.digest import Digest
@@ -222,12 +222,12 @@ class Sources:
 
     @cached_property
     def records(self) -> list[Record]:
-        """What people stated about the version, its use case and its findings; oldest first."""
+        """What people stated about the version, its use case and findings, and the whole project; oldest first."""
         records, project = self.call.use(Records), self.project
         own = list(records.about(project, [str(self.model.digest)]))
         cases = {str(one.body["use_case"]) for one in own if one.body.get("use_case")}
         findings = [one.id for one in own if one.kind is RecordKind.FINDING]
-        more = list(records.about(project, [*(f"usecase:{name}" for name in cases), "project", *findings]))
+        more = list(records.about(project, [*(f"usecase:{name}" for name in cases), "project", OFFICE, *findings]))
         named = {str(self.model.digest), *(f"usecase:{name}" for name in cases)}
         linked = [one for one in records.of_kind(project, RecordKind.DEPENDENCY) if _names(one, named)]
         found = {one.id: one for one in (*own, *more, *linked)}

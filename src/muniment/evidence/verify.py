@@ -542,7 +542,8 @@ SIGNED_KINDS = {"submission", "review", "approval", "rejection", "retirement", "
 MEANINGS = {
     "submission": "submitted for validation", "review": "validated", "approval": "approved", "rejection": "rejected",
     "retirement": "retired", "break-glass": "break-glass", "determination": "determined",
-    "acknowledgement": "read and understood", "examination": "examined",
+    "acknowledgement": "read and understood", "examination": "examined", "governance": "stated as governance",
+    "board-report": "laid before the board",
 }  # fmt: skip
 
 
@@ -1348,6 +1349,10 @@ def check_statement(evidence: Evidence, statement: Mapping[str, Any], record: Ma
     if record["subject"] == evidence.dossier["model"]["digest"]:
         need(statement["model"] == record["subject"], f"{what}: of another model")
         need(statement["subject"] == registration.get("manifest"), f"{what}: another manifest was signed")
+    if record["subject"] == "governance":
+        whole = {"format": "muniment.project/1", "origin": wanted["origin"], "project": wanted["project"]}
+        need(statement["subject"] == digest_of(canonical(whole)), f"{what}: of another project")
+        need(statement["model"] == "", f"{what}: of one model")
     need(statement["prepared_at"] <= record["at"], f"{what}: it was signed before it was prepared")
     if record["body"].get("emergency"):
         check_emergency(evidence, record, what)
