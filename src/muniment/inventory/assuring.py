@@ -101,17 +101,20 @@ def _audit(known: Known) -> Found:
     yield Fact("audit.scope", areas, last.grade, str(last.digest), f"of {len(intime)} examinations")
     yield from _in_time("audit.management", [r for r in apart if r in known.office], known, "how model risk is managed")
     logs = [r for r in apart if Area.LEDGER in r.body["scope"]]
-    yield from _in_time("audit.log_reviewed", logs, known, "the ledger")
+    yield from _in_time("audit.log_reviewed", logs, known, "the ledger", yearly=True)
 
 
-def _in_time(name: str, examined: Sequence[Record], known: Known, what: str) -> Found:
-    """Whether the newest of these examinations is in time; absent without one."""
+def _in_time(name: str, examined: Sequence[Record], known: Known, what: str, *, yearly: bool = False) -> Found:
+    """Whether the newest of these examinations is in time, and where that is asked for within the year; absent without
+    one.
+    """
     if not examined:
         yield Absent(name, f"no examination looked at {what}")
         return
     last = examined[-1]
     text = f"on {last.at:%Y-%m-%d} by {last.by}, again by {last.body['next_due']}"
-    yield Fact(name, not _over(last, known.at), last.grade, str(last.digest), text)
+    good = not _over(last, known.at) and (not yearly or still_current(last.at.date(), known.at))
+    yield Fact(name, good, last.grade, str(last.digest), text)
 
 
 def _governance(known: Known) -> Found:

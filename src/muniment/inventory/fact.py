@@ -96,7 +96,7 @@ NAMES: Final[Mapping[str, str]] = {
     "audit.current": "whether the newest such examination is at most twelve months old",
     "audit.scope": "areas that such examinations looked at whose next one is not overdue",
     "audit.management": "whether how the project manages model risk was examined, and the next time is not overdue",
-    "audit.log_reviewed": "whether the newest examination that looked at the ledger is in time",
+    "audit.log_reviewed": "whether such an examination looked at the ledger within twelve months, and none is overdue",
     "governance.appetite": "the board's appetite for model risk, as it was stated last",
     "governance.accountable": "the accountable senior manager, as stated last",
     "governance.policy": "reference of the model risk policy, as stated last",
