@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muniment.errors import Invalid
-from muniment.inventory.assuring import still_current
+from muniment.inventory.assuring import SIDES, still_current
 from muniment.inventory.fact import MEASURED, Absent, Fact, Facts, family_of
 from muniment.inventory.instructions import acknowledgements
 from muniment.inventory.meanings import Meaning, read_meaning
@@ -198,3 +199,21 @@ def test_terms_that_make_no_sense_are_refused(meaning: Meaning, given: dict[str,
 def test_a_report_to_the_board_stands_for_twelve_months(day: Any) -> None:
     """Up to the same day a year later, and not beyond."""
     assert still_current(day, START) is ((START.date() - day).days <= 365)
+
+
+@given(st.integers(0, 800), st.integers(1, 900))
+def test_a_log_counts_as_reviewed_for_a_year_and_until_the_next_time(ago: int, again: int) -> None:
+    """It was looked at within twelve months, and the auditor is not late; an author's own look counts for nothing."""
+    at = START - timedelta(days=ago)
+    body = {"scope": ["ledger"], "outcome": "satisfactory", "next_due": str((at + timedelta(days=again)).date())}
+    told = Record(identifier(0), "p", RecordKind.EXAMINATION, "governance", at, "User:aud", Grade.ATTESTED, body)
+    for own in ((), ("he trained it",)):
+        parties = SimpleNamespace(why=lambda name, own=own: own)
+        known: Any = SimpleNamespace(records=[], office=[told], parties=parties, at=START)
+        found = {one.name: one for side in SIDES if side.__name__ == "_audit" for one in side(known)}
+        if own:
+            assert isinstance(found["audit."], Absent)
+        else:
+            reviewed = found["audit.log_reviewed"]
+            assert isinstance(reviewed, Fact)
+            assert reviewed.value is (ago <= 365 and ago <= again)
