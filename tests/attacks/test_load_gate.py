@@ -148,7 +148,37 @@ def test_an_erased_retirement_is_noticed(people: People) -> None:
     assert alter(people.platform, "delete from inventory_record where kind = 'retirement'") == 1
     found = check(people, "main")
     assert not found.usable
-    assert "the record of that is missing" in found.because[0]
+    assert "the ledger tells of a retirement" in found.because[0]
+
+
+def test_an_erased_or_belittled_finding_is_noticed(people: People) -> None:
+    """A high finding that is deleted, or made a low one, does not open the gate again."""
+    notary = approved(people)
+    findings = notary.client("validator").findings
+    findings.open("model:scorer", "drift", severity="high", owner="scientist", due="2099-01-01")
+    assert "1 high finding open" in check(people, "main").because
+    _forge(people, "finding", severity="low")
+    assert any("does not tell of the finding" in why for why in check(people, "main").because)
+    alter(people.platform, "delete from inventory_record where kind = 'finding'")
+    found = check(people, "main")
+    assert not found.usable
+    assert "the ledger tells of a finding" in found.because[0]
+
+
+def test_a_closure_that_nobody_stated_closes_nothing(people: People) -> None:
+    """A record put in by hand says that a high finding is remedied: the ledger knows nothing of it."""
+    notary = approved(people)
+    findings = notary.client("validator").findings
+    opened = findings.open("model:scorer", "drift", severity="high", owner="scientist", due="2099-01-01")
+    row = dict(records(people.platform, "finding")[-1])
+    body = json.dumps({"evidence": "sha256:" + "0" * 64, "text": "done"})
+    row |= {"kind": "finding-closure", "subject": opened.finding.removeprefix("finding:"), "body": body}
+    row["id"] = row["id"][:-1] + ("0" if row["id"][-1] != "0" else "1")
+    columns, values = ", ".join(row), ", ".join(f":{name}" for name in row)
+    alter(people.platform, f"insert into inventory_record ({columns}) values ({values})", **row)
+    found = check(people, "main")
+    assert not found.usable
+    assert any("does not tell of the finding-closure" in why for why in found.because), found.because
 
 
 def test_an_entry_that_was_written_to_bear_a_forgery_out_is_noticed(people: People) -> None:

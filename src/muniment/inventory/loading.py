@@ -53,7 +53,16 @@ _DEEPEST: Final = 8
 _NEAR: Final = (timedelta(0), timedelta(seconds=1), timedelta(minutes=10))
 """The entry of a record is made within the last of these after it, and nearly always within the one before."""
 
-_ENDS: Final = ("muniment.inventory.model.retired.v1", "muniment.inventory.model.rejected.v1")
+_TOLD: Final[Mapping[str, str]] = {
+    "muniment.inventory.model.retired.v1": "a retirement",
+    "muniment.inventory.model.rejected.v1": "a rejection",
+    "muniment.inventory.finding.opened.v1": "a finding",
+    "muniment.inventory.breakglass.signed.v1": "a break-glass",
+    "muniment.inventory.review.scheduled.v1": "a review that is due",
+    "muniment.inventory.review.completed.v1": "a review that was done",
+}
+"""Entries whose records stand against a use: who erases the record does not erase the entry."""
+
 _RESTORED: Final = "muniment.evidence.installation.restored.v1"
 """An installation that was made from an export names in this entry the key that stood behind the history until then."""
 
@@ -67,9 +76,13 @@ _LIFE: Final = frozenset(
         RecordKind.APPROVAL,
         RecordKind.BREAK_GLASS,
         RecordKind.PROMOTION,
+        RecordKind.FINDING,
+        RecordKind.FINDING_CLOSURE,
+        RecordKind.REVIEW_SCHEDULE,
+        RecordKind.REVIEW_DONE,
     }
 )
-"""Records that a version is usable by: each must be borne out."""
+"""Records by which a version is usable or not: each must be borne out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -353,11 +366,11 @@ def _unborne(call: Call, model: Digest, records: Sequence[Record]) -> Iterator[s
             elif not _in_tree(call, entry, latest.size if latest else 0, proven):
                 yield f"the ledger's entry of {what} is not the one that was signed"
     there = {str(record.digest) for record in records}
-    for type_ in _ENDS:
-        search = Search(type=type_, project=call.project, outcome="ok", text=str(model), limit=100)
+    for type_, what in _TOLD.items():
+        search = Search(type=type_, project=call.project, outcome="ok", text=str(model), limit=1000)
         for entry in call.use(EntryRepository).search(search):
             if entry.event["data"]["facts"].get("model") == model and not _named(entry) <= there:
-                yield f"the ledger tells that it was {type_.split('.')[-2]}, and the record of that is missing"
+                yield f"the ledger tells of {what} on {entry.event['time'][:10]}, and its record is missing"
 
 
 def _entry_of(call: Call, record: Record) -> Entry | None:
