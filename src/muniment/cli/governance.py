@@ -66,7 +66,7 @@ def _draw(screen: Screen, found: wire.Governance) -> None:
             "recorded": f"{one.at[:16]} by {one.by}",
             "record": one.record,
         }
-        screen.facts(f"governance, stated {len(found.statements)} times", known)
+        screen.facts("governance, as it was stated last", known)
     else:
         screen.line("nothing is stated yet: muni governance state --help")
     screen.line()
