@@ -105,7 +105,7 @@ def kept(store: SqlStore) -> SqlStore:
         (Wanted(expired=True), {"expired"}),
         (Wanted(expired=False, state=State.APPROVED), {"approved", "emergency"}),
     ],
-    ids=str,
+    ids=lambda given: str(sorted(given) if isinstance(given, set) else given),
 )
 def test_a_list_shows_what_is_wanted(kept: SqlStore, wanted: Wanted, found: set[str]) -> None:
     """Each filter alone and together, the newest registration first, never of another project."""
