@@ -309,8 +309,48 @@ def test_too_few_approvals_are_refused(own: Gallery, tmp_path: Path) -> None:
     """A version that stands as approved by fewer people than its tier asks for."""
     requires = {"approvals": 2, "steps": ["approval"], "evidence": [], "review_months": 12}
     own.state("scientist", RecordKind.TIER, {"level": 1, "rule": "r", "requires": requires, "step": 5})
+    own.sign("scientist", RecordKind.SUBMISSION, "submitted for validation", {"note": "", "step": 6})
+    own.sign("approver", RecordKind.APPROVAL, "approved", {**APPROVAL, "step": 7})
     code, found = told(own.pack(), tmp_path)
     assert (code, "1 of 2 approvals" in found["reason"]) == (1, True), found
+
+
+def test_a_tier_that_is_raised_later_makes_no_approval_false(own: Gallery, tmp_path: Path) -> None:
+    """The tier of the day on which it was approved counts; that more would be asked for now is told."""
+    requires = {"approvals": 2, "steps": ["approval"], "evidence": [], "review_months": 12}
+    own.state("scientist", RecordKind.TIER, {"level": 1, "rule": "r", "requires": requires, "step": 5})
+    code, found = told(own.pack(), tmp_path)
+    assert (code, found.get("four_eyes")) == (0, True), found
+    assert any("raised after the approval" in one for one in found["not_checked"])
+
+
+def test_a_step_that_was_left_out_is_missed(own: Gallery, tmp_path: Path) -> None:
+    """The steps of a life are numbered: a review that came out badly cannot be left out between two others."""
+    own.sign("scientist", RecordKind.SUBMISSION, "submitted for validation", {"note": "", "step": 6})
+    code, found = told(own.pack(), tmp_path)
+    assert (code, "a step in the life" in found["reason"]) == (1, True), found
+
+
+def test_two_accounts_of_one_person_are_one_approver(own: Gallery, tmp_path: Path) -> None:
+    """Two linked accounts that both approved make one approval of two."""
+    requires = {"approvals": 2, "steps": ["approval"], "evidence": [], "review_months": 12}
+    own.enrol("auditor", Key(14))
+    own.people.ask("admin", LinkAccounts(account="auditor", other="approver"))
+    own.state("scientist", RecordKind.TIER, {"level": 1, "rule": "r", "requires": requires, "step": 5})
+    own.sign("scientist", RecordKind.SUBMISSION, "submitted for validation", {"note": "", "step": 6})
+    first = own.sign("approver", RecordKind.APPROVAL, "approved", {**APPROVAL, "completes": False, "step": 7})
+    own.sign("auditor", RecordKind.APPROVAL, "approved", {**APPROVAL, "counted": [first.id], "step": 8}, by=Key(14))
+    code, found = told(own.pack(), tmp_path)
+    assert (code, "1 of 2 approvals" in found["reason"]) == (1, True), found
+
+
+def test_who_submitted_it_once_cannot_approve(own: Gallery, tmp_path: Path) -> None:
+    """Also when somebody else submitted it after him."""
+    own.sign("approver", RecordKind.SUBMISSION, "submitted for validation", {"note": "", "step": 5})
+    own.sign("scientist", RecordKind.SUBMISSION, "submitted for validation", {"note": "", "step": 6})
+    own.sign("approver", RecordKind.APPROVAL, "approved", {**APPROVAL, "step": 7})
+    code, found = told(own.pack(), tmp_path)
+    assert (code, "had a part in the model" in found["reason"]) == (1, True), found
 
 
 @pytest.mark.parametrize(

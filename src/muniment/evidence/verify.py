@@ -38,6 +38,8 @@ NUMBERED = re.compile(r"(?:entries|checkpoints)/([0-9]{12})\.jsonl")
 TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 ENTRY_BYTES = 65_535
 FILE_BYTES = 256 * 2**20
+UNPACKED_BYTES = 8 * 2**30
+PACKED = {b"\x1f\x8b": "r:gz", b"BZ": "r:bz2", b"\xfd7": "r:xz"}
 TOLERANCE_S = 900.0
 
 
@@ -283,7 +285,11 @@ class Pack:
             self.archive = pack = zipfile.ZipFile(path)
             names, self.read_raw = [n for n in pack.namelist() if not n.endswith("/")], pack.open
         else:
-            self.archive = tar = tarfile.open(path)  # noqa: SIM115 - closed by close
+            with path.open("rb") as file:
+                mode = PACKED.get(file.read(2), "r:")
+            self.archive = tar = tarfile.open(path, mode)  # type: ignore[call-overload] # noqa: SIM115
+            for _ in tar:  # to look for the next one means to unpack this one
+                need(mode == "r:" or tar.offset <= UNPACKED_BYTES, "it is too large when unpacked: give it unpacked")
             names, self.read_raw = [m.name for m in tar.getmembers() if not m.isdir()], tar.extractfile
         self.prefix = FOLDER if names and all(name.startswith(FOLDER) for name in names) else ""
         self.names = sorted(name[len(self.prefix) :] for name in names)
@@ -578,6 +584,8 @@ class Evidence:
         """What runs called the things that they made, by digest."""
         self.in_force: list[dict[str, Any]] = []
         """The approvals by which the model is approved."""
+        self.required = 1
+        """Approvals that the tier asked for when the last of them was given; a later tier is for the next approval."""
         self.four_eyes = False
         """Whether it is approved, by enough people who had no part in it."""
         self.signatures: list[dict[str, Any]] = []
@@ -1163,6 +1171,10 @@ class Life:
         self.force: list[dict[str, Any]] = []
         """By which the model is approved."""
         self.emergency: list[dict[str, Any]] = []
+        self.asked = 1
+        """Approvals that the tier asks for."""
+        self.required = 1
+        """The same, when the approvals in force were complete."""
 
     @property
     def final(self) -> bool:
@@ -1180,6 +1192,8 @@ class Life:
             self.become("draft", self.since or at)
         elif self.value is None:
             return
+        elif kind == "tier":
+            self.asked = int(body["requires"].get("approvals", 1))
         elif kind == "submission":
             self.approvals = []
             self.become("submitted", at)
@@ -1202,6 +1216,7 @@ class Life:
             if body["completes"]:
                 counted = {*body["counted"], record["id"]}
                 self.force, self.emergency = [one for one in self.approvals if one["id"] in counted], []
+                self.required = self.asked
                 self.become("approved", at)
 
 
@@ -1212,9 +1227,12 @@ def check_state(evidence: Evidence) -> None:
     own = [record for record in evidence.records.values() if record["subject"] == subject]
     for record in sorted(own, key=lambda r: (r["body"].get("step", 0), r["at"], r["id"])):
         life.take(record)
+    steps = sorted(record["body"]["step"] for record in own if "step" in record["body"])
+    need(steps == [*range(len(steps))], "a step in the life of the model is missing, or is there twice")
     urgent = bool(life.emergency) and now < life.emergency[0]["body"]["expires"] and not life.final
     standing = life.emergency if urgent else life.force
     evidence.in_force = life.force if life.value == "approved" else []
+    evidence.required = life.required
     expires = min((one["body"]["expires"] for one in standing), default=None)
     ended = bool(life.force) and not urgent and now >= min(one["body"]["expires"] for one in life.force)
     same(state, "the state", value="approved" if urgent else life.value, since=life.since, emergency=urgent)
@@ -1389,8 +1407,8 @@ def check_four_eyes(evidence: Evidence) -> None:
     dossier, records = evidence.dossier, sorted(evidence.records.values(), key=lambda record: str(record["id"]))
     agents = {activity["agent"] for activity in dossier["lineage"]["activities"]}
     need(set(dossier["authors"]) == agents, "the dossier names other authors than ran the jobs")
-    submitted = [record for record in records if record["kind"] == "submission"][-1:]
-    registered = [record for record in records if record["kind"] == "registration"][-1:]
+    submitted = [record for record in records if record["kind"] == "submission"]
+    registered = [record for record in records if record["kind"] == "registration"]
     parts = agents.union(record["by"] for record in (*registered, *submitted))
     links: list[set[str]] = []
     for entry in (entry for entry in evidence.entries if entry.done and entry.type in (LINKED, UNLINKED)):
@@ -1401,7 +1419,7 @@ def check_four_eyes(evidence: Evidence) -> None:
         grown, parts = parts, parts.union(*(pair for pair in links if pair & parts))
     for who in sorted(one for one in agents if one.startswith("ServiceAccount:")):
         evidence.notes.append(f"whose service account {who} is")
-    since = submitted[0]["id"] if submitted else ""
+    since = submitted[-1]["id"] if submitted else ""
     judged = [
         r for r in records if r["kind"] in ("review", "approval") and r["id"] > since and not r["body"].get("emergency")
     ]
@@ -1417,7 +1435,11 @@ def check_four_eyes(evidence: Evidence) -> None:
         evidence.notes.append(f"approval by four eyes: it was approved in project {source}, whose own pack tells")
         return
     approvers = {record["by"] for record in evidence.in_force if record["body"].get("signature")}
-    required = dossier["state"]["required_approvals"]
+    for one, other in (sorted(pair) for pair in links if len(pair) == 2):
+        approvers -= {other} if one in approvers else set()
+    required = evidence.required
+    if dossier["state"]["required_approvals"] > len(approvers):
+        evidence.notes.append("approval by as many as its tier asks for now: it was raised after the approval")
     need(len(approvers) >= required, f"{len(approvers)} of {required} approvals that are required are signed")
     evidence.four_eyes = True
 
@@ -1439,7 +1461,7 @@ def explain_pack(found: Mapping[str, Any]) -> tuple[list[str], list[str]]:
         checked.append(f"{one['by']} signed the {one['meaning']} at {one['at']}, with a key that was his by the ledger")
     if found["four_eyes"]:
         checked.append(
-            "no approver asked for a job that the model came from, and as many approved as its tier asks for"
+            "no approver asked for a job that the model came from, and as many approved as its tier asked for"
         )
     for one in found["witnesses"]:
         whose = f"(key from {one['key_from']})"
@@ -1595,8 +1617,8 @@ def key_text(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Text on one line, whatever stands in it."""
-    return text if text.isprintable() else ascii(text)[1:-1]
+    """Text on one line, whatever stands in it; letters that look like others are spelt out."""
+    return text if text.isascii() and text.isprintable() else ascii(text)[1:-1]
 
 
 if __name__ == "__main__":
