@@ -87,6 +87,7 @@ OTHERS: Final = (
     declare("inventory:FetchModel", DATASET, "model:read"),
     declare("inventory:ListModels", PROJECT, "catalog:read"),
     declare("inventory:PrepareSignature", MODEL_VERSION, "inventory:sign"),
+    declare("inventory:PromoteModel", PROJECT, "inventory:promote"),
     declare("inventory:RecordExamination", MODEL_VERSION, "inventory:examine"),
     declare("inventory:RejectModel", MODEL_VERSION, "inventory:decide"),
     declare("inventory:ReviewModel", MODEL_VERSION, "inventory:validate"),

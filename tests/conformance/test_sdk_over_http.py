@@ -25,6 +25,7 @@ from muniment.kernel.verb import Download, Effect
 from muniment.sdk.http import HttpTransport
 from muniment.testing.engine import EmptyWorkshop, PlayedEngine, leave
 from muniment.testing.platform import People, Site
+from muniment.wire.assurance import ListExaminations, ListImpacts, ListRisks, ShowGovernance, ShowInstructions
 from muniment.wire.catalog import GetEntity, GetLineage, ListEntities, ProveUnused
 from muniment.wire.data import AddDataset, ListDatasets, ShowDataset, SplitDataset
 from muniment.wire.execution import (
@@ -43,8 +44,29 @@ from muniment.wire.execution import (
     TrainModel,
 )
 from muniment.wire.identity import ListProjects, WhoAmI
-from muniment.wire.inventory import FetchModel, ListModels, ShowModel
+from muniment.wire.inventory import (
+    CheckApproval,
+    FetchModel,
+    ListModels,
+    ListUseCases,
+    ListVersions,
+    ShowBoard,
+    ShowDependencies,
+    ShowModel,
+    ShowUseCase,
+    ShowVersion,
+)
 from muniment.wire.ledger import SearchEntries
+from muniment.wire.oversight import (
+    CheckGates,
+    CompareVersions,
+    ListComments,
+    ListFindings,
+    ListReviews,
+    ShowFacts,
+    ShowFinding,
+    ShowGates,
+)
 from muniment.wire.policy import ShowPolicies
 from muniment.wire.routes import path
 from muniment.wire.vault import ListKeys
@@ -142,6 +164,26 @@ ASKED = [
     ShowPolicies(),
     ListKeys(project="main"),
     SearchEntries(project="main", limit=1),
+    CheckApproval(project="main", model=MODEL),
+    CheckGates(project="main", model=MODEL),
+    CompareVersions(project="main", model=MODEL, base=MODEL),
+    ListComments(project="main", model=MODEL),
+    ListExaminations(project="main"),
+    ListFindings(project="main", severity="high"),
+    ListImpacts(project="main"),
+    ListReviews(project="main"),
+    ListRisks(project="main"),
+    ListUseCases(project="main"),
+    ListVersions(project="main", tier=1, emergency=False),
+    ShowBoard(project="main"),
+    ShowDependencies(project="main", model=MODEL),
+    ShowFacts(project="main", model=MODEL, at="2026-11-23T00:00:00Z"),
+    ShowFinding(project="main", finding="absent"),
+    ShowGates(project="main", history=True),
+    ShowGovernance(project="main"),
+    ShowInstructions(project="main", model=MODEL),
+    ShowUseCase(project="main", name="absent"),
+    ShowVersion(project="main", model=MODEL),
     ListDatasets(project="other"),
     ListDatasets(project="nowhere"),
     AddDataset(project="main", name="Not A Name", filename="ü.csv", columns={"a": "int64"}, purposes=["x", "y"]),
@@ -167,6 +209,8 @@ def test_both_ways_say_the_same(both: Both, request_: Any, person: str) -> None:
     in_process, over_http = both.answers(person, request_)
     if isinstance(request_, SearchEntries) and not isinstance(in_process, tuple):
         in_process, over_http = len(in_process.entries), len(over_http.entries)
+    if isinstance(request_, ShowBoard) and not isinstance(in_process, tuple):
+        in_process, over_http = (msgspec.structs.replace(board, at="") for board in (in_process, over_http))
     if isinstance(request_, GetLineage) and not isinstance(in_process, tuple):
         in_process, over_http = msgspec.to_builtins(in_process), msgspec.to_builtins(over_http)
     assert in_process == over_http

@@ -256,13 +256,14 @@ def list_account_links(call: Call, request: wire.ListAccountLinks) -> wire.Accou
 def _may_enrol(own: Sequence[SigningKey], statement: bytes, endorsement: str | None) -> bool:
     """Whether another key may be bound to an account: a stolen token alone must not make a thief a signer.
 
-    The first key is taken on the word of the credential. Every later one is endorsed by a good one, or comes after an
-    administrator revoked the newest; revoking it oneself opens nothing.
+    The first key is taken on the word of the credential. Every later one is endorsed by a good one; when none is good
+    any more, it comes after an administrator revoked the last: revoking it oneself opens nothing.
     """
-    if not own or (own[0].revoked_at is not None and own[0].revoked_by != own[0].account):
-        return True
     good = [key for key in own if key.revoked_at is None]
-    return endorsement is not None and any(signed_by(key.public_key, statement, endorsement) for key in good)
+    if good:
+        return endorsement is not None and any(signed_by(key.public_key, statement, endorsement) for key in good)
+    last = max((key.revoked_at for key in own if key.revoked_at is not None), default=None)
+    return last is None or any(key.revoked_by != key.account for key in own if key.revoked_at == last)
 
 
 def _revoke(call: Call, text: str, *, own: bool) -> wire.SigningKey:
