@@ -18,13 +18,14 @@ from muniment.execution.model import Run
 from muniment.execution.reproducing import Alikeness
 from muniment.inventory.assuring import SIDES as ASSURANCE
 from muniment.inventory.assuring import risk_side
-from muniment.inventory.fact import Absent, Fact, Facts, Value, family_of
+from muniment.inventory.fact import MEASURED, Absent, Fact, Facts, Value, family_of
 from muniment.inventory.known import PORTABLE, Known, Measurement
 from muniment.inventory.lifecycle import State, Version
 from muniment.inventory.model import Record, RecordKind
 from muniment.inventory.standing import Severity, findings_in, threads_in
+from muniment.inventory.thresholds import judge_fixed
 from muniment.kernel.digest import Digest
-from muniment.kernel.expressions import Outcome, evaluate, parse
+from muniment.kernel.expressions import Outcome, parse
 from muniment.kernel.grade import Grade, weakest
 from muniment.kernel.identifiers import format_time, parse_time
 
@@ -59,20 +60,34 @@ def facts_from(known: Known, without: Collection[str] = ()) -> Found:
 
 
 def _key_figures(known: Known, facts: Facts) -> Found:
-    """Whether the figures that the use case asks for are reached; one that cannot be judged leaves it open."""
+    """Whether the figures that the use case asks for are reached; one that cannot be judged leaves it open.
+
+    As with a gate, what was measured before a figure was fixed does not count, and the answer is graded.
+    """
     if known.use_case is None or not known.use_case.body.get("kpis"):
         yield Absent("usecase.kpis_met", "the use case states no key figures")
         return
     missed: list[str] = []
     unknown: list[str] = []
+    grades = [_COMPUTED]
     for kpi in known.use_case.body["kpis"]:
-        outcome = evaluate(parse(kpi["expression"]), facts.plain()).outcome
+        outcome, parts, late = judge_fixed(
+            parse(kpi["expression"]),
+            facts,
+            fixed_at=known.key_figures[str(kpi["expression"])],
+            min_grade=Grade.DECLARED,
+            what="key figure",
+        )
+        grades += [fact.grade for part in parts for fact in part.found if family_of(fact.name) in MEASURED]
         if outcome is not Outcome.YES:
-            (missed if outcome is Outcome.NO else unknown).append(str(kpi["name"]))
+            name = str(kpi["name"])
+            (missed if outcome is Outcome.NO else unknown).append(
+                f"{name}, measured before it was fixed" if late else name
+            )
     record = str(known.use_case.digest)
     if missed or not unknown:
         text = f"missed: {', '.join(missed)}" if missed else "every one is reached"
-        yield Fact("usecase.kpis_met", not missed, _COMPUTED, record, text)
+        yield Fact("usecase.kpis_met", not missed, weakest(grades), record, text)
     else:
         yield Absent("usecase.kpis_met", f"not known: {', '.join(unknown)}")
 

@@ -27,6 +27,7 @@ from muniment.execution.judging import parse_object
 from muniment.execution.model import Run, RunStatus
 from muniment.execution.queue import RunQueue
 from muniment.identity.ports import Grants
+from muniment.inventory.fact import moment_of
 from muniment.inventory.independence import Parties, parties
 from muniment.inventory.lifecycle import Version, fold
 from muniment.inventory.model import Record, RecordKind
@@ -110,6 +111,9 @@ class Known:
 
     reviews: Sequence[Review]
     use_case: Record | None
+    key_figures: Mapping[str, datetime]
+    """Since when its use case has asked for each of its key figures, by the expression."""
+
     upstream: Graph
     entities: Mapping[Digest, Entity]
     """Those upstream, whole."""
@@ -201,6 +205,7 @@ def load(call: Call, digest: Digest, at: datetime | None = None) -> Known:
     entities = call.use(Entities).find(project, upstream.entities)
     activities = call.use(Activities).find(project, {*upstream.activities, *downstream.activities})
     records = records_about(call, digest, now)
+    case = _use_case(call, records, now)
     version = fold(records)
     maker = _maker(call, upstream, digest)
     inputs = [
@@ -223,7 +228,8 @@ def load(call: Call, digest: Digest, at: datetime | None = None) -> Known:
         version=version,
         parties=parties(call.session, project, digest, version),
         reviews=[r for r in reviews_of(call, digest, records, upstream) if r.since <= now],
-        use_case=_use_case(call, records, now),
+        use_case=case[-1] if case else None,
+        key_figures=_key_figures(case),
         upstream=upstream,
         entities=entities,
         activities=activities,
@@ -448,12 +454,22 @@ def _trials(call: Call, maker: Run | None, digest: Digest, at: datetime) -> dict
     }
 
 
-def _use_case(call: Call, records: Sequence[Record], at: datetime) -> Record | None:
+def _use_case(call: Call, records: Sequence[Record], at: datetime) -> list[Record]:
+    """Every version of its use case by then, oldest first."""
     name = use_case_of(records)
     if name is None:
-        return None
+        return []
     told = call.use(Records).about(call.project, [f"usecase:{name}"], RecordKind.USE_CASE)
-    return next((record for record in reversed(told) if record.at <= at), None)
+    return [record for record in told if record.at <= at]
+
+
+def _key_figures(case: Sequence[Record]) -> dict[str, datetime]:
+    """Since when the use case has asked for each of its key figures as it does now, by the expression."""
+    since: dict[str, datetime] = {}
+    for record in case:
+        asked = [str(kpi["expression"]) for kpi in record.body.get("kpis") or ()]
+        since = {one: since.get(one, moment_of(record.id)) for one in asked}
+    return since
 
 
 def _gates(call: Call, records: Sequence[Record], at: datetime) -> list[Gate]:

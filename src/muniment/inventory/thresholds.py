@@ -7,7 +7,7 @@ Four rules keep a gate honest:
    a threshold cannot be fitted to a result, and a looser version of a gate never lets in what a stricter one refused:
    it has to be measured again. Source: Regulation (EU) 2024/1689, Article 9(8), "prior defined metrics and
    probabilistic thresholds".
-3. What a run measured counts only with the grade that the gate asks for, ``proven`` unless it says otherwise.
+3. What rests on runs counts only with the grade that the gate asks for, ``proven`` unless it says otherwise.
 4. An open finding of high severity and an overdue review close every gate; no expression opens them.
 """
 
@@ -162,6 +162,9 @@ class GateResult:
         }
 
 
+_GRADED: Final = (*MEASURED, "reproduction", "holdout", "data.split_disjoint", "usecase.kpis_met")
+"""Families and facts that rest on what runs did: for a gate they count only with the grade that it asks for."""
+
 CORE: Final[Mapping[str, str]] = {
     "core/findings": "findings.high = 0",
     "core/review": "review.overdue = false",
@@ -226,7 +229,7 @@ def judge_fixed(
         if family_of(name) in MEASURED and fact.run is not None and moment_of(fact.run) <= fixed_at:
             withheld[name] = f"measured before the {what} was fixed: evaluate again"
             late = True
-        elif family_of(name) in MEASURED and _weaker(fact.grade, min_grade):
+        elif (family_of(name) in _GRADED or name in _GRADED) and _weaker(fact.grade, min_grade):
             withheld[name] = f"its grade is {fact.grade}, and this {what} asks for {min_grade}"
     outcome, parts = _judge(expression, facts, withheld)
     return outcome, parts, late
