@@ -14,9 +14,12 @@ import re
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from muniment.adapters.kms.local import LocalKeys
 from muniment.adapters.sql.migrate import migrate
@@ -27,7 +30,7 @@ from muniment.errors import Conflict, IntegrityError, Invalid
 from muniment.evidence import verify
 from muniment.evidence.exporting import FOLDER, TITLE, Tables
 from muniment.founding.folder import configuration_folder, fresh, keep_settings
-from muniment.kernel.identifiers import format_time
+from muniment.kernel.identifiers import check_name, format_time
 from muniment.kernel.ports import NoFaults, Session, SystemClock, SystemEntropy
 from muniment.kernel.resources import PLATFORM
 from muniment.ledger.model import columns
@@ -42,6 +45,9 @@ Watch = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and how much there is."""
 
 _FORM: Final = re.compile(r"[^\x00-\x1f\\]{1,1000}")
+_NAMED: Final = ("identity_accounts", "identity_groups", "identity_projects")
+"""Tables whose rows people call by their names, and whose names become parts of paths."""
+
 _CHUNK: Final = 1 << 20
 _SMALL: Final = 64 << 20
 _BATCH: Final = 200
@@ -102,7 +108,7 @@ def restore(
         Invalid: it is no export.
         IntegrityError: something in it is not as it was exported.
     """
-    with fresh(home), Opened(export, key, watch) as opened:
+    with fresh(home), _readable(), Opened(export, key, watch) as opened:
         name = SystemEntropy().token(8).hex()
         keys = key_file or configuration_folder() / f"restored-{name}" / f"{home.resolve().name or 'home'}.keys"
         settings = Settings(
@@ -120,6 +126,15 @@ def restore(
             raise
         keep_settings(home, settings)
     return made
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """What is signed may still be nonsense, by whoever signed it: it ends as any other export that is not one."""
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, SQLAlchemyError) as broken:
+        raise _altered(f"it holds what no export holds: {type(broken).__name__}: {broken}") from broken
 
 
 def _fill(opened: Opened, home: Path, settings: Settings, administrators: tuple[str, ...], watch: Watch) -> Restored:
@@ -267,7 +282,16 @@ class Opened:
         return json.loads(self.content(f"schemas/{table}.json"))
 
     def rows(self, table: str) -> Iterator[dict[str, Any]]:
-        """The rows of a table."""
+        """The rows of a table, each with exactly its columns; what is called something bears a possible name."""
+        columns = self.schema(table)["properties"].keys()
+        for row in self._lines(table):
+            if row.keys() != columns:
+                raise _altered(f"a row of {table} has other columns than its table")
+            if table in _NAMED:
+                check_name(row["name"], table)
+            yield row
+
+    def _lines(self, table: str) -> Iterator[dict[str, Any]]:
         for name in sorted(name for name in self._members if name.startswith(f"tables/{table}/")):
             for line in self.content(name).splitlines():
                 yield json.loads(line)
