@@ -16,6 +16,7 @@ from muniment.kernel.digest import Digest
 from muniment.testing.fakes import FakeClock
 from muniment.testing.platform import PROJECT, People, Site
 from muniment.wire import identity as wid
+from muniment.wire import inventory as wi
 from notary import SOUND, Notary
 
 
@@ -172,6 +173,31 @@ class TestEmergencies:
         assert told.value.code == "MUNI-M456"
         assert not free.findings.close(finding, evidence="model:scorer", text="looked at").open
         free.reviews.complete("model:scorer", "satisfactory", "looked at")
+
+
+class TestLaundering:
+    """A model does not lose its authors on the way out and in."""
+
+    def test_a_model_that_is_entered_anew_as_one_from_elsewhere(self, notary: Notary) -> None:
+        """A colleague enters the file of a model that was made here: who made it does not approve the entry."""
+        person(notary, "colleague", "scientist")
+        notary.people.ask("admin2", wid.GrantRole(subject="scientist", role="approver", scope=PROJECT))
+        request = wi.RegisterModelFile(
+            project=PROJECT,
+            name="bought",
+            origin="off-platform",
+            owner="colleague",
+            description="a package from elsewhere",
+            use_case=notary.use_case(),
+            filename="package.bin",
+        )
+        notary.people.ask("colleague", request, b"main/scorer")
+        notary.model("colleague", "model:bought").submit()
+        notary.model("validator", "model:bought").review("satisfactory", SOUND)
+        with pytest.raises(Denied) as told:
+            notary.model("scientist", "model:bought").approve()
+        assert told.value.facts["policies"] == ["core/four-eyes@1"]
+        assert notary.model("approver", "model:bought").approve().state == "approved"
 
 
 class TestClaims:

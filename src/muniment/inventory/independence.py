@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from muniment.catalog.model import ActivityKind, Direction, Graph, Relation
+from muniment.catalog.model import ActivityKind, Direction, Entity, EntityKind, Graph, Relation
 from muniment.catalog.naming import label
 from muniment.catalog.ports import Entities, Lineage
 from muniment.identity.ports import Ties
@@ -143,14 +143,32 @@ def _collect(session: Session, project: str, digest: Digest, reasons: dict[str, 
     for edge in graph.edges:
         roles.setdefault(edge.entity, set()).add(edge.role)
     own = [one for one in {*graph.entities, digest} if not roles.get(one, {""}) <= _NOBODYS]
-    for one, entity in sorted(session.use(Entities).find(project, own).items()):
+    found = session.use(Entities).find(project, own)
+    for one, entity in sorted(found.items()):
         _add(reasons, entity.author, f"brought {label(session, project, one)}", last=True)
     if depth < _DEEPEST:
+        for other in _same_bytes(session, project, found.get(digest)):
+            _collect(session, project, other, reasons, depth + 1)
         for on, record in declared_inputs(session.use(Records).about(project, [str(digest)], RecordKind.DEPENDENCY)):
             _add(reasons, record.by, "declared what feeds it")
             for told in session.use(Records).about(project, [str(on)], RecordKind.REGISTRATION):
                 _add(reasons, told.by, f"registered {label(session, project, on)}, which feeds it")
             _collect(session, project, on, reasons, depth + 1)
+
+
+def _same_bytes(session: Session, project: str, entered: Entity | None) -> list[Digest]:
+    """For a model that was entered with its file: the models of this project that hold the same file.
+
+    Whoever takes a model out and enters it anew, as one from elsewhere, does not take its authors away.
+    """
+    if entered is None or "origin" not in entered.facts:
+        return []
+    entities = session.use(Entities)
+    alike = {match.entity for match in entities.alike(project, [entered.digest])}
+    found = entities.find(project, alike - {entered.digest})
+    return sorted(
+        one for one, entity in found.items() if entity.kind is EntityKind.MODEL and "origin" not in entity.facts
+    )
 
 
 def _add(reasons: dict[str, list[str]], agent: str, why: str, *, last: bool = False) -> None:
