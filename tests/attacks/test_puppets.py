@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,12 +13,13 @@ import pytest
 from asking import furnish_catalog
 from muniment.catalog.model import ActivityKind, EntityKind
 from muniment.catalog.recording import Recorder
-from muniment.errors import Conflict, Denied
+from muniment.errors import Conflict, Denied, Invalid
 from muniment.kernel.digest import Digest
 from muniment.testing.fakes import FakeClock
 from muniment.testing.platform import PROJECT, People, Site
 from muniment.wire import identity as wid
 from muniment.wire import inventory as wi
+from muniment.wire.execution import RunScript
 from notary import SOUND, Notary
 
 
@@ -44,6 +47,16 @@ def person(notary: Notary, name: str, role: str, by: str = "admin2", scope: str 
     people.tokens[name] = people.ask(by, wid.IssueTokenFor(owner=name)).token
     people.ask(by, wid.GrantRole(subject=name, role=role, scope=scope))
     return name
+
+
+def tree() -> bytes:
+    """A source tree with one script."""
+    target = io.BytesIO()
+    with tarfile.open(fileobj=target, mode="w") as tar:
+        member = tarfile.TarInfo("main.py")
+        member.size = 4
+        tar.addfile(member, io.BytesIO(b"pass"))
+    return target.getvalue()
 
 
 def of_admin(notary: Notary) -> str:
@@ -198,6 +211,36 @@ class TestLaundering:
             notary.model("scientist", "model:bought").approve()
         assert told.value.facts["policies"] == ["core/four-eyes@1"]
         assert notary.model("approver", "model:bought").approve().state == "approved"
+
+
+class TestDisguise:
+    """What somebody brought is his, whatever a job calls it."""
+
+    @pytest.mark.parametrize("channel", ["programs", "base", "environment", "source"])
+    def test_no_input_is_called_like_what_the_platform_provides(self, notary: Notary, channel: str) -> None:
+        """Such a name would tell that the data are nobody's work."""
+        request = RunScript(project=PROJECT, entry="main.py", inputs={channel: "data:credit"})
+        with pytest.raises(Invalid) as told:
+            notary.people.ask("scientist", request, tree())
+        assert told.value.code == "MUNI-X124"
+
+    def test_a_file_that_an_older_run_read_under_such_a_name(self, notary: Notary) -> None:
+        """Whoever brought it is an author."""
+        platform = notary.people.platform
+        now = platform.gate._clock.now()
+        of_admin(notary)
+        with platform.store.write() as session:
+            recorder = Recorder(session, PROJECT, now)
+            file = Digest.of(b"raw")
+            recorder.entity(file, EntityKind.FILE, author="User:approver")
+            recorder.used("0" * 25 + "1", file, "environment")
+        notary.draft("model:mine")
+        notary.model("scientist", "model:mine").submit()
+        person(notary, "free", "validator")
+        notary.model("free", "model:mine").review("satisfactory", SOUND)
+        with pytest.raises(Denied) as told:
+            notary.model("approver", "model:mine").approve()
+        assert told.value.facts["policies"] == ["core/four-eyes@1"]
 
 
 class TestClaims:

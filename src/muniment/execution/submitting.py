@@ -31,7 +31,9 @@ from muniment.programs.parameters import read_parameters
 from muniment.vault.service import Vault
 from muniment.wire import execution as wire
 
-_CHANNEL: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+_CHANNEL: Final = re.compile(r"(?!(programs|base|environment|source)\Z)[a-z][a-z0-9_-]{0,31}")
+"""Not the roles in which a job uses what the platform provides and what it runs."""
+
 _EXPERIMENT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _PARAMETER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 _PARAMS_BYTES: Final = 64 * 1024

@@ -31,6 +31,9 @@ _PEOPLE: Final = ("User:", "ServiceAccount:")
 _NOBODYS: Final = frozenset({"programs", "base", "environment"})
 """Roles in which a job uses what the platform itself provides."""
 
+_PLATFORMS: Final = frozenset({EntityKind.CODE, EntityKind.BASE, EntityKind.ENVIRONMENT})
+"""What it can be: data that somebody calls so is somebody's all the same."""
+
 _DID: Final[Mapping[ActivityKind, str]] = {
     ActivityKind.INGEST: "brought data in",
     ActivityKind.PROFILE: "profiled data in",
@@ -142,7 +145,8 @@ def _collect(session: Session, project: str, digest: Digest, reasons: dict[str, 
     roles: dict[Digest, set[str]] = {}
     for edge in graph.edges:
         roles.setdefault(edge.entity, set()).add(edge.role)
-    own = [one for one in {*graph.entities, digest} if not roles.get(one, {""}) <= _NOBODYS]
+    platforms = {one for one, node in graph.entities.items() if node.kind in _PLATFORMS}
+    own = [one for one in {*graph.entities, digest} if one not in platforms or not roles.get(one, {""}) <= _NOBODYS]
     found = session.use(Entities).find(project, own)
     for one, entity in sorted(found.items()):
         _add(reasons, entity.author, f"brought {label(session, project, one)}", last=True)
