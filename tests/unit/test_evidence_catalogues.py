@@ -382,3 +382,25 @@ def test_a_report_knows_itself() -> None:
     found = catalogue()
     assert set(report_facts(found, 7)) == set(REPORT_FACTS)
     assert counts(answer(found, {}).items) == {"answered": 0, "partly": 0, "unanswered": 2, "open": 1}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"a" + b".a" * 120_000 + b" = 1",
+        b"[a" + b".a" * 120_000 + b"]",
+        b"x = {a" + b".a" * 120_000 + b" = 1}",
+        b"x = " + b"[" * 200_000,
+        b"x = " + b"{a=" * 60_000,
+        b"x = " + b"9" * 200_000,
+        b"[[item]]\n" * 20_000,
+        b"".join(b"k%d = 1\n" % number for number in range(20_000)),
+        b"".join(b"[b%d" % number + b".a" * 100 + b"]\n" for number in range(1200)),
+    ],
+    ids=["key", "table", "inline", "arrays", "inline tables", "digits", "items", "keys", "tables"],
+)
+def test_a_file_that_is_made_to_exhaust_is_refused(content: bytes) -> None:
+    """As small as a catalogue may be, and dear to read: it is refused within the size that it may have."""
+    with pytest.raises(Invalid) as refused:
+        read(content, "made.toml")
+    assert refused.value.code.startswith("MUNI-E1")

@@ -47,6 +47,9 @@ MOST_ITEMS: Final = 500
 _LONGEST: Final = 4000
 """Characters of a text."""
 
+_MOST_DOTS: Final = 100
+"""On a line: a key of n parts costs TOML's reader memory of n squared, and one of 100,000 parts all there is."""
+
 _ID: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _SHOWN: Final = 120
 
@@ -243,9 +246,12 @@ def read(content: bytes, file: str) -> Catalogue:
     """
     if len(content) > LARGEST:
         _unreadable(file, f"it is larger than {LARGEST} bytes")
+    for number, line in enumerate(content.split(b"\n"), 1):
+        if line.count(b".") > _MOST_DOTS:
+            _unreadable(file, f"line {number} has more than {_MOST_DOTS} dots")
     try:
         document = tomllib.loads(content.decode())
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as broken:
+    except (ValueError, RecursionError) as broken:
         _unreadable(file, str(broken) or "it is nested too deep")
     whole = _Table(document, file, "the catalogue")
     whole.only({*_HEAD, "item"})
