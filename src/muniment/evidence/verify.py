@@ -1477,8 +1477,8 @@ def explain_pack(found: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     if not found["verifier"]:
         missing.append("the verify.py in the pack: it is not this program, but of another release, or altered")
     missing += [
-        "whether more was recorded about the model than the pack holds, such as a finding or the revocation of a key: "
-        "an export of the whole ledger tells",
+        "whether more was recorded about the model than the pack holds, such as a finding, another evaluation, a later "
+        "step, the revocation of a key, or that two accounts are one person's: an export of the whole ledger tells",
         "the report (PDF), the picture and formats/ beyond their bytes: they are what was packed",
         "what the platform works out from the records, such as the outcome of a gate or that data were not used: that "
         "the records are those, and that no such data stand in the lineage",
