@@ -17,6 +17,7 @@ from muniment.kernel.digest import Digest
 from muniment.ledger.cosignature import cosign, witness_key
 from muniment.ledger.model import Search
 from muniment.testing.platform import OTHER, PROJECT, Site
+from muniment.wire.data import AddDataset
 from muniment.wire.evidence import BuildPack
 from muniment.wire.inventory import RegisterExternalModel
 from muniment.wire.oversight import OpenFinding
@@ -96,6 +97,21 @@ def test_a_model_from_outside_has_a_pack_too(house: Gallery, tmp_path: Path) -> 
     assert (found["runs"], found["dossier"]["training"], found["dossier"]["model"]["grade"]) == (0, None, "declared")
     assert any("it was not trained here" in text for text in found["notes"])
     assert [one["path"] for one in found["dossier"]["model"]["files"]] == ["entry.json"]
+
+
+def test_a_job_that_has_just_ended_elsewhere_is_no_matter_of_the_pack(house: Gallery, tmp_path: Path) -> None:
+    """The last entry under the checkpoint tells of the end of a job on other data, and the pack verifies."""
+    last = ""
+    for number in range(20):  # beginning and end of a played job are of one moment, in either order
+        request = AddDataset(project=PROJECT, name=f"other{number}", filename="other.csv", target="default")
+        house.clock.advance(seconds=1)
+        house.people.ask("scientist", request, b"age,late\n3,%d\n" % number)
+        house.clock.advance(seconds=1)
+        assert house.people.work() == 1
+        last = _checked(house, tmp_path)["dossier"]["entries"][-1]["type"]
+        if last == verify.RUN_ENDED:
+            break
+    assert last == verify.RUN_ENDED
 
 
 def test_the_request_stands_in_the_ledger_with_what_was_handed_out(house: Gallery) -> None:
