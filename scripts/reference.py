@@ -171,7 +171,7 @@ def openapi_page() -> str:
 
 def facts_page() -> str:
     """Every name that a fact can have, with what it says."""
-    from muniment.inventory import fact  # noqa: PLC0415
+    from muniment.inventory.facts import fact  # noqa: PLC0415
 
     lines = [
         "# Facts",

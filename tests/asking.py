@@ -19,7 +19,6 @@ from muniment.kernel.verb import Verb
 from muniment.testing.platform import People
 from muniment.wire.execution import TrainModel
 
-
 _MADE: Mapping[str, Any] = {"list": [], "dict": {}, "<class 'int'>": 0, "<class 'bool'>": False}
 
 

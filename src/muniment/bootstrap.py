@@ -52,30 +52,23 @@ from muniment.identity.service import (
     SignInDelays,
     TokenAuthenticator,
 )
-from muniment.inventory import (
-    approving,
+from muniment.inventory import auditing as inventory_auditing
+from muniment.inventory import board, framing, registering, signing, tiers
+from muniment.inventory.admission import UseCaseAdmission
+from muniment.inventory.approval import approving, promoting
+from muniment.inventory.interpreting import INTERPRETERS as MODEL_INTERPRETERS
+from muniment.inventory.oversight import (
     assessing,
-    board,
     challenge,
     changes,
     examining,
     findings,
-    framing,
     gates,
     governing,
     instructing,
-    promoting,
-    registering,
     reviews,
     risking,
-    signing,
-    tiers,
 )
-from muniment.inventory import (
-    auditing as inventory_auditing,
-)
-from muniment.inventory.admission import UseCaseAdmission
-from muniment.inventory.interpreting import INTERPRETERS as MODEL_INTERPRETERS
 from muniment.inventory.service import VERBS as INVENTORY
 from muniment.kernel.digest import Digest
 from muniment.kernel.ports import (

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from evidencing import Gallery, trained
-from muniment.inventory.fact import Fact, Facts
-from muniment.inventory.thresholds import judge_fixed
+from muniment.inventory.facts.fact import Fact, Facts
+from muniment.inventory.facts.thresholds import judge_fixed
 from muniment.kernel.expressions import Outcome, parse
 from muniment.kernel.grade import Grade
 from muniment.testing.platform import PROJECT, Site

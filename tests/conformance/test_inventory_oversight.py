@@ -15,8 +15,8 @@ from muniment.catalog.model import ActivityKind, EntityKind
 from muniment.catalog.ports import Names
 from muniment.catalog.recording import Recorder
 from muniment.errors import Conflict, Denied, Invalid, NotFound
-from muniment.inventory import gates
 from muniment.inventory.model import Record, RecordKind
+from muniment.inventory.oversight import gates
 from muniment.inventory.ports import Records, Versions
 from muniment.kernel.digest import Digest
 from muniment.kernel.grade import Grade

@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muniment.errors import Invalid
-from muniment.inventory.assuring import SIDES, still_current
-from muniment.inventory.fact import MEASURED, Absent, Fact, Facts, family_of
-from muniment.inventory.instructions import acknowledgements
+from muniment.inventory.facts.assuring import SIDES, still_current
+from muniment.inventory.facts.fact import MEASURED, Absent, Fact, Facts, family_of
+from muniment.inventory.facts.instructions import acknowledgements
+from muniment.inventory.facts.risks import Risk, judge_risks, risk_facts, risks_in
+from muniment.inventory.facts.thresholds import Gate
 from muniment.inventory.meanings import Meaning, read_meaning
 from muniment.inventory.model import Record, RecordKind
-from muniment.inventory.risks import Risk, judge_risks, risk_facts, risks_in
-from muniment.inventory.thresholds import Gate
 from muniment.kernel.expressions import Outcome
 from muniment.kernel.grade import Grade
 from muniment.kernel.identifiers import new_id

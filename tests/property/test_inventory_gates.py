@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muniment.inventory.fact import MEASURED, Absent, Fact, Facts, family_of, moment_of
+from muniment.inventory.facts.fact import MEASURED, Absent, Fact, Facts, family_of, moment_of
+from muniment.inventory.facts.thresholds import Gate, gates_in, judge, judge_all, standing_facts
 from muniment.inventory.model import Record, RecordKind
-from muniment.inventory.thresholds import Gate, gates_in, judge, judge_all, standing_facts
 from muniment.kernel.expressions import Outcome
 from muniment.kernel.grade import Grade
 from muniment.kernel.identifiers import new_id

@@ -24,7 +24,7 @@ from muniment.evidence.catalogue import (
     read,
     shipped,
 )
-from muniment.inventory.fact import Absent, Fact, Facts
+from muniment.inventory.facts.fact import Absent, Fact, Facts
 from muniment.kernel.expressions import Comparison, Containment, Expression, Membership, Name, Number, Presence
 from muniment.kernel.grade import Grade
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from muniment.inventory.changes import propose, shipped_rules
-from muniment.inventory.fact import FAMILIES, NAMES, Absent, Fact, Facts, near
+from muniment.inventory.facts.fact import FAMILIES, NAMES, Absent, Fact, Facts, near
 from muniment.inventory.model import Record, RecordKind
+from muniment.inventory.oversight.changes import propose, shipped_rules
 from muniment.inventory.standing import Review, Trigger, findings_in, reviews_in, threads_in
 from muniment.kernel.expressions import parse
 from muniment.kernel.grade import Grade

@@ -10,6 +10,10 @@ from muniment.wire import identity as wire
 
 __all__ = ["key", "link", "links", "unlink"]
 
+_WHOLE = len("sha256:") + 64
+_SHOWN = len("sha256:") + 16
+"""So much of a key names it on a line."""
+
 
 @click.group("key", cls=Group)
 def key() -> None:
@@ -53,17 +57,21 @@ def renew(face: Face, label: str, passphrase: bool) -> None:
 @with_face
 def list_(face: Face, owner: str | None, everybody: bool) -> None:
     """List signing keys, newest first, also revoked ones; without an option your own."""
-    if owner is not None or everybody:
-        request = wire.ListSigningKeysOf(owner=owner)
-        found = face.client.ask("identity:ListSigningKeysOf", request, wire.SigningKeys)
-    else:
-        found = wire.SigningKeys(keys=list(face.client.keys.list()))
+    found = wire.SigningKeys(keys=_known(face, owner, everybody=everybody or owner is not None))
     rows = [
-        [Text(k.key), k.owner, k.label, k.enrolled_at[:10], k.revoked_at and f"revoked {k.revoked_at[:10]}"]
+        [Text(k.key[:_SHOWN]), k.owner, k.label, k.enrolled_at[:10], k.revoked_at and f"revoked {k.revoked_at[:10]}"]
         for k in found.keys
     ]
     empty = "no signing key yet: muni user key enrol"
     face.answer(found, lambda screen: screen.table(["key", "owner", "label", "since", ""], rows, empty=empty))
+
+
+def _known(face: Face, owner: str | None = None, *, everybody: bool) -> list[wire.SigningKey]:
+    """One's own keys, or those of somebody else or of all."""
+    if not everybody:
+        return list(face.client.keys.list())
+    request = wire.ListSigningKeysOf(owner=owner)
+    return face.client.ask("identity:ListSigningKeysOf", request, wire.SigningKeys).keys
 
 
 @key.command()
@@ -71,7 +79,11 @@ def list_(face: Face, owner: str | None, everybody: bool) -> None:
 @click.option("--of", "other", is_flag=True, help="It is somebody else's.")
 @with_face
 def revoke(face: Face, fingerprint: str, other: bool) -> None:
-    """Let a key sign no more; what it signed before stays signed."""
+    """Let a key sign no more; what it signed before stays signed. A beginning that fits one key will do."""
+    if len(fingerprint) < _WHOLE:
+        known = _known(face, everybody=other)
+        fits = [one.key for one in known if one.key.startswith((fingerprint, f"sha256:{fingerprint}"))]
+        fingerprint = fits[0] if len(fits) == 1 else fingerprint
     if other:
         request = wire.RevokeSigningKeyOf(key=fingerprint)
         ended = face.client.ask("identity:RevokeSigningKeyOf", request, wire.SigningKey)

@@ -18,7 +18,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from muniment.evidence.catalogue import REPORT_FACTS, Catalogue, Item
-from muniment.inventory.fact import Fact, Facts
+from muniment.inventory.facts.fact import Fact, Facts
 from muniment.kernel.expressions import (
     Comparator,
     Comparison,

@@ -22,7 +22,7 @@ from importlib.resources import files
 from typing import Any, Final, NoReturn
 
 from muniment.errors import Invalid, NotFound
-from muniment.inventory.fact import near
+from muniment.inventory.facts.fact import near
 from muniment.inventory.model import RecordKind
 from muniment.kernel.digest import Digest
 from muniment.kernel.expressions import Expression, parse

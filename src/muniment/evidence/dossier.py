@@ -24,12 +24,12 @@ from muniment.evidence.runs import PROOF, TakenRun, output
 from muniment.evidence.sources import Sources
 from muniment.execution.environments import Environments
 from muniment.execution.model import RunStatus
-from muniment.inventory.deriving import facts_from
-from muniment.inventory.fact import Facts
-from muniment.inventory.facts import gates_for
+from muniment.inventory.facts.deriving import facts_from
+from muniment.inventory.facts.fact import Facts
+from muniment.inventory.facts.gathering import gates_for
+from muniment.inventory.facts.thresholds import judge_all, standing_facts
 from muniment.inventory.lifecycle import fold
 from muniment.inventory.model import Record, RecordKind
-from muniment.inventory.thresholds import judge_all, standing_facts
 from muniment.kernel.digest import Digest
 from muniment.kernel.grade import Grade
 from muniment.kernel.identifiers import format_time

@@ -22,7 +22,7 @@ from muniment.identity.signing import (
     revoke_signing_key_of,
     unlink_accounts,
 )
-from muniment.inventory.known import OFFICE, Known, load
+from muniment.inventory.facts.known import OFFICE, Known, load
 from muniment.inventory.model import Record, RecordKind
 from muniment.inventory.ports import Records
 from muniment.kernel.digest import Digest

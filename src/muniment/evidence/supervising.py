@@ -13,8 +13,8 @@ from muniment.catalog.resources import MODEL
 from muniment.errors import Conflict, IntegrityError
 from muniment.evidence.answering import Answered, ItemAnswer, answer, counts, report_facts
 from muniment.evidence.catalogue import Answerable, Catalogue, Catalogues, Item, check_successor, read, shipped
-from muniment.inventory.fact import Absent, Fact, Facts
-from muniment.inventory.facts import gather_facts
+from muniment.inventory.facts.fact import Absent, Fact, Facts
+from muniment.inventory.facts.gathering import gather_facts
 from muniment.inventory.model import RecordKind
 from muniment.inventory.ports import Records
 from muniment.inventory.recording import keep

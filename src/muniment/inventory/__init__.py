@@ -1,1 +1,1 @@
-"""Models and their versions."""
+"""Use cases, model versions, and what records about them come to; facts, oversight and approval stand on that."""

@@ -141,7 +141,8 @@ class Call(Protocol):
 
     def within(self, project: str) -> Call:
         """The same request, looking at another project; only once it is known that the principal may look there, or
-        for what the platform itself must know to answer."""
+        for what the platform itself must know to answer.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from muniment.inventory.fact import MEASURED, Fact, Facts, family_of, moment_of
+from muniment.inventory.facts.fact import MEASURED, Fact, Facts, family_of, moment_of
 from muniment.inventory.model import Record
 from muniment.kernel.expressions import And, Expression, Not, Or, Outcome, Part, evaluate, parse
 from muniment.kernel.grade import Grade, weakest

@@ -16,14 +16,14 @@ from muniment.catalog.growing import CLASSIFICATIONS
 from muniment.catalog.model import ActivityKind, EntityKind, Relation
 from muniment.execution.model import Run
 from muniment.execution.reproducing import Alikeness
-from muniment.inventory.assuring import SIDES as ASSURANCE
-from muniment.inventory.assuring import risk_side
-from muniment.inventory.fact import MEASURED, Absent, Fact, Facts, Value, family_of
-from muniment.inventory.known import PORTABLE, Known, Measurement
+from muniment.inventory.facts.assuring import SIDES as ASSURANCE
+from muniment.inventory.facts.assuring import risk_side
+from muniment.inventory.facts.fact import MEASURED, Absent, Fact, Facts, Value, family_of
+from muniment.inventory.facts.known import PORTABLE, Known, Measurement
+from muniment.inventory.facts.thresholds import judge_fixed
 from muniment.inventory.lifecycle import State, Version
 from muniment.inventory.model import Record, RecordKind
 from muniment.inventory.standing import Severity, findings_in, threads_in
-from muniment.inventory.thresholds import judge_fixed
 from muniment.kernel.digest import Digest
 from muniment.kernel.expressions import Outcome, parse
 from muniment.kernel.grade import Grade, weakest

@@ -11,7 +11,7 @@ from typing import Final
 
 from muniment.errors import Denied, Invalid
 from muniment.inventory.citing import called, cited, model_of, text_of
-from muniment.inventory.known import records_about
+from muniment.inventory.facts.known import records_about
 from muniment.inventory.model import Record, RecordKind
 from muniment.inventory.ports import Records
 from muniment.inventory.recording import keep

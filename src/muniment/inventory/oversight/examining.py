@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from muniment.errors import Conflict
 from muniment.inventory.citing import called, model_of
-from muniment.inventory.known import OFFICE
+from muniment.inventory.facts.known import OFFICE
 from muniment.inventory.lifecycle import State
 from muniment.inventory.meanings import Meaning
 from muniment.inventory.model import Record, RecordKind

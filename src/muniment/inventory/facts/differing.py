@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from muniment.inventory.fact import Facts
-from muniment.inventory.known import Known
+from muniment.inventory.facts.fact import Facts
+from muniment.inventory.facts.known import Known
 
 __all__ = ["SECTIONS", "Difference", "Side", "differences", "measures"]
 

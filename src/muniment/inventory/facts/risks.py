@@ -13,9 +13,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from muniment.inventory.fact import Absent, Fact, Facts, moment_of
+from muniment.inventory.facts.fact import Absent, Fact, Facts, moment_of
+from muniment.inventory.facts.thresholds import Gate, GatePart, judge_fixed
 from muniment.inventory.model import Record, RecordKind
-from muniment.inventory.thresholds import Gate, GatePart, judge_fixed
 from muniment.kernel.expressions import Expression, Outcome, parse
 from muniment.kernel.grade import Grade
 

@@ -18,10 +18,10 @@ from muniment.catalog.naming import label
 from muniment.catalog.resources import MODEL
 from muniment.errors import Denied, Invalid
 from muniment.inventory.citing import model_of, text_of, why_not_independent
-from muniment.inventory.deriving import facts_from
-from muniment.inventory.differing import Difference, Side, differences, measures
-from muniment.inventory.fact import Facts
-from muniment.inventory.known import Known, load, read_report
+from muniment.inventory.facts.deriving import facts_from
+from muniment.inventory.facts.differing import Difference, Side, differences, measures
+from muniment.inventory.facts.fact import Facts
+from muniment.inventory.facts.known import Known, load, read_report
 from muniment.inventory.model import Record, RecordKind
 from muniment.inventory.ports import Records
 from muniment.inventory.recording import keep
@@ -80,7 +80,7 @@ class Proposal:
 
 def shipped_rules() -> tuple[Rules, Digest]:
     """The rules that ship with the product, and their digest."""
-    content = get_data("muniment.inventory", "change_rules.json")
+    content = get_data("muniment.inventory.oversight", "change_rules.json")
     assert content is not None, "the package lacks its rules of changes"
     rules = msgspec.json.decode(content, type=Rules)
     return rules, Digest.of(content)

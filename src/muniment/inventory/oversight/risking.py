@@ -11,15 +11,15 @@ from typing import Any, Final
 
 from muniment.errors import Conflict, Denied, Invalid
 from muniment.inventory.citing import called, cited, model_of, one_of, text_of, why_not_independent
-from muniment.inventory.deriving import facts_from
-from muniment.inventory.fact import Facts
+from muniment.inventory.facts.deriving import facts_from
+from muniment.inventory.facts.fact import Facts
+from muniment.inventory.facts.known import load
+from muniment.inventory.facts.risks import Level, Likelihood, Risk, RiskJudged, judge_risks, risks_in
 from muniment.inventory.framing import check_owner
-from muniment.inventory.gates import OF_RISKS, check_names, part_view
-from muniment.inventory.known import load
 from muniment.inventory.model import Record, RecordKind
+from muniment.inventory.oversight.gates import OF_RISKS, check_names, part_view
 from muniment.inventory.ports import Records
 from muniment.inventory.recording import keep
-from muniment.inventory.risks import Level, Likelihood, Risk, RiskJudged, judge_risks, risks_in
 from muniment.inventory.usecases import living_use_case, subject_of
 from muniment.kernel.digest import Digest
 from muniment.kernel.expressions import parse

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from muniment.inventory.deriving import facts_from
-from muniment.inventory.fact import Fact, Facts
-from muniment.inventory.known import Known, load
-from muniment.inventory.thresholds import Gate, judge_all, standing_facts
+from muniment.inventory.facts.deriving import facts_from
+from muniment.inventory.facts.fact import Fact, Facts
+from muniment.inventory.facts.known import Known, load
+from muniment.inventory.facts.thresholds import Gate, judge_all, standing_facts
 from muniment.kernel.digest import Digest
 from muniment.kernel.verb import Call
 

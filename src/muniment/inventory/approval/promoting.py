@@ -17,10 +17,10 @@ from muniment.catalog.ports import Names
 from muniment.errors import Conflict, Denied, Invalid, MunimentError, NotFound
 from muniment.execution.contents import parts_of
 from muniment.identity.ports import Projects
-from muniment.inventory.copying import copied
+from muniment.inventory.approval.copying import copied
+from muniment.inventory.approval.loading import Examined, examine
 from muniment.inventory.framing import check_text
 from muniment.inventory.lifecycle import InForce, State, Version
-from muniment.inventory.loading import Examined, examine
 from muniment.inventory.model import Record, RecordKind
 from muniment.inventory.recording import advance
 from muniment.inventory.registering import signed_manifest

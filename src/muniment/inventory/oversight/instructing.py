@@ -7,8 +7,8 @@ from typing import Final
 from muniment.catalog.model import EntityKind
 from muniment.catalog.naming import label, resolve
 from muniment.errors import Conflict
-from muniment.inventory.instructions import Instructions, instructions_of
-from muniment.inventory.known import Known, load
+from muniment.inventory.facts.instructions import Instructions, instructions_of
+from muniment.inventory.facts.known import Known, load
 from muniment.inventory.lifecycle import State
 from muniment.inventory.meanings import Meaning
 from muniment.inventory.model import RecordKind

@@ -10,7 +10,6 @@ from muniment.catalog.resources import MODEL, find
 from muniment.errors import Conflict, Denied, Invalid
 from muniment.identity.model import Role
 from muniment.identity.ports import Accounts, Standings
-from muniment.inventory.challenge import threads_about
 from muniment.inventory.citing import (
     called,
     check_not_signer,
@@ -22,6 +21,7 @@ from muniment.inventory.citing import (
     why_not_independent,
 )
 from muniment.inventory.model import Record, RecordKind
+from muniment.inventory.oversight.challenge import threads_about
 from muniment.inventory.ports import Records
 from muniment.inventory.recording import keep
 from muniment.inventory.standing import Finding, Severity, findings_in

@@ -8,11 +8,11 @@ from __future__ import annotations
 from datetime import date
 from typing import Final
 
-from muniment.inventory.assuring import still_current
-from muniment.inventory.examining import checkpoint_now
-from muniment.inventory.known import OFFICE
+from muniment.inventory.facts.assuring import still_current
+from muniment.inventory.facts.known import OFFICE
 from muniment.inventory.meanings import Meaning
 from muniment.inventory.model import Record, RecordKind
+from muniment.inventory.oversight.examining import checkpoint_now
 from muniment.inventory.ports import Records
 from muniment.inventory.recording import keep
 from muniment.inventory.signing import accept_of_project

@@ -10,8 +10,8 @@ from datetime import UTC, date
 from typing import Final
 
 from muniment.errors import Invalid
-from muniment.inventory.assuring import Scope
 from muniment.inventory.citing import day, text_of
+from muniment.inventory.facts.assuring import Scope
 from muniment.inventory.framing import check_texts
 from muniment.inventory.model import Record, RecordKind
 from muniment.inventory.ports import Records

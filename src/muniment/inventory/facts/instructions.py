@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from muniment.inventory.known import Known, Measurement
+from muniment.inventory.facts.known import Known, Measurement
 from muniment.inventory.lifecycle import InForce
 from muniment.inventory.model import Record, RecordKind
 from muniment.kernel.digest import Digest

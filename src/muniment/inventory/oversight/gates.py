@@ -9,14 +9,14 @@ from muniment.catalog.naming import label
 from muniment.catalog.resources import MODEL
 from muniment.errors import Conflict, Invalid, NotFound
 from muniment.inventory.citing import model_of, one_of, text_of
-from muniment.inventory.deriving import facts_from
-from muniment.inventory.fact import FAMILIES, NAMES, Fact, Facts, family_of, near
-from muniment.inventory.facts import gates_for, gather_facts
-from muniment.inventory.known import load
+from muniment.inventory.facts.deriving import facts_from
+from muniment.inventory.facts.fact import FAMILIES, NAMES, Fact, Facts, family_of, near
+from muniment.inventory.facts.gathering import gates_for, gather_facts
+from muniment.inventory.facts.known import load
+from muniment.inventory.facts.thresholds import CORE, PROJECT, Gate, GatePart, GateResult, Stage, gates_in, judge_all
 from muniment.inventory.model import Record, RecordKind
 from muniment.inventory.ports import Records
 from muniment.inventory.recording import keep
-from muniment.inventory.thresholds import CORE, PROJECT, Gate, GatePart, GateResult, Stage, gates_in, judge_all
 from muniment.inventory.usecases import living_use_case, subject_of
 from muniment.kernel.digest import Digest
 from muniment.kernel.expressions import parse

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from typing import Final
 
-from muniment.inventory.fact import Absent, Fact, Facts
-from muniment.inventory.instructions import acknowledgements, instructions_of
-from muniment.inventory.known import Known
+from muniment.inventory.facts.fact import Absent, Fact, Facts
+from muniment.inventory.facts.instructions import acknowledgements, instructions_of
+from muniment.inventory.facts.known import Known
+from muniment.inventory.facts.risks import judge_risks, risk_facts, risks_in
 from muniment.inventory.meanings import Area
 from muniment.inventory.model import Record, RecordKind
-from muniment.inventory.risks import judge_risks, risk_facts, risks_in
 from muniment.inventory.terms import months_after
 from muniment.kernel.grade import Grade
 

@@ -20,7 +20,7 @@ from muniment.errors import Conflict, Denied
 from muniment.identity.ports import Accounts, SigningKeys, Ties
 from muniment.identity.signing import signed_by
 from muniment.identity.stages import check_by_hand
-from muniment.inventory.gates import require_open
+from muniment.inventory.approval.loading import examine, usability
 from muniment.inventory.independence import Parties, dependants, parties
 from muniment.inventory.lifecycle import (
     EMERGENCY_LONGEST,
@@ -32,8 +32,8 @@ from muniment.inventory.lifecycle import (
     missing,
     stale,
 )
-from muniment.inventory.loading import examine, usability
 from muniment.inventory.model import Record, RecordKind
+from muniment.inventory.oversight.gates import require_open
 from muniment.inventory.recording import advance, keep
 from muniment.inventory.signing import Signed, accept
 from muniment.inventory.standing import Severity, Trigger

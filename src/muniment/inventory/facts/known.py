@@ -27,14 +27,14 @@ from muniment.execution.judging import parse_object
 from muniment.execution.model import Run, RunStatus
 from muniment.execution.queue import RunQueue
 from muniment.identity.ports import Grants
-from muniment.inventory.fact import moment_of
+from muniment.inventory.facts.fact import moment_of
+from muniment.inventory.facts.thresholds import PROJECT, Gate, gates_in
 from muniment.inventory.independence import Parties, parties
 from muniment.inventory.lifecycle import Version, fold
 from muniment.inventory.model import Record, RecordKind
 from muniment.inventory.ports import Records
 from muniment.inventory.revalidation import reviews_of, use_case_of
 from muniment.inventory.standing import Review
-from muniment.inventory.thresholds import PROJECT, Gate, gates_in
 from muniment.kernel.digest import Digest
 from muniment.kernel.grade import Grade
 from muniment.kernel.identifiers import parse_time

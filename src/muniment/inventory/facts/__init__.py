@@ -1,0 +1,1 @@
+"""What is known of a model version, as facts with grades, and the rules that judge them."""
