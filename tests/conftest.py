@@ -23,7 +23,11 @@ _CLUSTER = "MUNIMENT_TEST_CLUSTER"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The controlling process names the folder of the PostgreSQL cluster; workers inherit the name and share it."""
+    """The controlling process names the folder of the PostgreSQL cluster; workers inherit the name and share it.
+
+    Nobody's terminal counts: what commands print into a file is as wide as it is.
+    """
+    os.environ.pop("COLUMNS", None)
     if not hasattr(config, "workerinput"):
         os.environ[_CLUSTER] = tempfile.mkdtemp(prefix="muni-pg-")
 
