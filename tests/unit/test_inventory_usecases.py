@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,16 +13,20 @@ from asking import furnish_catalog, recorded
 from muniment.catalog.model import EntityKind
 from muniment.catalog.recording import Recorder
 from muniment.errors import Conflict, Denied, Invalid, NotFound
+from muniment.execution.ports import ExitStatus, Launch, Sink
 from muniment.execution.queue import RunQueue
-from muniment.testing.platform import PROJECT, People
+from muniment.testing.engine import EmptyWorkshop, PlayedEngine, leave
+from muniment.testing.platform import PROJECT, People, Site
 from muniment.wire.execution import RunScript, Started, TrainModel
 from muniment.wire.inventory import (
     AddUseCase,
     BindExperiment,
     Kpi,
     ListUseCases,
+    RegisterModel,
     RetireUseCase,
     ShowUseCase,
+    ShowVersion,
 )
 
 
@@ -185,3 +191,30 @@ def furnish_two_columns(team: People) -> None:
         facts = {"files": files, "schema": schema}
         recorder.entity(sealed.digest, EntityKind.DATA, author="User:scientist", facts=facts)
         recorder.name(EntityKind.DATA, "people", sealed.digest, by="User:scientist")
+
+
+def play(launch: Launch, sink: Sink, cancel: threading.Event) -> ExitStatus:
+    """A training that leaves a model."""
+    leave(sink, "model/model.json", b'{"algorithm": "xgboost"}')
+    return ExitStatus.OK
+
+
+def test_a_model_keeps_the_use_case_of_its_making(site: Site, tmp_path: Path) -> None:
+    """Who registers it can neither leave the use case out, and with it gates and tier, nor name another one."""
+    platform = site.copy(tmp_path / "made").open(engine=PlayedEngine(play), workshop=EmptyWorkshop())
+    try:
+        team = People(platform, site.tokens)
+        furnish_catalog(team)
+        for name, exposure in (("cards", 10**9), ("toys", 1)):
+            add(team, name, purpose_class="credit-decision", exposure=exposure)
+        train(team, use_case="cards", name="m")
+        assert team.work() == 2
+        with pytest.raises(Invalid) as refused:
+            team.ask("scientist", RegisterModel(project=PROJECT, model="model:m", use_case="toys"))
+        assert refused.value.code == "MUNI-M117"
+        registered = team.ask("scientist", RegisterModel(project=PROJECT, model="model:m"))
+        assert registered.tier == 1
+        shown = team.ask("auditor", ShowVersion(project=PROJECT, model="model:m"))
+        assert shown.registration["use_case"] == "cards"
+    finally:
+        platform.close()

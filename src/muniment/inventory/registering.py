@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from muniment.catalog.declaring import Declarer
-from muniment.catalog.model import Direction, Entity, EntityKind
+from muniment.catalog.model import Direction, Entity, EntityKind, Relation
 from muniment.catalog.naming import check_entity_name, label, resolve
 from muniment.catalog.ports import Entities, Lineage, Names
 from muniment.catalog.resources import MODEL
@@ -18,6 +18,7 @@ from muniment.errors import Conflict, Invalid, NotFound
 from muniment.execution.contents import parts_of
 from muniment.execution.judging import FILES_FORMAT
 from muniment.execution.model import Part, Run
+from muniment.execution.queue import RunQueue
 from muniment.execution.submitting import making_of
 from muniment.identity.stages import check_by_hand
 from muniment.inventory.framing import check_owner, check_text, check_texts
@@ -71,7 +72,7 @@ def register_model(call: Call, request: wire.RegisterModel) -> wire.Registered:
         {
             "name": names[0].name,
             "version": names[0].version,
-            "use_case": request.use_case,
+            "use_case": _purpose(call, entity, request.use_case),
             "model_kind": request.model_kind,
             "origin": "platform",
             "owner": request.owner or call.principal.id,
@@ -250,6 +251,27 @@ def _register(call: Call, entity: Entity, told: Mapping[str, Any]) -> wire.Regis
     version = reassess(call, entity.digest)
     call.note(model=str(entity.digest), manifest=version.manifest, tier=version.level)
     return registered_view(call, version)
+
+
+def _purpose(call: Call, entity: Entity, asked: str | None) -> str | None:
+    """The use case that a model is for: that of its making, if any, which nobody leaves out or changes.
+
+    Raises:
+        Invalid: it was made for another one than is asked for, or for several and none was asked for.
+    """
+    graph = call.use(Lineage).closure(call.project, entity.digest, Direction.UPSTREAM, 1)
+    ids = sorted({edge.activity for edge in graph.edges if edge.relation is Relation.GENERATED})
+    runs = [run for one in ids if (run := call.use(RunQueue).get(call.project, one)) is not None]
+    made_for = sorted({run.facts["use_case"]["name"] for run in runs if run.facts.get("use_case")})
+    if made_for and asked not in (made_for if len(made_for) > 1 else (None, *made_for)):
+        raise Invalid(
+            "MUNI-M117",
+            "the model was made for another use case",
+            made_for=made_for,
+            asked=asked,
+            do="name the use case that it was made for, or train it under the one that it shall serve",
+        )
+    return asked or (made_for[0] if made_for else None)
 
 
 def _manifest(
