@@ -16,6 +16,8 @@ KINDS: Final = (
     EntityKind.DATA,
     EntityKind.FILE,
     EntityKind.ARTIFACT,
+    EntityKind.FINGERPRINTS,
+    EntityKind.FEATURES,
     EntityKind.MODEL,
     EntityKind.PROOF,
     EntityKind.REPORT,

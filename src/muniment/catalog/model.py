@@ -50,6 +50,12 @@ class EntityKind(StrEnum):
     METRICS = "metrics"
     """A set of measurements kept as a file."""
 
+    FEATURES = "features"
+    """A feature view: keys, clocks and the transform that fills it, by the digest of its definition."""
+
+    FINGERPRINTS = "fingerprints"
+    """Keyed fingerprints of the rows of one snapshot."""
+
     ARTIFACT = "artifact"
     """Any other result of a job."""
 
@@ -70,6 +76,30 @@ class ActivityKind(StrEnum):
     EXPLAIN = "explain"
     BUILD = "build"
     """A job environment was built."""
+
+    TRANSFORM = "transform"
+    """A feature view was filled from its sources."""
+
+    JOIN = "join"
+    """Features were joined to requests as they were known at the time."""
+
+    FINGERPRINT = "fingerprint"
+    """The rows of a snapshot were fingerprinted."""
+
+    OVERLAP = "overlap"
+    """The rows that two snapshots share were counted."""
+
+    DIFFERENCE = "difference"
+    """Two snapshots were compared."""
+
+    ASSESS = "assess"
+    """Quality, bias or representativeness of a snapshot was measured."""
+
+    SUGGEST = "suggest"
+    """A sampler chose the parameters that a search tries next."""
+
+    TRACK = "track"
+    """Ran elsewhere, and told about itself while it ran."""
 
     IMPORT = "import"
     """Recorded elsewhere and brought in."""

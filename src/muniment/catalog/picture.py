@@ -34,6 +34,8 @@ _COLOURS: Final = {
     EntityKind.REPORT: ("#fbe9f0", "#b83268"),
     EntityKind.PROOF: ("#e6f6e1", "#3a8a2a"),
     EntityKind.METRICS: ("#fbe9e6", "#c2452d"),
+    EntityKind.FEATURES: ("#e4f3f7", "#1f7a8c"),
+    EntityKind.FINGERPRINTS: ("#efeef6", "#5b5f97"),
     EntityKind.ARTIFACT: ("#f3eee6", "#8a6d4b"),
 }
 _DASHES: Final = {Grade.PROVEN: "", Grade.ATTESTED: "7 4", Grade.DECLARED: "2 4"}

@@ -69,6 +69,9 @@ class JobSpec:
     seed: int = 0
     limits: Limits = field(default_factory=Limits)
     experiment: str | None = None
+    trial: str | None = None
+    """The attempt within the experiment that the job is a component of."""
+
     name: str | None = None
     """Name for what the run will generate."""
 
@@ -160,6 +163,9 @@ class Run:
     """Channel -> reference as it was asked for."""
 
     facts: Mapping[str, Any]
+    trial: str | None = None
+    """The attempt within the experiment that the run is a component of."""
+
     status: RunStatus = RunStatus.QUEUED
     attempt: int = 0
     owner: str | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -69,3 +69,26 @@ class RunLogs(Protocol):
 
     def chunks(self, run: str, attempt: int, offset: int) -> tuple[LogChunk, ...]:
         """Chunks that hold bytes at or behind the offset, in order."""
+
+
+class RunLabels(Protocol):
+    """Parameters and tags of runs, one value each, so that runs are found by them.
+
+    A parameter is set once; a tag may be set again. Values are text; a parameter that is a number is found as one too.
+    """
+
+    def params(self, project: str, run: str, params: Mapping[str, Any]) -> None:
+        """Keep parameters; one that is known keeps its value.
+
+        Raises:
+            Conflict: a parameter is known with another value.
+        """
+
+    def tags(self, project: str, run: str, tags: Mapping[str, str | None]) -> None:
+        """Set tags; None takes one away."""
+
+    def params_of(self, project: str, runs: Iterable[str]) -> dict[str, dict[str, str]]:
+        """Parameters by run and name."""
+
+    def tags_of(self, project: str, runs: Iterable[str]) -> dict[str, dict[str, str]]:
+        """Tags by run and name."""

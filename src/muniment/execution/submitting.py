@@ -137,6 +137,8 @@ def enqueue(call: Call, job: ResolvedJob, spec: JobSpec, asked: Mapping[str, str
     """Put a resolved job into the queue."""
     if spec.experiment is not None:
         _check(_EXPERIMENT, spec.experiment, "experiment")
+    if spec.trial is not None:
+        _check(_EXPERIMENT, spec.trial, "trial")
     if spec.name is not None:
         check_entity_name(EntityKind.DATA, spec.name)
     run = Run(
@@ -145,6 +147,7 @@ def enqueue(call: Call, job: ResolvedJob, spec: JobSpec, asked: Mapping[str, str
         kind=spec.kind,
         label=spec.label[:_LABEL],
         experiment=spec.experiment,
+        trial=spec.trial,
         name=spec.name,
         requested_by=str(call.principal),
         created_at=format_time(call.now),

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any, Final
 
 from sqlalchemy import (
     Boolean,
     Column,
     Connection,
+    Double,
     ForeignKey,
     Index,
     Integer,
+    PrimaryKeyConstraint,
     RowMapping,
     String,
     Table,
@@ -24,9 +28,10 @@ from sqlalchemy import (
 )
 
 from muniment.adapters.sql.schema import DIGEST, ID, METADATA, MOMENT, NAME
+from muniment.errors import Conflict
 from muniment.execution.environments import Environments, JobEnvironment, Wheel
 from muniment.execution.model import Run, RunStatus
-from muniment.execution.queue import LogChunk, RunLogs, RunQueue
+from muniment.execution.queue import LogChunk, RunLabels, RunLogs, RunQueue
 from muniment.kernel.canonical import canonical
 from muniment.kernel.digest import Digest
 
@@ -53,9 +58,39 @@ RUNS: Final = Table(
     Column("ended_at", MOMENT),
     Column("cancel_requested", Boolean, nullable=False),
     Column("result", Text, nullable=False),
+    Column("trial", NAME),
     Index(None, "project", "id"),
+    Index(None, "project", "experiment", "id"),
     Index(None, "project", "plan"),
     Index(None, "status", "id"),
+)
+
+PARAMS: Final = Table(
+    "run_param",
+    METADATA,
+    Column("project", NAME, nullable=False),
+    Column("run", ID, nullable=False),
+    Column("name", NAME, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("number", Double, comment="the value as a number, where it is one"),
+    Column("prefix", String(64), nullable=False, comment="the first characters, which an index can hold"),
+    PrimaryKeyConstraint("run", "name"),
+    Index(None, "project", "name", "number"),
+    Index(None, "project", "name", "prefix"),
+    sqlite_with_rowid=False,
+)
+
+TAGS: Final = Table(
+    "run_tag",
+    METADATA,
+    Column("project", NAME, nullable=False),
+    Column("run", ID, nullable=False),
+    Column("name", NAME, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("prefix", String(64), nullable=False, comment="the first characters, which an index can hold"),
+    PrimaryKeyConstraint("run", "name"),
+    Index(None, "project", "name", "prefix"),
+    sqlite_with_rowid=False,
 )
 
 LOGS: Final = Table(
@@ -81,6 +116,8 @@ ENVIRONMENTS: Final = Table(
     Index(None, "digest"),
 )
 
+_CHUNK: Final = 1000
+_PREFIX: Final = 64
 _WAITING: Final = RUNS.c.status == RunStatus.QUEUED.value
 
 
@@ -111,8 +148,11 @@ class SqlRunQueue:
                 "attempt": run.attempt,
                 "cancel_requested": False,
                 "result": "{}",
+                "trial": run.trial,
             },
         )
+        given = run.job.get("params")
+        SqlRunLabels(self._connection).params(run.project, run.id, given if isinstance(given, Mapping) else {})
 
     def get(self, project: str, run: str) -> Run | None:
         """One run."""
@@ -207,6 +247,72 @@ class SqlRunQueue:
         return and_(RUNS.c.status == RunStatus.RUNNING.value, RUNS.c.leased_until <= now)
 
 
+class SqlRunLabels:
+    """``RunLabels`` as two tables."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def params(self, project: str, run: str, params: Mapping[str, Any]) -> None:
+        """Keep parameters; one that is known keeps its value."""
+        if not params:
+            return
+        told = {name: _as_text(value) for name, value in params.items()}
+        known = self.params_of(project, [run]).get(run, {})
+        if changed := sorted(name for name, text in told.items() if known.get(name, text) != text):
+            raise Conflict(
+                "MUNI-X305",
+                "a parameter of a run is set once",
+                run=run,
+                parameters=changed[:10],
+                do="log a new value under another name, or as a metric",
+            )
+        rows = [
+            {
+                "project": project,
+                "run": run,
+                "name": name,
+                "text": text,
+                "number": _as_number(params[name]),
+                "prefix": text[:_PREFIX],
+            }
+            for name, text in told.items()
+            if name not in known
+        ]
+        if rows:
+            self._connection.execute(PARAMS.insert(), rows)
+
+    def tags(self, project: str, run: str, tags: Mapping[str, str | None]) -> None:
+        """Set tags; None takes one away."""
+        if not tags:
+            return
+        self._connection.execute(TAGS.delete().where(TAGS.c.run == run, TAGS.c.name.in_(list(tags))))
+        rows = [
+            {"project": project, "run": run, "name": name, "text": text, "prefix": text[:_PREFIX]}
+            for name, text in tags.items()
+            if text is not None
+        ]
+        if rows:
+            self._connection.execute(TAGS.insert(), rows)
+
+    def params_of(self, project: str, runs: Iterable[str]) -> dict[str, dict[str, str]]:
+        """Parameters by run and name."""
+        return self._of(PARAMS, project, runs)
+
+    def tags_of(self, project: str, runs: Iterable[str]) -> dict[str, dict[str, str]]:
+        """Tags by run and name."""
+        return self._of(TAGS, project, runs)
+
+    def _of(self, table: Table, project: str, runs: Iterable[str]) -> dict[str, dict[str, str]]:
+        found: dict[str, dict[str, str]] = {}
+        remaining = iter(runs)
+        while chunk := list(islice(remaining, _CHUNK)):
+            query = select(table).where(table.c.project == project, table.c.run.in_(chunk)).order_by(table.c.name)
+            for row in self._connection.execute(query):
+                found.setdefault(row.run, {})[row.name] = row.text
+        return found
+
+
 class SqlRunLogs:
     """Chunks by run, attempt and offset."""
 
@@ -295,6 +401,7 @@ def _run(row: RowMapping | Mapping[str, Any]) -> Run:
         started_at=row["started_at"],
         ended_at=row["ended_at"],
         cancel_requested=bool(row["cancel_requested"]),
+        trial=row["trial"],
         result=json.loads(row["result"]),
     )
 
@@ -310,4 +417,25 @@ def _environment(row: RowMapping) -> JobEnvironment:
     )
 
 
-REPOSITORIES: Final = {RunQueue: SqlRunQueue, RunLogs: SqlRunLogs, Environments: SqlEnvironments}
+def _as_text(value: Any) -> str:
+    """A parameter as it is found and shown: text as it is, everything else as JSON writes it."""
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
+def _as_number(value: Any) -> float | None:
+    """The number that a parameter is, also when it was given as text; truth values are none."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+REPOSITORIES: Final = {
+    RunQueue: SqlRunQueue,
+    RunLabels: SqlRunLabels,
+    RunLogs: SqlRunLogs,
+    Environments: SqlEnvironments,
+}

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from muniment.adapters.sql.store import answering, open_engine
 from muniment.errors import Conflict
 
-SCHEMA: Final = "0002"
+SCHEMA: Final = "0003"
 """The revision that this release reads and writes: the newest file in ``migrations/versions``."""
 
 

@@ -1,0 +1,43 @@
+"""data, features, tracking, search."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+
+
+def upgrade() -> None:
+    """Bring the schema up to this revision."""
+    op.create_table(
+        "run_param",
+        sa.Column("project", sa.String(length=200), nullable=False),
+        sa.Column("run", sa.String(length=26), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("number", sa.Double(), nullable=True, comment="the value as a number, where it is one"),
+        sa.Column(
+            "prefix", sa.String(length=64), nullable=False, comment="the first characters, which an index can hold"
+        ),
+        sa.PrimaryKeyConstraint("run", "name", name=op.f("pk_run_param")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("ix_run_param_project_name_number"), "run_param", ["project", "name", "number"], unique=False)
+    op.create_index(op.f("ix_run_param_project_name_prefix"), "run_param", ["project", "name", "prefix"], unique=False)
+    op.create_table(
+        "run_tag",
+        sa.Column("project", sa.String(length=200), nullable=False),
+        sa.Column("run", sa.String(length=26), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column(
+            "prefix", sa.String(length=64), nullable=False, comment="the first characters, which an index can hold"
+        ),
+        sa.PrimaryKeyConstraint("run", "name", name=op.f("pk_run_tag")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("ix_run_tag_project_name_prefix"), "run_tag", ["project", "name", "prefix"], unique=False)
+    op.add_column("run", sa.Column("trial", sa.String(length=200), nullable=True))
+    op.create_index(op.f("ix_run_project_experiment_id"), "run", ["project", "experiment", "id"], unique=False)

@@ -1,0 +1,1 @@
+"""One query language over everything that a project knows."""

@@ -1,0 +1,1 @@
+"""Runs that happen elsewhere and tell about themselves while they run; experiments and trials."""
