@@ -5,11 +5,15 @@
 BIN := .venv/bin
 JOBS := .venv-jobs/bin
 READY := .venv/.ready
+PEERS := .venv-peers/.ready
 DATA ?=
 ONLY ?=
 
 $(READY): pyproject.toml $(wildcard locks/*.txt) scripts/setup
 	scripts/setup
+
+$(PEERS): $(READY) locks/peers.txt scripts/peers
+	scripts/peers
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -20,7 +24,7 @@ setup:  ## Install what is needed (safe to run again)
 demo: $(READY)  ## Credit file to proven model, in a throw-away home; DATA=FILE takes a real file
 	$(BIN)/muni demo $(if $(DATA),--data $(DATA))
 
-test: $(READY) lint  ## Lint, types, import contracts and every test, on SQLite and PostgreSQL
+test: $(READY) $(PEERS) lint  ## Lint, types, import contracts and every test, on SQLite and PostgreSQL
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 	$(JOBS)/python -m pytest --numprocesses auto --dist loadfile tests/programs
 
@@ -40,7 +44,7 @@ format: $(READY)  ## Put the sources into the one format
 docs: $(READY)  ## Write the generated reference pages
 	$(BIN)/python scripts/reference.py
 
-bench: $(READY)  ## Measure against the bars, one table; ONLY="seal startup" takes some
+bench: $(READY) $(PEERS)  ## Measure against the bars, one table; ONLY="seal startup" takes some
 	$(BIN)/python bench $(ONLY)
 
 locks: $(READY)  ## Resolve the dependencies again, with hashes
@@ -50,5 +54,5 @@ bundle: $(READY)  ## Everything for a machine without a network, in one file
 	scripts/bundle
 
 clean:  ## Remove what was built here (.venv too)
-	rm -rf .venv .venv-jobs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-jobs .venv-peers build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -161,3 +161,17 @@ def shared_data() -> Path | None:
     """The folder of public data sets beside the repository, or None where there is none."""
     folder = Path(__file__).resolve().parents[2] / "shared" / "data"
     return folder if folder.is_dir() else None
+
+
+@pytest.fixture(scope="session")
+def peers() -> Path:
+    """The interpreter of an environment with other people's clients, formats and servers: MLflow, Delta, Iceberg, S3.
+
+    ``scripts/peers`` makes it. Without it the test is skipped with the reason, except in CI, where it fails.
+    """
+    python = Path(__file__).parent.parent / ".venv-peers" / "bin" / "python"
+    if not python.exists() and os.environ.get("CI"):
+        pytest.fail("CI must test against other people's software too: run scripts/peers")
+    if not python.exists():
+        pytest.skip("there is no .venv-peers: run scripts/peers")
+    return python
