@@ -33,7 +33,7 @@ from muniment.evidence.exporting import Exporter
 from muniment.evidence.ports import Typesetter
 from muniment.evidence.service import VERBS as EVIDENCE
 from muniment.evidence.service import Packs
-from muniment.execution import auditing, completing, environments, reading, submitting
+from muniment.execution import auditing, bases, completing, environments, reading, submitting
 from muniment.execution.admission import Admission
 from muniment.execution.completing import Outcomes
 from muniment.execution.environments import Workshop
@@ -111,6 +111,7 @@ VERBS: Final = VerbTable(
         *assessing.VERBS,
         *assets.VERBS,
         *auditing.VERBS,
+        *bases.VERBS,
         *inventory_auditing.VERBS,
         *board.VERBS,
         *briefing.VERBS,

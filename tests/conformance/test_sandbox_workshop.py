@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import shutil
+import tarfile
 import zipfile
 import zipimport
 from concurrent.futures import ThreadPoolExecutor
@@ -157,6 +158,77 @@ def test_what_a_dead_builder_left_is_built_again(kept: Kept, tmp_path: Path) -> 
     assert not workshop.ready(kept.environment.digest)
     assert (packages(workshop.tree(kept.environment, kept)) / "alpha/data.txt").exists()
     assert [path.name for path in (tmp_path / "env").iterdir() if path.name.startswith("build-")] == []
+
+
+def test_a_kept_base_root_is_unpacked_bit_for_bit(tmp_path: Path) -> None:
+    """The base root of one machine comes back on another with the digest it had; the archive never differs."""
+    here, there = LocalWorkshop(tmp_path / "here"), LocalWorkshop(tmp_path / "there")
+    base = here.base()
+    with here.packed_base() as packed:
+        archive = packed.read()
+    with here.packed_base() as packed:
+        assert packed.read() == archive
+    pieces = [archive[start : start + 100_000] for start in range(0, len(archive), 100_000)]
+    found = there.unpacked_base(base.digest, pieces)
+    assert (found.digest, digest_tree(found.path)) == (base.digest, base.digest)
+    assert there.unpacked_base(base.digest, []) == found  # it lies there now
+    (found.path / "usr/lib/python3.11/os.py").chmod(0o600)
+    with (found.path / "usr/lib/python3.11/os.py").open("ab") as file:
+        file.write(b"# changed\n")
+    with pytest.raises(IntegrityError) as refused:
+        there.unpacked_base(base.digest, [])
+    assert refused.value.code == "MUNI-B526"
+
+
+def test_another_archive_is_no_base_root(tmp_path: Path) -> None:
+    """An archive that is cut, is none, or holds another tree unpacks to nothing."""
+    workshop = LocalWorkshop(tmp_path)
+    with workshop.packed_base() as packed:
+        archive = packed.read()
+    wanted = Digest.of(b"another")
+    for pieces, code in (([archive], "MUNI-B526"), ([archive[:5000]], "MUNI-B528"), ([b"nothing"], "MUNI-B528")):
+        with pytest.raises(IntegrityError) as refused:
+            workshop.unpacked_base(wanted, pieces)
+        assert refused.value.code == code
+        assert not (tmp_path / "base" / wanted.hex[:32]).exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "target"),
+    [
+        ("../out", tarfile.REGTYPE, ""),
+        ("/out", tarfile.REGTYPE, ""),
+        ("dir/../../out", tarfile.REGTYPE, ""),
+        ("out", tarfile.CHRTYPE, ""),
+        ("out", tarfile.LNKTYPE, "/etc/passwd"),
+        ("out", tarfile.FIFOTYPE, ""),
+    ],
+)
+def test_a_base_root_writes_nowhere_else(tmp_path: Path, name: str, kind: bytes, target: str) -> None:
+    """What an archive would put outside of its folder, or is no file, refuses the whole of it."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as archive:
+        entry = tarfile.TarInfo(name)
+        entry.type, entry.linkname = kind, target
+        archive.addfile(entry)
+    with pytest.raises(IntegrityError) as refused:
+        LocalWorkshop(tmp_path / "cache").unpacked_base(Digest.of(b"x"), [out.getvalue()])
+    assert refused.value.code == "MUNI-B527"
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_link_of_a_base_root_leads_nowhere_while_it_is_unpacked(tmp_path: Path) -> None:
+    """A file below a link goes nowhere: links are made when everything else is there."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as archive:
+        link = tarfile.TarInfo("way")
+        link.type, link.linkname = tarfile.SYMTYPE, str(tmp_path)
+        archive.addfile(link)
+        below = tarfile.TarInfo("way/out")
+        archive.addfile(below)
+    with pytest.raises(IntegrityError):
+        LocalWorkshop(tmp_path / "cache").unpacked_base(Digest.of(b"x"), [out.getvalue()])
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("content", [b"not a wheel", wheel("gamma", {"gamma.py": ""})], ids=["no wheel", "another"])

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 from msgspec.structs import replace
@@ -478,9 +479,37 @@ def test_a_reproduction_says_how_alike_and_why_not(stage: Stage, again: Play, ve
 
 
 def test_a_model_is_reproduced_on_the_base_it_was_made_on(stage: Stage, site: Site) -> None:
-    """On a machine with another base root a reproduction is refused at once, and says which base it needs."""
-    stage.run(TRAIN, training(b"tree one"))
-    elsewhere = open_platform(stage.platform.home, Parts(workshop=EmptyWorkshop(b"another machine")))
+    """A machine with another base root unpacks the one that was kept with the first run, and makes the model on it."""
+    first = stage.run(TRAIN, training(b"tree one"))
+    engine = PlayedEngine(training(b"tree one"))
+    parts = Parts(workshop=EmptyWorkshop(b"another machine"), engine=engine, clock=stage.clock)
+    elsewhere = open_platform(stage.platform.home, parts)
+    people = People(elsewhere, site.tokens)
+    started = people.ask("validator", ReproduceModel(project="main", model="model:e-xgboost"))
+    people.work()
+    shown = people.ask("scientist", ShowRun(project="main", run=started.run))
+    assert (shown.status, shown.job["base"]) == ("ok", first.job["base"])
+    assert engine.launched[-1].base == Path("/elsewhere")
+    elsewhere.close()
+
+
+def test_a_base_that_could_not_be_kept_is_asked_for_by_name(stage: Stage, site: Site) -> None:
+    """Without room for the base root runs go on; a reproduction elsewhere is refused, and says which base it needs."""
+
+    class Full(EmptyWorkshop):
+        @contextmanager
+        def packed_base(self) -> Iterator[BinaryIO]:
+            raise OSError(28, "No space left on device")
+            yield
+
+    stage.platform.close()
+    machine = Parts(workshop=Full(b"full machine"), engine=PlayedEngine(training(b"tree one")), clock=stage.clock)
+    full = open_platform(stage.platform.home, machine)
+    people = People(full, site.tokens)
+    people.ask("scientist", TRAIN)
+    people.work()
+    full.close()
+    elsewhere = open_platform(stage.platform.home, Parts(workshop=EmptyWorkshop(b"another machine"), clock=stage.clock))
     with pytest.raises(Invalid) as refused:
         People(elsewhere, site.tokens).ask("validator", ReproduceModel(project="main", model="model:e-xgboost"))
     assert refused.value.code == "MUNI-X122"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import BinaryIO, Final, Protocol
 
 from muniment.errors import Invalid, NotFound
 from muniment.kernel.canonical import digest_of
@@ -105,7 +106,18 @@ class Workshop(Protocol):
         """Version of Python in the base root, ``3.11``."""
 
     def base(self) -> BaseRoot:
-        """The base root, built when it is not there yet."""
+        """The base root of this machine, built when it is not there yet."""
+
+    def packed_base(self) -> AbstractContextManager[BinaryIO]:
+        """The base root of this machine as one archive; the same root always gives the same bytes."""
+
+    def unpacked_base(self, digest: Digest, archive: Iterable[bytes]) -> BaseRoot:
+        """A base root of another machine or of another time, unpacked from its archive when it is not there yet.
+
+        Raises:
+            IntegrityError: the archive does not hold the base root of that digest.
+            Invalid: it is of another version of Python than environments are built for here.
+        """
 
     def tree(self, environment: JobEnvironment, read: ReadWheel) -> Path:
         """The tree of an environment, rebuilt offline from its sealed wheels when it is not there yet."""

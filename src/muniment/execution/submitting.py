@@ -15,6 +15,7 @@ from muniment.catalog.recording import Recorder
 from muniment.catalog.resources import MODEL
 from muniment.errors import IntegrityError, Invalid, NotFound
 from muniment.execution.admission import Admission, Learning
+from muniment.execution.bases import Bases
 from muniment.execution.environments import Environments, Workshop, find_environment
 from muniment.execution.launching import variables
 from muniment.execution.model import JobSpec, ResolvedJob, Run
@@ -304,10 +305,10 @@ def reproduce_model(call: Call, request: wire.ReproduceModel) -> wire.Started:
     job = ResolvedJob.parse(original.job)
     if job.digest != original.plan:
         raise IntegrityError("MUNI-X503", "the plan of this run was changed after it was made", run=original.id)
-    if call.use(Workshop).base().digest != job.base:
+    if call.use(Workshop).base().digest != job.base and call.use(Bases).archive(job.base) is None:
         raise Invalid(
             "MUNI-X122",
-            "the base root that this model was made on is not the one of this machine",
+            "the base root that this model was made on is neither this machine's nor kept",
             recorded=str(job.base),
             here=str(call.use(Workshop).base().digest),
             do="reproduce on a machine with the same Python and system libraries",

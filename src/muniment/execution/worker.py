@@ -17,9 +17,10 @@ from typing import Final
 
 from muniment.catalog.ports import Entities
 from muniment.errors import Conflict, IntegrityError, MunimentError, NotFound, Unavailable
+from muniment.execution.bases import Bases, KeepBase
 from muniment.execution.completing import ATTEMPTS, Completed, CompleteRun, Leased, LeaseRun, Outcomes
 from muniment.execution.contents import parts_of
-from muniment.execution.environments import Environments, Workshop
+from muniment.execution.environments import BaseRoot, Environments, Workshop
 from muniment.execution.launching import launch
 from muniment.execution.model import MANIFEST, Outcome, Output, Part, ResolvedJob, Run, RunStatus
 from muniment.execution.ports import Engine, Exit, ExitStatus, Launch, Usage
@@ -28,6 +29,7 @@ from muniment.execution.submitting import Programs
 from muniment.execution.traces import TraceSink
 from muniment.gate.door import Gate
 from muniment.kernel.canonical import digest_of
+from muniment.kernel.digest import Digest
 from muniment.kernel.identifiers import format_time, new_id
 from muniment.kernel.ports import Clock, Entropy, Faults, Store
 from muniment.kernel.resources import PLATFORM
@@ -62,6 +64,7 @@ class Worker:
         self._gate, self._store, self._vault = gate, store, vault
         self._engine, self._workshop, self._programs, self._outcomes = engine, workshop, programs, outcomes
         self._clock, self._entropy, self._faults = clock, entropy, faults
+        self._kept_bases: set[Digest] = set()
 
     def run_one(self, stop: threading.Event | None = None) -> bool:
         """Do one waiting run to its end; False when none is waiting.
@@ -89,6 +92,7 @@ class Worker:
         assert run is not None
         self._faults.point("worker.leased")
         self._work(run, engine, stop or threading.Event())
+        self._keep_base(owner)
         return True
 
     def serve(self, stop: threading.Event, pause_s: float = 0.2) -> None:
@@ -141,11 +145,6 @@ class Worker:
             source = job.source and Part("source.tar", job.source, self._vault.size(session, run.project, job.source))
         if environment is None:
             raise NotFound("MUNI-X203", "the job environment of this plan is not known here", env=str(job.env))
-        base = self._workshop.base()
-        if base.digest != job.base:
-            raise IntegrityError(
-                "MUNI-X501", "the base root is not the one of the plan", expected=str(job.base), here=str(base.digest)
-            )
         channels = {
             channel: [
                 part
@@ -163,10 +162,41 @@ class Worker:
             channels,
             source or None,
             archive,
-            base.path,
+            self._base(job.base).path,
             self._workshop.tree(environment, lambda wheel: self._vault.stream(PLATFORM, wheel.digest)),
             lambda part: lambda: self._vault.open(run.project, part.digest),  # type: ignore[arg-type,return-value]
         )
+
+    def _base(self, wanted: Digest) -> BaseRoot:
+        """The base root of a plan: this machine's own, or the one that was kept."""
+        here = self._workshop.base()
+        if here.digest == wanted:
+            return here
+        with self._store.read() as session:
+            archive = session.use(Bases).archive(wanted)
+        if archive is None:
+            raise IntegrityError(
+                "MUNI-X501", "the base root is not the one of the plan", expected=str(wanted), here=str(here.digest)
+            )
+        return self._workshop.unpacked_base(wanted, self._vault.stream(PLATFORM, archive))
+
+    def _keep_base(self, owner: str) -> None:
+        """Keep the base root that jobs run on here, once; a failure leaves it for the next run."""
+        base = self._workshop.base().digest
+        if base in self._kept_bases:
+            return
+        try:
+            with self._store.read() as session:
+                kept = session.use(Bases).archive(base)
+            if kept is None:
+                with self._workshop.packed_base() as packed:
+                    sealed = self._vault.seal(PLATFORM, packed)
+                self._faults.point("worker.base_packed")
+                self._gate.invoke_internal("execution:KeepBase", KeepBase(base=str(base)), owner, sealed)
+        except (MunimentError, OSError) as trouble:
+            _log.warning("the base root %s is not kept yet: %s", base, trouble)
+        else:
+            self._kept_bases.add(base)
 
     def _report(self, run: Run, outcome: Outcome, lease: _Lease, stop: threading.Event) -> None:
         """Have the end of a run recorded, however long the store takes to answer, as long as the lease is held."""

@@ -123,8 +123,15 @@ class Gate:
                 self._vault.discard(content)
             raise
 
-    def invoke_internal(self, action: str, request: msgspec.Struct, part: str) -> Any:
-        """Do what a part of the platform itself asks, and record it; the only way to run an internal verb."""
+    def invoke_internal(self, action: str, request: msgspec.Struct, part: str, content: Sealed | None = None) -> Any:
+        """Do what a part of the platform itself asks, and record it; the only way to run an internal verb.
+
+        Args:
+            action: the verb.
+            request: what is asked of it.
+            part: the part of the platform that asks.
+            content: a body, sealed already; it is registered in the same transaction.
+        """
         verb = self.table.find(action)
         trace = Trace(verb)
 
@@ -136,7 +143,7 @@ class Gate:
             trace.grant = grant_internal(str(principal), action, name(trace.resource))
             return parsed, trace.grant
 
-        return self._run(trace, admit, None)
+        return self._run(trace, admit, content)
 
     def record_refusal(self, trace: Trace, error: Exception) -> MunimentError:
         """Put a refusal into the ledger and give back what the asker gets to see."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
+from muniment.errors import IntegrityError
 from muniment.execution.environments import BaseRoot, JobEnvironment, ReadWheel
 from muniment.execution.ports import Enforcement, Exit, ExitStatus, Launch, Sink, Strength, Usage
 from muniment.kernel.digest import Digest
@@ -58,6 +61,17 @@ class EmptyWorkshop:
     def base(self) -> BaseRoot:
         """A base root that is nowhere, of this machine."""
         return BaseRoot(Path("/nowhere"), Digest.of(self._machine))
+
+    @contextmanager
+    def packed_base(self) -> Iterator[BinaryIO]:
+        """The name of the machine, which is all there is of it."""
+        yield io.BytesIO(self._machine)
+
+    def unpacked_base(self, digest: Digest, archive: Iterable[bytes]) -> BaseRoot:
+        """Another machine's base root, if that is what the archive names."""
+        if Digest.of(b"".join(archive)) != digest:
+            raise IntegrityError("MUNI-B526", "this is not the base root that was kept", expected=digest)
+        return BaseRoot(Path("/elsewhere"), digest)
 
     def tree(self, environment: JobEnvironment, read: ReadWheel) -> Path:
         """A tree that is nowhere."""

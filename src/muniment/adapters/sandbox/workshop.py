@@ -14,15 +14,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from uv import find_uv_bin
 
 from muniment.adapters.sandbox.base import INTERPRETER, digest_tree, seal_base
-from muniment.errors import IntegrityError, Unavailable
+from muniment.adapters.sandbox.packing import pack_tree, unpack_tree
+from muniment.errors import IntegrityError, Invalid, Unavailable
 from muniment.execution.environments import BaseRoot, JobEnvironment, ReadWheel
 from muniment.kernel.digest import Digest
 
@@ -59,6 +60,37 @@ class LocalWorkshop:
             sealed = seal_base(self._cache / "base")
             self._base = BaseRoot(sealed.root, sealed.digest), _marks(sealed.root)
         return self._base[0]
+
+    @contextmanager
+    def packed_base(self) -> Iterator[BinaryIO]:
+        """The base root of this machine as one archive; the same root always gives the same bytes."""
+        base = self.base()
+        with tempfile.TemporaryFile(dir=self._cache) as packed:
+            pack_tree(base.path, packed)
+            packed.seek(0)
+            yield packed
+
+    def unpacked_base(self, digest: Digest, archive: Iterable[bytes]) -> BaseRoot:
+        """A base root of another machine or of another time, unpacked from its archive when it is not there yet."""
+        folder = self._cache / "base"
+        folder.mkdir(parents=True, exist_ok=True)
+        root = folder / digest.hex[:32]
+        with _alone(folder / f"{digest.hex[:32]}.lock"):
+            if not root.exists():
+                with tempfile.TemporaryDirectory(dir=folder, prefix=".unpacking-") as scratch:
+                    unpack_tree(archive, Path(scratch, "root"))
+                    _check_base(Path(scratch, "root"), digest)
+                    Path(scratch, "root").rename(root)
+            else:
+                _check_base(root, digest)
+        if not (root / INTERPRETER.lstrip("/")).exists():
+            raise Invalid(
+                "MUNI-B525",
+                f"this base root is not of Python {_PYTHON}, which environments are built for here",
+                base=str(digest),
+                do="run on a machine whose Python has the same first two numbers",
+            )
+        return BaseRoot(root, digest)
 
     def ready(self, digest: Digest) -> bool:
         """Whether the tree of this environment is built on this machine."""
@@ -141,6 +173,14 @@ class LocalWorkshop:
     def _stamp(self, digest: Digest) -> dict[str, str]:
         stamp: dict[str, str] = json.loads((self._cache / "env" / f"{digest.hex}.json").read_text())
         return stamp
+
+
+def _check_base(root: Path, digest: Digest) -> None:
+    found = digest_tree(root)
+    if found != digest:
+        raise IntegrityError(
+            "MUNI-B526", "this is not the base root that was kept", expected=str(digest), found=str(found)
+        )
 
 
 def _marks(root: Path) -> str:

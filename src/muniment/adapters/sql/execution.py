@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from itertools import islice
 from typing import Any, Final
 
@@ -29,11 +30,13 @@ from sqlalchemy import (
 
 from muniment.adapters.sql.schema import DIGEST, ID, METADATA, MOMENT, NAME
 from muniment.errors import Conflict
+from muniment.execution.bases import Bases
 from muniment.execution.environments import Environments, JobEnvironment, Wheel
 from muniment.execution.model import Run, RunStatus
 from muniment.execution.queue import LogChunk, RunLabels, RunLogs, RunQueue
 from muniment.kernel.canonical import canonical
 from muniment.kernel.digest import Digest
+from muniment.kernel.identifiers import format_time
 
 RUNS: Final = Table(
     "run",
@@ -91,6 +94,14 @@ TAGS: Final = Table(
     PrimaryKeyConstraint("run", "name"),
     Index(None, "project", "name", "prefix"),
     sqlite_with_rowid=False,
+)
+
+BASES: Final = Table(
+    "base_root",
+    METADATA,
+    Column("digest", DIGEST, primary_key=True),
+    Column("archive", DIGEST, nullable=False),
+    Column("at", MOMENT, nullable=False),
 )
 
 LOGS: Final = Table(
@@ -381,6 +392,24 @@ class SqlEnvironments:
         return _environment(row) if row else None
 
 
+class SqlBases:
+    """Kept base roots by digest."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(self, base: Digest, archive: Digest, at: datetime) -> None:
+        """Keep one; one that is kept already stays as it is."""
+        if self.archive(base) is None:
+            row = {"digest": str(base), "archive": str(archive), "at": format_time(at)}
+            self._connection.execute(BASES.insert(), row)
+
+    def archive(self, base: Digest) -> Digest | None:
+        """Digest of the archive; None when it is not kept."""
+        found = self._connection.execute(select(BASES.c.archive).where(BASES.c.digest == str(base))).scalar()
+        return None if found is None else Digest(found)
+
+
 def _run(row: RowMapping | Mapping[str, Any]) -> Run:
     return Run(
         id=row["id"],
@@ -437,5 +466,6 @@ REPOSITORIES: Final = {
     RunQueue: SqlRunQueue,
     RunLabels: SqlRunLabels,
     RunLogs: SqlRunLogs,
+    Bases: SqlBases,
     Environments: SqlEnvironments,
 }

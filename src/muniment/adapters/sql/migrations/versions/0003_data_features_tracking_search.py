@@ -12,6 +12,13 @@ down_revision = "0002"
 def upgrade() -> None:
     """Bring the schema up to this revision."""
     op.create_table(
+        "base_root",
+        sa.Column("digest", sa.String(length=71), nullable=False),
+        sa.Column("archive", sa.String(length=71), nullable=False),
+        sa.Column("at", sa.String(length=27), nullable=False),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_base_root")),
+    )
+    op.create_table(
         "run_param",
         sa.Column("project", sa.String(length=200), nullable=False),
         sa.Column("run", sa.String(length=26), nullable=False),
