@@ -49,6 +49,52 @@ class Sealed:
     created_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """What is left of an object that was destroyed on purpose: that it was there, and who decided."""
+
+    project: str
+    digest: Digest
+    size: int
+    """Bytes of plaintext it had."""
+
+    decision: str
+    """Digest of the record that decided it."""
+
+    why: str
+    """``erasure`` or ``retention``."""
+
+    at: datetime
+    blob: str
+    """Name of the sealed bytes, which nothing opens any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyEnd:
+    """The end of a KEK version: ordered with the change that left nothing under it, and done after that."""
+
+    project: str
+    version: int
+    kms_key: str
+    ordered_at: datetime
+    destroyed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """What destroying objects came to."""
+
+    erased: tuple[Erased, ...]
+    survivors: int
+    """Objects whose keys were wrapped anew."""
+
+    version: int
+    """The KEK version that they are under now."""
+
+    ending: tuple[int, ...]
+    """KEK versions that end with it."""
+
+
 class FindingCode(StrEnum):
     """What a check of the vault can find."""
 
@@ -82,6 +128,8 @@ class Checked:
     """Plaintext bytes read and hashed; 0 when the check was not deep."""
 
     findings: tuple[Finding, ...]
+    erased: int = 0
+    """Objects that were destroyed on purpose, each by a record that stands."""
 
     @property
     def sound(self) -> bool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import BinaryIO, Protocol
 
 from muniment.kernel.digest import Digest
-from muniment.vault.model import ProjectKey, Sealed
+from muniment.kernel.ports import Session
+from muniment.vault.model import Erased, KeyEnd, ProjectKey, Sealed
 
 
 class Source(Protocol):
@@ -157,3 +159,42 @@ class SealedObjects(Protocol):
 
     def count_by_version(self, project: str) -> dict[int, int]:
         """How many objects are sealed under each KEK version."""
+
+    def remove(self, project: str, digests: Iterable[Digest]) -> None:
+        """Forget these records, and with them the wrapped keys."""
+
+
+class ErasedObjects(Protocol):
+    """What was destroyed on purpose; append-only."""
+
+    def add(self, erased: Iterable[Erased]) -> None:
+        """Keep what is left of objects."""
+
+    def find(self, project: str, digests: Iterable[Digest]) -> Mapping[Digest, Erased]:
+        """Those of these contents that were destroyed."""
+
+    def all(self, project: str | None = None) -> list[Erased]:
+        """Everything that was destroyed, of one project or of all, oldest first."""
+
+
+class KeyEnds(Protocol):
+    """KEK versions that end, or have ended."""
+
+    def order(self, end: KeyEnd) -> None:
+        """Let a version end; ordering it again changes nothing."""
+
+    def pending(self) -> list[KeyEnd]:
+        """Ends that were ordered and are not done, oldest first."""
+
+    def done(self, project: str, version: int, at: datetime) -> None:
+        """The key of this version is destroyed."""
+
+    def of(self, project: str) -> list[KeyEnd]:
+        """The ends of a project's versions."""
+
+
+class Guards(Protocol):
+    """What may not be destroyed: objects that the law, or a hold, wants kept."""
+
+    def guarded(self, session: Session, project: str, digests: Iterable[Digest], now: datetime) -> Mapping[Digest, str]:
+        """Those of these objects that must stay, each with why, in words."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import datetime
 from typing import Final
 
-from muniment.errors import IntegrityError, Invalid, NotFound, Unavailable
+from muniment.errors import Conflict, IntegrityError, Invalid, NotFound, Unavailable
 from muniment.kernel.digest import Digest
 from muniment.kernel.identifiers import format_time
 from muniment.kernel.ports import Clock, Entropy, Faults, Session, Store
@@ -26,8 +27,18 @@ from muniment.vault.envelope import (
     stream_binding,
 )
 from muniment.vault.keyring import Keyring, Unlocked
-from muniment.vault.model import Checked, Finding, Sealed
-from muniment.vault.ports import BlobStore, Draft, KeyService, ProjectKeys, SealedObjects, Source
+from muniment.vault.model import Checked, Epoch, Erased, Finding, KeyEnd, Sealed
+from muniment.vault.ports import (
+    BlobStore,
+    Draft,
+    ErasedObjects,
+    Guards,
+    KeyEnds,
+    KeyService,
+    ProjectKeys,
+    SealedObjects,
+    Source,
+)
 from muniment.vault.reading import SealedReader
 from muniment.wire import vault as wire
 
@@ -35,6 +46,14 @@ SMALL: Final = 16 << 20
 """Bytes that ``read_bytes`` takes into memory when it is not told otherwise."""
 
 _PAGE: Final = 1000
+
+
+class Unguarded:
+    """Guards nothing: for a vault that stands alone."""
+
+    def guarded(self, session: Session, project: str, digests: Iterable[Digest], now: datetime) -> Mapping[Digest, str]:
+        """Nothing has to stay."""
+        return {}
 
 
 class Vault:
@@ -45,10 +64,18 @@ class Vault:
     """
 
     def __init__(
-        self, store: Store, blobs: BlobStore, keys: KeyService, clock: Clock, entropy: Entropy, faults: Faults
+        self,
+        store: Store,
+        blobs: BlobStore,
+        keys: KeyService,
+        clock: Clock,
+        entropy: Entropy,
+        faults: Faults,
+        guards: Guards | None = None,
     ) -> None:
         self._store, self._blobs, self._clock = store, blobs, clock
         self._entropy, self._faults = entropy, faults
+        self._keys, self._guards = keys, guards or Unguarded()
         self._keyring = Keyring(keys, clock, entropy)
 
     def create_project_key(self, session: Session, project: str) -> None:
@@ -102,10 +129,27 @@ class Vault:
         Raises:
             Invalid: the object was sealed for another project.
             Conflict: the project has no key.
+            Conflict: the content was destroyed on purpose and does not come back, or the key that it was sealed under
+                was destroyed meanwhile.
             Unavailable: the blob was dropped since; seal again.
         """
         if sealed.project != project:
             raise Invalid("MUNI-V107", "an object is registered in the project it was sealed for", project=project)
+        if gone := session.use(ErasedObjects).find(project, [sealed.digest]):
+            raise Conflict(
+                "MUNI-V310",
+                "this content was destroyed on purpose, so it is not stored again",
+                **_facts(gone[sealed.digest]),
+                do="store it without what had to go",
+            )
+        if any(end.version == sealed.kek_version and end.destroyed_at for end in session.use(KeyEnds).of(project)):
+            raise Conflict(
+                "MUNI-V311",
+                "the key that this content was sealed under was destroyed meanwhile",
+                project=project,
+                version=sealed.kek_version,
+                do="store it again",
+            )
         keys = self._keyring.version(session, project, sealed.kek_version)
         name = storage_name(keys.name_key, sealed.nonce, sealed.digest)
         known = session.use(SealedObjects).find(project, sealed.digest)
@@ -191,6 +235,101 @@ class Vault:
             done, last = done + len(page), page[-1].digest
         return done
 
+    def erased(self, session: Session, project: str, digests: Iterable[Digest]) -> Mapping[Digest, Erased]:
+        """Those of these contents that were destroyed on purpose."""
+        return session.use(ErasedObjects).find(project, digests)
+
+    def guarded(self, session: Session, project: str, digests: Iterable[Digest], now: datetime) -> Mapping[Digest, str]:
+        """Those of these contents that may not be destroyed now, each with why."""
+        return self._guards.guarded(session, project, digests, now)
+
+    def erase(
+        self, session: Session, project: str, digests: Iterable[Digest], *, decision: str, why: str, now: datetime
+    ) -> Epoch:
+        """Destroy objects: their wrapped keys go, every other key is wrapped under a new version, the old ones end.
+
+        A wrapped key that was deleted still lies in the write-ahead log, in backups and in replicas; so the key that
+        wrapped it has to go too ("epoch erasure"). That happens in ``destroy_keys``, once this transaction is durable:
+        until then an interrupted erasure would leave survivors that nothing opens.
+
+        Args:
+            session: the transaction, which also records the decision.
+            project: whose objects.
+            digests: what goes; contents that are gone already are left out.
+            decision: digest of the record that decided it.
+            why: ``erasure`` or ``retention``.
+            now: the moment.
+
+        Raises:
+            Conflict: something of it has to stay, by a hold or a duty to keep it.
+            NotFound: the project never had such an object.
+        """
+        wanted = sorted(set(digests))
+        if kept := self._guards.guarded(session, project, wanted, now):
+            raise Conflict(
+                "MUNI-V312",
+                f"{len(kept)} of these objects may not be destroyed",
+                project=project,
+                objects=sorted(kept)[:20],
+                because=sorted(set(kept.values()))[:20],
+                do="wait until the hold is released or the time is over",
+            )
+        objects, known = session.use(SealedObjects), session.use(ErasedObjects)
+        gone = known.find(project, wanted)
+        erased = []
+        for digest in wanted:
+            if digest in gone:
+                continue
+            sealed = _required(session, project, digest)
+            keys = self._keyring.version(session, project, sealed.kek_version)
+            name = storage_name(keys.name_key, sealed.nonce, digest)
+            erased.append(Erased(project, digest, sealed.size, decision, why, now, name))
+        self._faults.point("vault.erase")
+        objects.remove(project, [one.digest for one in erased])
+        known.add(erased)
+        survivors = self.rotate(session, project)
+        newest, *older = session.use(ProjectKeys).versions(project)
+        ends, ended = session.use(KeyEnds), {end.version for end in session.use(KeyEnds).of(project)}
+        for key in older:
+            ends.order(KeyEnd(project, key.version, key.kms_key, now))
+        ending = tuple(sorted({key.version for key in older} - ended))
+        return Epoch(tuple(erased), survivors, newest.version, ending)
+
+    def pending_ends(self, session: Session) -> list[KeyEnd]:
+        """Key versions that have to be destroyed."""
+        return session.use(KeyEnds).pending()
+
+    def destroy_keys(self, session: Session, now: datetime) -> list[KeyEnd]:
+        """Destroy the keys whose end was decided in an earlier transaction, and the bytes that only they opened.
+
+        Safe to repeat: whatever was interrupted is done again.
+
+        Raises:
+            IntegrityError: an object is still under such a key; nothing is destroyed then.
+            Unavailable: the key service does not answer.
+        """
+        ends = session.use(KeyEnds)
+        pending = ends.pending()
+        for end in pending:
+            if left := session.use(SealedObjects).count_by_version(end.project).get(end.version, 0):
+                raise IntegrityError(
+                    "MUNI-V519",
+                    "a key that shall be destroyed still seals objects",
+                    project=end.project,
+                    version=end.version,
+                    objects=left,
+                    do="somebody changed the database: stop, keep the evidence",
+                )
+        for end in pending:
+            self._faults.point("vault.destroy")
+            self._keys.destroy(end.kms_key)
+            self._faults.point("vault.destroyed")
+            ends.done(end.project, end.version, now)
+        for project in sorted({end.project for end in pending}):
+            for one in session.use(ErasedObjects).all(project):
+                self._blobs.delete(one.blob)
+        return pending
+
     def fsck(self, project: str | None = None, *, deep: bool = False) -> Checked:
         """Check one project's objects, or all of them and everything that is stored.
 
@@ -215,9 +354,12 @@ class Vault:
                 except IntegrityError as broken:
                     findings.append(check.broken_object(sealed, broken))
                 stored.discard(name)
+        with self._store.read() as session:
+            erased = session.use(ErasedObjects).all(project)
         if project is None:
+            stored -= {one.blob for one in erased}  # their bytes go with the keys
             findings += check.leftovers(stored, self._blobs.abandoned(), findings)
-        return Checked(objects, opened, tuple(findings))
+        return Checked(objects, opened, tuple(findings), len(erased))
 
     def _records(self, project: str, findings: list[Finding]) -> Iterator[tuple[Sealed, Unlocked]]:
         """All records of a project with their keys, page by page; what has no key becomes a finding."""
@@ -291,8 +433,26 @@ def _publish(draft: Draft, name: str) -> None:
 def _required(session: Session, project: str, digest: Digest) -> Sealed:
     sealed = session.use(SealedObjects).find(project, digest)
     if sealed is None:
+        if gone := session.use(ErasedObjects).find(project, [digest]):
+            one = gone[digest]
+            raise NotFound(
+                "MUNI-V205",
+                f"this object was destroyed on {one.at:%Y-%m-%d} by {one.why}: {one.decision}",
+                **_facts(one),
+                do="what it held is gone for good; its record and lineage stand",
+            )
         raise NotFound("MUNI-V201", "the project has no such object", project=project, digest=digest)
     return sealed
+
+
+def _facts(gone: Erased) -> dict[str, str]:
+    return {
+        "project": gone.project,
+        "digest": gone.digest,
+        "why": gone.why,
+        "decision": gone.decision,
+        "at": format_time(gone.at),
+    }
 
 
 def _missing(sealed: Sealed) -> IntegrityError:
@@ -317,6 +477,7 @@ def _versions(page: list[Sealed]) -> set[int]:
 def list_keys(call: Call, request: wire.ListKeys) -> wire.Keys:
     """List the key versions of a project."""
     versions = call.use(ProjectKeys).versions(call.project)
+    ends = {end.version: end for end in call.use(KeyEnds).of(call.project)}
     objects = call.use(SealedObjects).count_by_version(call.project)
     return wire.Keys(
         project=call.project,
@@ -327,10 +488,33 @@ def list_keys(call: Call, request: wire.ListKeys) -> wire.Keys:
                 current=position == 0,
                 objects=objects.get(key.version, 0),
                 created_at=format_time(key.created_at),
+                state=_key_state(ends.get(key.version), current=position == 0),
             )
             for position, key in enumerate(versions)
         ],
     )
+
+
+def _key_state(end: KeyEnd | None, *, current: bool) -> str:
+    if end is None:
+        return "current" if current else "former"
+    return "ending" if end.destroyed_at is None else f"destroyed {end.destroyed_at:%Y-%m-%d}"
+
+
+@verb(
+    "vault:DestroyKeys",
+    on=INSTALLATION,
+    request=wire.DestroyKeys,
+    reply=wire.DestroyedKeys,
+    event="key.destroyed",
+    group="internal",
+    internal=True,
+)
+def destroy_keys(call: Call, request: wire.DestroyKeys) -> wire.DestroyedKeys:
+    """Destroy the keys that an erasure left behind; nothing that they sealed opens any more, wherever a copy lies."""
+    ended = call.use(Vault).destroy_keys(call.session, call.now)
+    call.note(keys=[f"{end.project}@{end.version} {end.kms_key}" for end in ended])
+    return wire.DestroyedKeys(keys=[end.kms_key for end in ended])
 
 
 @verb(
@@ -384,8 +568,9 @@ def _report(call: Call, checked: Checked, deep: bool) -> wire.CheckedObjects:
         deep=deep,
         objects=checked.objects,
         bytes_opened=checked.bytes_opened,
+        erased=checked.erased,
         findings=[wire.ObjectFinding(**asdict(finding)) for finding in checked.findings],
     )
 
 
-VERBS: Final = (list_keys, rotate_key, check_objects, check_store)
+VERBS: Final = (list_keys, rotate_key, check_objects, check_store, destroy_keys)

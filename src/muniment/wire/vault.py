@@ -25,6 +25,8 @@ class Key(Struct, kw_only=True, frozen=True):
     """How many objects are sealed under it."""
 
     created_at: str
+    state: str = ""
+    """``current``, ``former``, ``ending`` or ``destroyed`` with the day."""
 
 
 class Keys(Struct, kw_only=True, frozen=True):
@@ -32,6 +34,16 @@ class Keys(Struct, kw_only=True, frozen=True):
 
     project: str
     keys: list[Key]
+
+
+class DestroyKeys(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Destroy the keys that an erasure left behind."""
+
+
+class DestroyedKeys(Struct, kw_only=True, frozen=True):
+    """The keys that are gone."""
+
+    keys: list[str]
 
 
 class RotateKey(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -86,3 +98,5 @@ class CheckedObjects(Struct, kw_only=True, frozen=True):
     objects: int
     bytes_opened: int
     findings: list[ObjectFinding]
+    erased: int = 0
+    """Objects that were destroyed on purpose, each by a record that stands."""

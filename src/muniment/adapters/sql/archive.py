@@ -21,6 +21,7 @@ OMITTED: Final[Mapping[str, str]] = {
     "ledger_checkpoints": "in the ledger's own export",
     "ledger_entries": "in the ledger's own export",
     "ledger_head": "follows from the entries",
+    "vault_key_end": "keys; what they sealed is gone",
     "vault_project_key": "keys; what they seal is exported in the clear",
     "vault_sealed_object": "keys; what they seal is exported in the clear",
 }

@@ -46,5 +46,31 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index(op.f("ix_run_tag_project_name_prefix"), "run_tag", ["project", "name", "prefix"], unique=False)
+    op.create_table(
+        "vault_erased_object",
+        sa.Column("project", sa.String(length=200), nullable=False),
+        sa.Column("digest", sa.String(length=71), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("decision", sa.String(length=71), nullable=False),
+        sa.Column("why", sa.String(length=16), nullable=False),
+        sa.Column("at", sa.String(length=27), nullable=False),
+        sa.Column("blob", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("project", "digest", name=op.f("pk_vault_erased_object")),
+    )
+    op.create_table(
+        "vault_key_end",
+        sa.Column("project", sa.String(length=200), nullable=False),
+        sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("kms_key", sa.String(length=400), nullable=False),
+        sa.Column("ordered_at", sa.String(length=27), nullable=False),
+        sa.Column("destroyed_at", sa.String(length=27), nullable=True),
+        sa.PrimaryKeyConstraint("project", "version", name=op.f("pk_vault_key_end")),
+    )
+    op.add_column(
+        "catalog_metric",
+        sa.Column(
+            "told_us", sa.BigInteger(), nullable=True, comment="by the clock of who told it: microseconds since 1970"
+        ),
+    )
     op.add_column("run", sa.Column("trial", sa.String(length=200), nullable=True))
     op.create_index(op.f("ix_run_project_experiment_id"), "run", ["project", "experiment", "id"], unique=False)
