@@ -87,6 +87,7 @@ from muniment.ledger.witness_verbs import VERBS as WITNESSES
 from muniment.ledger.witnessing import Witnesses
 from muniment.policy.authorizer import CedarAuthorizer
 from muniment.policy.service import VERBS as POLICY
+from muniment.tracking import showing, telling
 from muniment.validation.interpreting import INTERPRETERS as VALIDATION_INTERPRETERS
 from muniment.validation.service import VERBS as VALIDATION
 from muniment.vault.service import VERBS as VAULT
@@ -132,9 +133,11 @@ VERBS: Final = VerbTable(
         *registering.VERBS,
         *reviews.VERBS,
         *risking.VERBS,
+        *showing.VERBS,
         *signing.VERBS,
         *submitting.VERBS,
         *supervising.VERBS,
+        *telling.VERBS,
         *tiers.VERBS,
     )
 )

@@ -207,7 +207,11 @@ class Metric:
     """May be infinite or NaN: those are measurements too."""
 
     at: datetime
+    """When the platform took it."""
+
     step: int = 0
+    told_us: int | None = None
+    """When it was measured by the clock of whoever told it, in microseconds since 1970: a claim."""
 
 
 class Direction(StrEnum):

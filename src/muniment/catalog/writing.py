@@ -83,6 +83,15 @@ class Writer:
         edge = Edge(Relation.GENERATED, activity, entity, role, self.grade, record)
         self._session.use(Lineage).record(self._project, [edge])
 
+    def edges(self, activity: str, edges: Iterable[tuple[Relation, Digest, str]], record: Digest | None = None) -> None:
+        """Many edges of one activity at once: relation, entity and role of each; see ``used`` and ``generated``.
+
+        Raises:
+            NotFound: the project does not know one of them.
+        """
+        found = [Edge(relation, activity, entity, role, self.grade, record) for relation, entity, role in edges]
+        self._session.use(Lineage).record(self._project, found)
+
     def name(self, kind: EntityKind, name: str, digest: Digest, *, by: str, expected: int | None = None) -> Name:
         """Give the name its next version, meaning this digest; the latest digest again keeps its version.
 

@@ -1,1 +1,1 @@
-"""Runs that happen elsewhere and tell about themselves while they run; experiments and trials."""
+"""Runs that happen elsewhere and tell about themselves; experiments, trials, series and files of all runs."""

@@ -44,6 +44,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError as Duplicate
 
+from muniment.adapters.sql.direct import Bulk
 from muniment.adapters.sql.schema import DIGEST, ID, METADATA, MOMENT, NAME
 from muniment.catalog.growing import grown
 from muniment.catalog.model import (
@@ -158,6 +159,7 @@ METRIC: Final = Table(
     Column("step", BigInteger, nullable=False),
     Column("at", MOMENT, nullable=False),
     Column("value", Double, comment="null stands for NaN, which SQLite cannot hold"),
+    Column("told_us", BigInteger, comment="by the clock of who told it: microseconds since 1970"),
     PrimaryKeyConstraint("activity", "position"),
     sqlite_with_rowid=False,
 )
@@ -507,20 +509,19 @@ class SqlMetrics:
         fresh = metrics if after is None else metrics[stored - after :]
         if not fresh:
             return stored
-        rows = [
-            {
-                "activity": activity,
-                "position": position,
-                "name": metric.name,
-                "step": metric.step,
-                "at": format_time(metric.at),
-                "value": None if metric.value != metric.value else metric.value,
-            }
-            for position, metric in enumerate(fresh, stored + 1)
+        rows: list[tuple[Any, ...]] = []
+        moment, at = fresh[0].at, format_time(fresh[0].at)
+        for position, metric in enumerate(fresh, stored + 1):
+            if metric.at is not moment:  # what came together has one moment, and to write it takes longest of all
+                moment, at = metric.at, format_time(metric.at)
+            value = None if metric.value != metric.value else metric.value
+            rows.append((activity, position, metric.name, metric.step, at, value, metric.told_us))
+        _ADD_METRICS.add(self._db, rows)
+        last = {row[2]: row for row in rows}
+        latest = [
+            {"project": project, "activity": activity, "name": name, "step": step, "at": at, "value": value}
+            for _, _, name, step, at, value, _ in last.values()
         ]
-        self._db.execute(METRIC.insert(), rows)
-        last = {row["name"]: {"project": project, **row} for row in rows}
-        latest = [{key: value for key, value in row.items() if key != "position"} for row in last.values()]
         _insert_or_replace(self._db, LATEST, latest)
         return stored + len(rows)
 
@@ -654,7 +655,10 @@ def _name(row: Row[Any]) -> Name:
 
 def _metric(row: Row[Any]) -> Metric:
     value = float("nan") if row.value is None else row.value
-    return Metric(row.name, value, parse_time(row.at), row.step)
+    return Metric(row.name, value, parse_time(row.at), row.step, row._mapping.get("told_us"))
+
+
+_ADD_METRICS: Final = Bulk(METRIC, "activity", "position", "name", "step", "at", "value", "told_us")
 
 
 REPOSITORIES: Final[dict[type[Any], Callable[[Connection], Any]]] = {

@@ -7,7 +7,7 @@ the text of a question (``literal_column``), not among its values.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from sqlalchemy import Connection, Dialect, Table, insert
@@ -54,6 +54,26 @@ class Addition:
             statement = insert(self._table).values(values).inline()
             text = self._written[form] = _written(statement, connection.dialect)
         raw.execute(text, values)
+
+
+class Bulk:
+    """Many new rows of a table at once: one prepared statement on SQLite, ``COPY`` on PostgreSQL."""
+
+    def __init__(self, table: Table, *columns: str) -> None:
+        """Rows come as tuples of these columns; every other column gets the database's own default."""
+        names, marks = ", ".join(f'"{name}"' for name in columns), ", ".join("?" * len(columns))
+        self._insert = f'insert into "{table.name}" ({names}) values ({marks})'  # noqa: S608 - names of our own tables
+        self._copy = f'copy "{table.name}" ({names}) from stdin'
+
+    def add(self, connection: Connection, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Add the rows: text, numbers and None."""
+        raw = driver(connection)
+        if connection.dialect.name == "sqlite":
+            raw.executemany(self._insert, rows)
+            return
+        with raw.cursor() as cursor, cursor.copy(self._copy) as copy:
+            for row in rows:
+                copy.write_row(row)
 
 
 def _written(statement: Executable, dialect: Dialect) -> str:

@@ -7,7 +7,18 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from muniment.adapters.sql import archive, catalog, execution, identity, inventory, ledger, policy, vault, witness
+from muniment.adapters.sql import (
+    archive,
+    catalog,
+    execution,
+    identity,
+    inventory,
+    ledger,
+    policy,
+    tracking,
+    vault,
+    witness,
+)
 
 REPOSITORIES: Final[dict[type[Any], Callable[[Connection], Any]]] = {
     **archive.REPOSITORIES,
@@ -17,6 +28,7 @@ REPOSITORIES: Final[dict[type[Any], Callable[[Connection], Any]]] = {
     **inventory.REPOSITORIES,
     **ledger.REPOSITORIES,
     **policy.REPOSITORIES,
+    **tracking.REPOSITORIES,
     **vault.REPOSITORIES,
     **witness.REPOSITORIES,
 }

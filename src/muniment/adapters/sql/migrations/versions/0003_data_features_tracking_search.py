@@ -66,6 +66,50 @@ def upgrade() -> None:
         sa.Column("destroyed_at", sa.String(length=27), nullable=True),
         sa.PrimaryKeyConstraint("project", "version", name=op.f("pk_vault_key_end")),
     )
+    op.create_table(
+        "tracked_artifact",
+        sa.Column("run", sa.String(length=26), nullable=False),
+        sa.Column("path", sa.Text(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("digest", sa.String(length=71), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("media_type", sa.String(length=200), nullable=False),
+        sa.Column("at", sa.String(length=27), nullable=False),
+        sa.ForeignKeyConstraint(["run"], ["run.id"], name=op.f("fk_tracked_artifact_run_run")),
+        sa.PrimaryKeyConstraint("run", "path", "version", name=op.f("pk_tracked_artifact")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("ix_tracked_artifact_digest"), "tracked_artifact", ["digest"], unique=False)
+    op.create_table(
+        "tracked_input",
+        sa.Column("run", sa.String(length=26), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("role", sa.String(length=200), nullable=False),
+        sa.Column("digest", sa.String(length=71), nullable=False),
+        sa.Column("what", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["run"], ["run.id"], name=op.f("fk_tracked_input_run_run")),
+        sa.PrimaryKeyConstraint("run", "position", name=op.f("pk_tracked_input")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "tracked_key",
+        sa.Column("project", sa.String(length=200), nullable=False),
+        sa.Column("agent", sa.String(length=200), nullable=False),
+        sa.Column("key", sa.String(length=200), nullable=False),
+        sa.Column("run", sa.String(length=26), nullable=False),
+        sa.ForeignKeyConstraint(["run"], ["run.id"], name=op.f("fk_tracked_key_run_run")),
+        sa.PrimaryKeyConstraint("project", "agent", "key", name=op.f("pk_tracked_key")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "tracked_writer",
+        sa.Column("run", sa.String(length=26), nullable=False),
+        sa.Column("writer", sa.String(length=200), nullable=False),
+        sa.Column("upto", sa.BigInteger(), nullable=False, comment="last record of the stream that is kept"),
+        sa.ForeignKeyConstraint(["run"], ["run.id"], name=op.f("fk_tracked_writer_run_run")),
+        sa.PrimaryKeyConstraint("run", "writer", name=op.f("pk_tracked_writer")),
+        sqlite_with_rowid=False,
+    )
     op.add_column(
         "catalog_metric",
         sa.Column(
