@@ -167,7 +167,7 @@ def test_detached_jobs_return_at_once() -> None:
     """--detach answers with the run and does not wait for its end."""
     transport = ScriptedTransport({"execution:TrainModel": STARTED, "execution:ShowRun": detail("queued")})
     words = ("train", "--experiment", "e", "--data", "d", "--algorithm", "a", "--detach", "--json")
-    assert document(invoke({}, *words, transport=transport)) == {"run": "run:1", "status": "queued"}
+    assert document(invoke({}, *words, transport=transport)) == {"run": "run:1", "status": "queued", "answered": False}
     assert len(transport.asked) == 2
 
 

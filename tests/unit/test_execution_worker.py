@@ -60,6 +60,8 @@ class Stage:
         """Submit, work, and show what came of it."""
         self.play = play or self.play
         self.clock.advance(seconds=1)
+        if hasattr(request, "fresh"):
+            request = replace(request, fresh=True)
         started = self.people.ask("scientist", request, b"tar" if isinstance(request, RunScript) else None)
         self.people.work()
         return self.show(started.run)
@@ -515,6 +517,50 @@ def test_a_base_that_could_not_be_kept_is_asked_for_by_name(stage: Stage, site: 
     assert refused.value.code == "MUNI-X122"
     assert refused.value.facts["recorded"] != refused.value.facts["here"]
     elsewhere.close()
+
+
+@pytest.mark.parametrize("request_", [TRAIN, SCRIPT], ids=["train", "script"])
+def test_the_same_job_is_answered_from_the_record(stage: Stage, request_: Any) -> None:
+    """Nothing runs twice: the same plan, asked for in the same words, is answered by its first run, and it is told."""
+    body = b"tar" if isinstance(request_, RunScript) else None
+    first = stage.run(request_, training(b"tree one"))
+    launched = len(stage.engine.launched)
+    again = stage.people.ask("scientist", request_, body)
+    stage.people.work()
+    assert (again.run, again.answered, len(stage.engine.launched)) == (first.run, True, launched)
+    entries = stage.platform.ledger.search(Search(text=first.run.removeprefix("run:")))
+    assert any(
+        one.event["data"].get("facts", {}).get("answered_by") == first.run.removeprefix("run:") for one in entries
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"seed": 1}, {"params": {"x": 1}}, {"experiment": "f"}, {"name": "other"}, {"fresh": True}],
+    ids=lambda change: next(iter(change)),
+)
+def test_another_job_is_not_answered_from_the_record(stage: Stage, change: dict[str, Any]) -> None:
+    """Another plan, another name for the result, or the wish to run it again: a run of its own."""
+    first = stage.run(SCRIPT, training(b"tree one"))
+    again = stage.people.ask("scientist", replace(SCRIPT, **change), b"tar")
+    assert (again.run != first.run, again.answered) == (True, False)
+
+
+def test_what_went_wrong_or_was_overtaken_is_run_again(stage: Stage) -> None:
+    """A failed run answers nothing; neither does one whose result is no longer the newest of its name."""
+    stage.run(SCRIPT, nothing)
+    second = stage.run(SCRIPT, training(b"tree one"))
+    assert stage.people.ask("scientist", SCRIPT, b"tar").run == second.run
+    stage.run(replace(SCRIPT, seed=5), training(b"tree two"))  # the next version of the same name
+    assert not stage.people.ask("scientist", SCRIPT, b"tar").answered
+
+
+def test_without_walls_nothing_is_answered_from_the_record(site: Site, tmp_path: Path) -> None:
+    """A run that was not hermetic may have come out otherwise: it is no answer."""
+    stage = Stage(site.copy(tmp_path / "bare"), training(b"tree one"), Strength.NOT_ENFORCED)
+    stage.run(SCRIPT)
+    assert not stage.people.ask("scientist", SCRIPT, b"tar").answered
+    stage.platform.close()
 
 
 def test_a_script_cannot_vouch_for_its_own_reproduction(stage: Stage) -> None:

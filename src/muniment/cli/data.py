@@ -16,6 +16,7 @@ from muniment.sdk.shown import count, size
 from muniment.wire import data as wire
 from muniment.wire.execution import JobLimits
 
+FRESH = click.option("--fresh", is_flag=True, help="Run it although the record holds the answer.")
 DETACH = click.option("--detach", is_flag=True, help="Return at once; the run goes on in the queue.")
 
 
@@ -54,6 +55,7 @@ def data() -> None:
 @click.option("--purpose", "purposes", multiple=True, metavar="TEXT", help="A use the data may have; repeatable.")
 @click.option("--memory-mb", type=click.IntRange(min=1), help="Memory limit of the ingest job, MiB.")
 @click.option("--wall-s", type=click.IntRange(min=1), help="Time limit of the ingest job, seconds.")
+@FRESH
 @DETACH
 @with_face
 def add(
@@ -70,6 +72,7 @@ def add(
     purposes: tuple[str, ...],
     memory_mb: int | None,
     wall_s: int | None,
+    fresh: bool,
     detach: bool,
 ) -> None:
     """Ingest FILE (CSV or Parquet) as the next version of data set NAME.
@@ -90,6 +93,7 @@ def add(
         classification=classification,
         purposes=list(purposes),
         limits=JobLimits(memory_mb=memory_mb, wall_s=wall_s),
+        fresh=fresh,
     )
     with sending(face.notes, path) as body:
         run = face.client.jobs.add(request, body)
@@ -135,6 +139,7 @@ def show(face: Face, dataset: str) -> None:
 @click.option("--stratify", metavar="COLUMN", help="Keep the shares of this column's classes; else the target's.")
 @click.option("--group", metavar="COLUMN", help="Keep rows with equal values of this column in one part.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Makes the split repeatable.")
+@FRESH
 @DETACH
 @with_face
 def split(
@@ -144,6 +149,7 @@ def split(
     stratify: str | None,
     group: str | None,
     seed: int,
+    fresh: bool,
     detach: bool,
 ) -> None:
     """Split a snapshot into parts, with a proof that they are disjoint and together complete.
@@ -157,6 +163,7 @@ def split(
         stratify=stratify,
         group=group,
         seed=seed,
+        fresh=fresh,
     )
     run = face.client.jobs.split(request)
     if detach:
@@ -182,11 +189,12 @@ def split(
 
 @data.command()
 @click.argument("dataset", type=DATA)
+@FRESH
 @DETACH
 @with_face
-def profile(face: Face, dataset: str, detach: bool) -> None:
+def profile(face: Face, dataset: str, fresh: bool, detach: bool) -> None:
     """Describe each column of a snapshot, hermetically."""
-    run = face.client.jobs.profile(dataset)
+    run = face.client.jobs.profile(dataset, fresh=fresh)
     if detach:
         face.started(run)
         return

@@ -68,9 +68,11 @@ class Face:
 
     def started(self, run: Run) -> None:
         """Answer that a run was accepted and goes on by itself."""
-        document = {"run": run.reference, "status": run.status}
+        document = {"run": run.reference, "status": run.status, "answered": run.answered}
         self.answer(document, lambda screen: screen.done(f"{run.reference} {run.status}"))
-        if not self.json:
+        if run.answered:
+            self.notes.line("  answered from the record; --fresh runs it again", style="dim")
+        elif not self.json:
             self.notes.line(f"  watch it  muni runs watch {run.reference}", style="dim")
 
     def wait(self, run: Run) -> Run:
@@ -79,6 +81,8 @@ class Face:
         Raises:
             MunimentError: the error that the job ended with.
         """
+        if run.answered:
+            self.notes.line(f"answered from the record by {run.reference}; --fresh runs it again", style="dim")
         with import_module("muniment.cli.watching").watching(self.notes, run) as watch:
             run.wait(watch)
         return run.checked()

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from muniment.adapters.git.tree import read_tree
-from muniment.cli.data import DETACH
+from muniment.cli.data import DETACH, FRESH
 from muniment.cli.face import Command, Face, pairs, values, with_face
 from muniment.cli.runs import run_answer
 from muniment.sdk.shown import count, size
@@ -43,6 +43,7 @@ from muniment.wire.execution import JobLimits, RunScript
 @click.option("--cpu-s", type=click.IntRange(min=1), help="Processor time limit, seconds.")
 @click.option("--processes", type=click.IntRange(min=1), help="Limit of processes and threads.")
 @click.option("--output-mb", type=click.IntRange(min=1), help="Limit of everything it leaves behind, MiB.")
+@FRESH
 @DETACH
 @with_face
 def run(
@@ -62,6 +63,7 @@ def run(
     cpu_s: int | None,
     processes: int | None,
     output_mb: int | None,
+    fresh: bool,
     detach: bool,
 ) -> None:
     """Run SCRIPT unchanged and hermetically: no network, no file but what --input mounts.
@@ -93,6 +95,7 @@ def run(
         env=env,
         use_case=use_case,
         limits=JobLimits(memory_mb=memory_mb, wall_s=wall_s, cpu_s=cpu_s, processes=processes, output_mb=output_mb),
+        fresh=fresh,
     )
     started = face.client.jobs.script(request, source.pack())
     if detach:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import click
+import msgspec
 
 from muniment.cli.face import Face, Group, with_face
 from muniment.cli.knowing import RUN
@@ -127,7 +128,8 @@ def _result(run: wire.RunSummary) -> str:
 
 def run_answer(face: Face, run: Run) -> None:
     """Answer with a run in full."""
-    face.answer(run.detail, lambda screen: picture(screen, run.detail))
+    document = {**msgspec.to_builtins(run.detail), "answered": run.answered}
+    face.answer(document, lambda screen: picture(screen, run.detail))
 
 
 def picture(screen: Screen, d: wire.RunDetail) -> None:

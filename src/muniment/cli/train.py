@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from muniment.cli.data import DETACH
+from muniment.cli.data import DETACH, FRESH
 from muniment.cli.face import Command, Face, values, with_face
 from muniment.cli.knowing import DATA
 from muniment.cli.runs import run_answer
@@ -38,6 +38,7 @@ LIMITS = (
 @click.option("--env", default="tabular", show_default=True, metavar="REF", help="Job environment.")
 @LIMITS[0]
 @LIMITS[1]
+@FRESH
 @DETACH
 @with_face
 def train(
@@ -54,6 +55,7 @@ def train(
     env: str,
     memory_mb: int | None,
     wall_s: int | None,
+    fresh: bool,
     detach: bool,
 ) -> None:
     """Train a built-in algorithm on one snapshot, hermetically.
@@ -73,6 +75,7 @@ def train(
         use_case=use_case,
         env=env,
         limits=JobLimits(memory_mb=memory_mb, wall_s=wall_s),
+        fresh=fresh,
     )
     run = face.client.jobs.train(request)
     if detach:

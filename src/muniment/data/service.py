@@ -69,6 +69,7 @@ def add_dataset(call: Call, request: wire.AddDataset) -> Started:
         params=params,
         limits=limits_from(request.limits),
         name=name,
+        fresh=request.fresh,
         facts={
             "filename": request.filename[:200],
             "classification": request.classification,
@@ -111,6 +112,7 @@ def split_dataset(call: Call, request: wire.SplitDataset) -> Started:
         params=params,
         seed=request.seed,
         name=_base_name(call, data),
+        fresh=request.fresh,
         facts={"classification": data.classification},
     )
     return submit(call, spec)
@@ -134,6 +136,7 @@ def profile_dataset(call: Call, request: wire.ProfileDataset) -> Started:
         label=label(call.session, call.project, data.digest),
         inputs={"data": str(data.digest)},
         params={} if target is None else {"target": target},
+        fresh=request.fresh,
     )
     return submit(call, spec)
 

@@ -31,6 +31,9 @@ class RunStatus(StrEnum):
     OOM = "oom"
     LIMIT = "limit"
     CANCELLED = "cancelled"
+    STOPPED = "stopped"
+    """A training rule that it was to be stopped by fired."""
+
     REFUSED = "refused"
     LOST = "lost"
     """Its worker vanished more often than a run is retried."""
@@ -78,6 +81,12 @@ class JobSpec:
     use_case: str | None = None
     """The use case that it is for; None takes the one its experiment is bound to, if any."""
 
+    rules: Mapping[str, Any] = field(default_factory=dict)
+    """What it is watched by while it runs, as ``programs.rules`` reads it; empty for nothing."""
+
+    fresh: bool = True
+    """Whether it runs although the record holds a run of the same plan that ended well."""
+
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What the asker says about the result: classification, purposes, origin of the code. Declared, kept as such."""
 
@@ -100,6 +109,8 @@ class ResolvedJob:
     base: Digest
     seed: int
     limits: Mapping[str, int]
+    rules: Mapping[str, Any] = field(default_factory=dict)
+    """Training rules with all their settings. A plan without rules says nothing of them: its digest is older."""
 
     def document(self) -> dict[str, Any]:
         """The plan as canonical JSON holds it."""
@@ -117,6 +128,7 @@ class ResolvedJob:
             "base": str(self.base),
             "seed": self.seed,
             "limits": dict(self.limits),
+            **({"rules": dict(self.rules)} if self.rules else {}),
         }
 
     @property
@@ -140,6 +152,7 @@ class ResolvedJob:
             base=Digest(document["base"]),
             seed=document["seed"],
             limits=document["limits"],
+            rules=document.get("rules", {}),
         )
 
 
@@ -209,6 +222,12 @@ class Traces:
 
     last_metrics: Digest = _NOTHING_MEASURED
     """Digest of the last value of each metric by name, ``{"auc": "0.77"}``, each as Python writes it."""
+
+    rules: tuple[Mapping[str, Any], ...] = ()
+    """What each training rule came to."""
+
+    stopped_by: str = ""
+    """The rule that had the job stopped; empty for none."""
 
 
 @dataclass(frozen=True, slots=True)

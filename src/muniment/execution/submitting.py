@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from muniment.catalog.model import Direction, Entity, EntityKind, Relation
 from muniment.catalog.naming import check_entity_name, label, resolve
-from muniment.catalog.ports import Entities, Lineage
+from muniment.catalog.ports import Entities, Lineage, Names
 from muniment.catalog.recording import Recorder
 from muniment.catalog.resources import MODEL
 from muniment.errors import IntegrityError, Invalid, NotFound
@@ -18,7 +18,7 @@ from muniment.execution.admission import Admission, Learning
 from muniment.execution.bases import Bases
 from muniment.execution.environments import Environments, Workshop, find_environment
 from muniment.execution.launching import variables
-from muniment.execution.model import JobSpec, ResolvedJob, Run
+from muniment.execution.model import JobSpec, ResolvedJob, Run, RunStatus
 from muniment.execution.ports import Limits, check_variables
 from muniment.execution.queue import RunQueue
 from muniment.kernel.canonical import canonical
@@ -106,8 +106,12 @@ def submit(call: Call, spec: JobSpec, uploads: Mapping[str, Content] | None = No
         base=call.use(Workshop).base().digest,
         seed=spec.seed,
         limits={one.name: getattr(spec.limits, one.name) for one in fields(Limits)},
+        rules=spec.rules,
     )
     check_variables(variables(job, tuple(sorted(inputs))))
+    if not spec.fresh and (known := _answer(call, job, spec)) is not None:
+        call.note(answered_by=known.id, plan=str(job.digest), kind=spec.kind, label=spec.label)
+        return wire.Started(run=f"run:{known.id}", plan=str(job.digest), answered=True)
     _keep(call, programs)
     return enqueue(call, job, spec, asked)
 
@@ -132,6 +136,41 @@ def _admitted(call: Call, spec: JobSpec, entities: Sequence[Entity]) -> JobSpec:
     )
     frame = call.use(Admission).admit(call, learning)
     return spec if frame is None else replace(spec, facts={**spec.facts, "use_case": frame.document()})
+
+
+def _answer(call: Call, job: ResolvedJob, spec: JobSpec) -> Run | None:
+    """The newest run that answers a job: the same plan, asked for in the same words, and run behind whole walls.
+
+    What it made must still be what its names mean, and must still be there: a data set that got another version since,
+    or that was erased, is made again.
+    """
+    for run in reversed(call.use(RunQueue).of_plan(call.project, job.digest)):
+        same = (run.kind, run.experiment, run.trial, run.name) == (spec.kind, spec.experiment, spec.trial, spec.name)
+        if (
+            run.status is RunStatus.OK
+            and same
+            and canonical(dict(run.facts)) == canonical(dict(spec.facts))
+            and run.result["enforcement"]["complete"]
+            and all(_stands(call, product) for product in run.result["products"])
+        ):
+            return run
+    return None
+
+
+def _stands(call: Call, product: Mapping[str, str]) -> bool:
+    """Whether what a run made is still the newest of its name, with all its bytes."""
+    digest = Digest(product["digest"])
+    reference = product["reference"]
+    if not reference.startswith("sha256:"):
+        kind, _, name = reference.rpartition("@")[0].partition(":")
+        newest = call.use(Names).find(call.project, EntityKind(kind), name, None)
+        if newest is None or newest.digest != digest:
+            return False
+    vault = call.use(Vault)
+    entity = call.use(Entities).find(call.project, [digest]).get(digest)
+    return entity is not None and all(
+        vault.has(call.session, call.project, Digest(file["digest"])) for file in files_of(entity)
+    )
 
 
 def enqueue(call: Call, job: ResolvedJob, spec: JobSpec, asked: Mapping[str, str]) -> wire.Started:
@@ -196,6 +235,7 @@ def train_model(call: Call, request: wire.TrainModel) -> wire.Started:
         experiment=request.experiment,
         name=request.name or _default_name(request.experiment, request.algorithm.replace("_", "-")),
         use_case=request.use_case,
+        fresh=request.fresh,
     )
     return submit(call, spec)
 
@@ -241,6 +281,7 @@ def run_script(call: Call, request: wire.RunScript) -> wire.Started:
         experiment=request.experiment,
         name=request.name or _default_name(request.experiment, entry.stem),
         use_case=request.use_case,
+        fresh=request.fresh,
         facts={"source_bytes": call.body.size, "origin": _origin(request.origin)},
     )
     return submit(call, spec)

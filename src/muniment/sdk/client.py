@@ -112,6 +112,7 @@ class Client:
         drop: tuple[str, ...] = (),
         name: str | None = None,
         use_case: str | None = None,
+        fresh: bool = False,
         watch: Watch | None = None,
     ) -> Run:
         """Train a built-in algorithm hermetically on one snapshot, and wait for it.
@@ -126,6 +127,7 @@ class Client:
             drop: columns to leave out.
             name: name of the model; None derives it from experiment and algorithm.
             use_case: what it is for; None takes the use case that the experiment is bound to, if any.
+            fresh: run it although the record holds the answer.
             watch: see ``Run.wait``.
 
         Raises:
@@ -142,6 +144,7 @@ class Client:
             drop=list(drop),
             name=name,
             use_case=use_case,
+            fresh=fresh,
         )
         return self.jobs.train(request).wait(watch).checked()
 

@@ -30,8 +30,10 @@ _COLUMNS: Final = ("run", "kind", "status", "experiment", "label", "by", "create
 class Run(Job):
     """A job, and the way to what it used and made."""
 
-    def __init__(self, asking: Asking, reference: str) -> None:
+    def __init__(self, asking: Asking, reference: str, *, answered: bool = False) -> None:
         super().__init__(asking, reference)
+        self.answered = answered
+        """Whether nothing was started: it is an earlier run of the same plan, which ended well."""
         self._drawn: str | None = None
 
     @property
@@ -170,9 +172,10 @@ class Jobs:
         """Split a snapshot into disjoint parts that together are complete."""
         return self.start("data:SplitDataset", request)
 
-    def profile(self, dataset: str) -> Run:
+    def profile(self, dataset: str, *, fresh: bool = False) -> Run:
         """Describe each column of a snapshot."""
-        return self.start("data:ProfileDataset", wd.ProfileDataset(project=self._asking.project, dataset=dataset))
+        request = wd.ProfileDataset(project=self._asking.project, dataset=dataset, fresh=fresh)
+        return self.start("data:ProfileDataset", request)
 
     def train(self, request: wx.TrainModel) -> Run:
         """Train a built-in algorithm on one snapshot."""
@@ -218,7 +221,8 @@ class Jobs:
 
     def start(self, action: str, request: msgspec.Struct, body: BinaryIO | None = None) -> Run:
         """Ask any verb that starts a job."""
-        return Run(self._asking, self._asking.ask(action, request, wx.Started, body).run)
+        started = self._asking.ask(action, request, wx.Started, body)
+        return Run(self._asking, started.run, answered=started.answered)
 
 
 def channels(inputs: Mapping[str, Any]) -> dict[str, str]:

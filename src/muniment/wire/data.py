@@ -29,6 +29,9 @@ class AddDataset(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     nulls: list[str] = field(default_factory=list)
     """Spellings of a missing value besides the empty field."""
 
+    fresh: bool = False
+    """Run it although the record holds the answer: a run of the same plan that ended well."""
+
     classification: str = "confidential"
     purposes: list[str] = field(default_factory=list)
     limits: JobLimits = field(default_factory=JobLimits)
@@ -115,6 +118,8 @@ class SplitDataset(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
     """Column whose equal values stay in one part."""
 
     seed: int = 0
+    fresh: bool = False
+    """Run it although the record holds the answer: a run of the same plan that ended well."""
 
 
 class ProfileDataset(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -122,3 +127,5 @@ class ProfileDataset(Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
 
     project: str
     dataset: str
+    fresh: bool = False
+    """Run it although the record holds the answer: a run of the same plan that ended well."""

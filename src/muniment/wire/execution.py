@@ -16,6 +16,9 @@ class Started(Struct, kw_only=True, frozen=True):
     plan: str
     """Digest of the resolved job."""
 
+    answered: bool = False
+    """Whether nothing was started: the run is an earlier one of the same plan, which ended well."""
+
 
 class JobLimits(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """What a job may consume; None leaves the default."""
@@ -54,6 +57,9 @@ class TrainModel(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     use_case: str | None = None
     """Name of the use case that it is for; None takes the one its experiment is bound to, if any."""
 
+    fresh: bool = False
+    """Run it although the record holds the answer: a run of the same plan that ended well."""
+
 
 class CodeOrigin(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Where a code snapshot came from, as the submitting side saw it."""
@@ -87,6 +93,9 @@ class RunScript(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     limits: JobLimits = field(default_factory=JobLimits)
     use_case: str | None = None
     """Name of the use case that it is for; None takes the one its experiment is bound to, if any."""
+
+    fresh: bool = False
+    """Run it although the record holds the answer: a run of the same plan that ended well."""
 
 
 class Grouping(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
