@@ -55,6 +55,7 @@ def test_the_verbs_ask_for_the_rights_their_roles_have() -> None:
         ("vault:RotateKey", PROJECT.name, "key:manage", Effect.WRITE),
         ("vault:CheckObjects", PROJECT.name, "system:operate", Effect.READ),
         ("vault:CheckStore", INSTALLATION.name, "system:operate", Effect.READ),
+        ("vault:DestroyKeys", INSTALLATION.name, "internal", Effect.WRITE),
     }
 
 
