@@ -49,6 +49,7 @@ def launch(
     base: Path,
     env: Path,
     open_part: Opener,
+    secrets: Mapping[str, bytes] | None = None,
 ) -> Launch:
     """What the engine is given for a plan.
 
@@ -61,6 +62,7 @@ def launch(
         base: base root on this machine.
         env: environment tree on this machine.
         open_part: how a sealed file is opened.
+        secrets: what the keys that the plan names are, by file name.
     """
     inputs = [
         Input(f"{INPUT}/data/{channel}/{part.path}", part.size, part.digest, open_part(part))
@@ -75,7 +77,11 @@ def launch(
         base=base,
         env=env,
         inputs=tuple(inputs),
-        files=(Inline(ARCHIVE, archive), *_configuration(job, tuple(sorted(channels)))),
+        files=(
+            Inline(ARCHIVE, archive),
+            *_configuration(job, tuple(sorted(channels))),
+            *(Inline(f"{INPUT}/config/keys/{name}", secret) for name, secret in sorted((secrets or {}).items())),
+        ),
         limits=Limits(**{name: int(value) for name, value in job.limits.items()}),
         name=f"{job.kind}-{run}",
     )
@@ -104,6 +110,8 @@ def variables(job: ResolvedJob, channels: tuple[str, ...]) -> dict[str, str]:
         "SM_OUTPUT_DIR": OUTPUT,
         "SM_USER_ARGS": json.dumps(list(job.arguments)),
     }
+    if job.rules:
+        environment["MUNIMENT_RULES"] = canonical(dict(job.rules)).decode()
     if job.entry is not None:
         environment["MUNIMENT_ENTRY"] = job.entry
     given = [(f"SM_CHANNEL_{_shout(channel)}", f"{INPUT}/data/{channel}") for channel in channels]

@@ -87,6 +87,9 @@ class JobSpec:
     fresh: bool = True
     """Whether it runs although the record holds a run of the same plan that ended well."""
 
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """Secrets of the project that the platform's own program needs: name of the file inside -> name of the key."""
+
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What the asker says about the result: classification, purposes, origin of the code. Declared, kept as such."""
 
@@ -112,6 +115,9 @@ class ResolvedJob:
     rules: Mapping[str, Any] = field(default_factory=dict)
     """Training rules with all their settings. A plan without rules says nothing of them: its digest is older."""
 
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """Secrets by file name: the plan names them, and never holds them. Left out of the plan where there are none."""
+
     def document(self) -> dict[str, Any]:
         """The plan as canonical JSON holds it."""
         return {
@@ -129,6 +135,7 @@ class ResolvedJob:
             "seed": self.seed,
             "limits": dict(self.limits),
             **({"rules": dict(self.rules)} if self.rules else {}),
+            **({"keys": dict(self.keys)} if self.keys else {}),
         }
 
     @property
@@ -153,6 +160,7 @@ class ResolvedJob:
             seed=document["seed"],
             limits=document["limits"],
             rules=document.get("rules", {}),
+            keys=document.get("keys", {}),
         )
 
 

@@ -107,7 +107,10 @@ def submit(call: Call, spec: JobSpec, uploads: Mapping[str, Content] | None = No
         seed=spec.seed,
         limits={one.name: getattr(spec.limits, one.name) for one in fields(Limits)},
         rules=spec.rules,
+        keys=spec.keys,
     )
+    if job.keys and job.source is not None:
+        raise Invalid("MUNI-X159", "a key of the project is lent to the platform's own programs alone", kind=job.kind)
     check_variables(variables(job, tuple(sorted(inputs))))
     if not spec.fresh and (known := _answer(call, job, spec)) is not None:
         call.note(answered_by=known.id, plan=str(job.digest), kind=spec.kind, label=spec.label)

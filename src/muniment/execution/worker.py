@@ -27,6 +27,7 @@ from muniment.execution.ports import Engine, Exit, ExitStatus, Launch, Usage
 from muniment.execution.queue import RunQueue
 from muniment.execution.submitting import Programs
 from muniment.execution.traces import TraceSink
+from muniment.execution.watching import RuleWatch, others_of
 from muniment.gate.door import Gate
 from muniment.kernel.canonical import digest_of
 from muniment.kernel.digest import Digest
@@ -110,8 +111,11 @@ class Worker:
                 stop.wait(pause_s)
 
     def _work(self, run: Run, engine: Engine, stop: threading.Event) -> None:
-        sink = TraceSink(self._store, self._vault, self._clock, run, self._until)
+        rules = self._watch(run)
+        sink = TraceSink(self._store, self._vault, self._clock, run, self._until, rules)
         with _Lease(self, run, sink, stop) as lease:
+            if rules is not None:
+                rules.halt = lease.cancel
             try:
                 outcome = self._perform(run, engine, sink, lease.cancel)
             except Conflict:
@@ -130,6 +134,13 @@ class Worker:
                 self._report(run, outcome, lease, stop)
         self._discard(sink.outputs)
 
+    def _watch(self, run: Run) -> RuleWatch | None:
+        """What watches a run while it goes on; None for a run without rules."""
+        if not run.job.get("rules"):
+            return None
+        with self._store.read() as session:
+            return RuleWatch(run, others_of(session, run), self._clock.now())
+
     def _perform(self, run: Run, engine: Engine, sink: TraceSink, cancel: threading.Event) -> Outcome:
         end = engine.run(self._prepare(run), sink, cancel)
         sink.close()
@@ -143,6 +154,7 @@ class Worker:
             environment = session.use(Environments).of_digest(job.env)
             entities = session.use(Entities).find(run.project, job.inputs.values())
             source = job.source and Part("source.tar", job.source, self._vault.size(session, run.project, job.source))
+            secrets = {file: self._vault.lend(session, run.project, key) for file, key in job.keys.items()}
         if environment is None:
             raise NotFound("MUNI-X203", "the job environment of this plan is not known here", env=str(job.env))
         channels = {
@@ -165,6 +177,7 @@ class Worker:
             self._base(job.base).path,
             self._workshop.tree(environment, lambda wheel: self._vault.stream(PLATFORM, wheel.digest)),
             lambda part: lambda: self._vault.open(run.project, part.digest),  # type: ignore[arg-type,return-value]
+            secrets,
         )
 
     def _base(self, wanted: Digest) -> BaseRoot:

@@ -84,6 +84,17 @@ class Job:
             raise Invalid("MUNI-D134", f"the input {name!r} is missing", channel=name, do=f"declare an input {name!r}")
         return folder
 
+    def key(self, name: str) -> bytes:
+        """A secret that the platform lent to this job.
+
+        Raises:
+            Invalid: the job was given no such key.
+        """
+        path = self._root / "input/config/keys" / name
+        if not path.is_file():
+            raise Invalid("MUNI-D214", f"the job was given no key {name!r}", key=name, do="this is a defect")
+        return path.read_bytes()
+
     def write(self, name: str, document: Mapping[str, Any]) -> None:
         """Write a result document, ``name`` relative to the results; keys sorted, floats shortest and exact."""
         path = self.results / name
