@@ -7,6 +7,7 @@ refusal has a stable code and names the line or the column; nothing is padded, r
 from __future__ import annotations
 
 import shutil
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from muniment.errors import Invalid
+from muniment.kernel.identifiers import parse_time
 from muniment.programs.arrow_files import read_arrow
 from muniment.programs.contract import Job, run
 from muniment.programs.delimited import DelimitedReader, Dialect
@@ -23,6 +25,8 @@ from muniment.programs.json_lines import JsonLinesReader
 from muniment.programs.parameters import Kind, Parameter, read_parameters
 from muniment.programs.snapshots import SnapshotWriter, write_manifest
 from muniment.programs.sources import Limits, Source
+from muniment.programs.table_files import TableFiles
+from muniment.programs.typed_rows import TypedRowsReader
 from muniment.programs.values import Declared
 
 PARAMETERS: Final = (
@@ -30,8 +34,15 @@ PARAMETERS: Final = (
     Parameter("filename", Kind.TEXT, "name of the file at its owner's; recorded in the report only"),
     Parameter("target", Kind.TEXT, "column that models are to predict"),
     Parameter(
-        "format", Kind.TEXT, "format of the file", "auto", choices=("auto", "csv", "tsv", "jsonl", "parquet", "arrow")
+        "format",
+        Kind.TEXT,
+        "format of the file",
+        "auto",
+        choices=("auto", "csv", "tsv", "jsonl", "parquet", "arrow", "excel", "rows", "table"),
     ),
+    Parameter("sheet", Kind.TEXT, "sheet of a workbook; needed where it has several"),
+    Parameter("version", Kind.INTEGER, "version of a Delta table, or snapshot of an Iceberg table"),
+    Parameter("at", Kind.TEXT, "moment whose version of a Delta or Iceberg table is read, in ISO 8601"),
     Parameter("delimiter", Kind.TEXT, "separator of a delimited file, one ASCII character; a comma unless declared"),
     Parameter("encoding", Kind.TEXT, "encoding of a text file", "utf-8", choices=("utf-8",)),
     Parameter("schema", Kind.MAPPING, "declared types by column: " + ", ".join(Declared), {}),
@@ -64,6 +75,13 @@ def ingest(job: Job) -> None:
         reader.read(intake.begin)
         facts = {"lines": reader.lines, "encoding": "utf-8"}
         intake.findings.extend(reader.findings())
+    elif kind == "rows":
+        TypedRowsReader(source, _schema(given)).read(intake.begin)
+    elif kind == "excel":
+        facts, findings = _reader("workbooks").read_workbook(source, given["sheet"], intake.begin)
+        intake.findings.extend(findings)
+    elif kind == "table":
+        facts = _table(source, given, intake)
     else:
         intake.findings.extend(read_arrow(source, kind, intake.begin))
     manifest = intake.close()
@@ -97,6 +115,30 @@ def _delimited(source: Source, given: dict[str, Any], kind: str, intake: _Intake
     reader.read(intake.begin)
     intake.findings.extend(reader.findings())
     return {"lines": reader.lines, "encoding": "utf-8", "delimiter": delimiter, "header": names is None}
+
+
+def _reader(name: str) -> Any:
+    """A reader whose libraries an older environment may lack; the others go on without them.
+
+    Raises:
+        Invalid: the environment lacks one.
+    """
+    try:
+        return import_module(f"muniment.programs.{name}")
+    except ModuleNotFoundError as lacking:
+        raise Invalid(
+            "MUNI-J130",
+            f"the job environment lacks {lacking.name}",
+            library=lacking.name,
+            do="build the environment again: muni env build tabular",
+        ) from None
+
+
+def _table(source: Source, given: dict[str, Any], intake: _Intake) -> dict[str, Any]:
+    files = TableFiles(source)
+    read = _reader("delta").read_delta if files.kind == "delta" else _reader("iceberg").read_iceberg
+    at = None if given["at"] is None else parse_time(given["at"])
+    return {"table": files.kind, **read(files, given["version"], at, intake.begin)}
 
 
 def _only_file(folder: Path) -> Path:

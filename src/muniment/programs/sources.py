@@ -6,6 +6,7 @@ import bz2
 import hashlib
 import io
 import lzma
+import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ _COMPRESSIONS: Final = (
     (b"BZh", "bzip2"),
     (b"\xfd7zXZ\x00", "xz"),
 )
+_TABLE: Final = b"muniment-table.json\0"
 _FORMATS: Final = ((b"PAR1", "parquet"), (b"ARROW1", "arrow"), (b"\xff\xff\xff\xff", "arrow"))
 _FOREIGN: Final = (
     (b"PK\x03\x04", "a zip archive or a spreadsheet", "unpack it, or export the sheet as CSV"),
@@ -89,7 +91,7 @@ class Source:
         return self._digest
 
     def format(self) -> str:
-        """What the content is: csv, jsonl, parquet or arrow.
+        """What the content is: csv, jsonl, parquet, arrow, excel, rows of a database, or a table of many files.
 
         Raises:
             Invalid: it is none of these; the message says what it is when that is known.
@@ -97,6 +99,12 @@ class Source:
         inner = _match(self.head, _COMPRESSIONS)
         if inner is not None and self.compression is not None:
             raise _foreign(f"compressed twice ({inner} within {self.compression})", "take one layer off")
+        if self.head.startswith(b'{"format":"muniment.rows/1"'):
+            return "rows"
+        if self.compression is None and self.head.startswith(b"PK\x03\x04") and _is_workbook(self.path):
+            return "excel"
+        if self.compression is None and self.head.startswith(_TABLE) and self.head[257:262] == b"ustar":
+            return "table"
         for magic, what, do in _FOREIGN:
             if self.head.startswith(magic):
                 raise _foreign(what, do)
@@ -212,6 +220,14 @@ _EXPAND: Final = {
 }
 
 
+def _is_workbook(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return "xl/workbook.xml" in archive.namelist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return False
+
+
 def _match(head: bytes, table: tuple[tuple[bytes, str], ...]) -> str | None:
     return next((name for magic, name in table if head.startswith(magic)), None)
 
@@ -221,7 +237,7 @@ def _foreign(what: str, do: str) -> Invalid:
         "MUNI-D154",
         f"this is {what}, not a table we read",
         found=what,
-        supported="CSV, TSV, JSON lines, Parquet, Arrow; plain or within one gzip, zstd, bzip2 or xz",
+        supported="Excel (.xlsx); CSV, TSV, JSON lines, Parquet, Arrow, also within one gzip, zstd, bzip2 or xz",
         do=do,
     )
 

@@ -1,0 +1,1 @@
+"""Sources that lie outside: databases, buckets and tables of many files, read on the asker's machine."""
