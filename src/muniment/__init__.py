@@ -13,12 +13,16 @@ from muniment.kernel.release import VERSION
 
 if TYPE_CHECKING:
     from muniment.connecting import connect as connect
+    from muniment.programs.debugging import emit as emit
+    from muniment.programs.debugging import log_predictions as log_predictions
+    from muniment.programs.debugging import log_tensor as log_tensor
     from muniment.programs.tracking import log as log
 
 
 __version__ = VERSION
 
 _FROM = {"connect": "muniment.connecting", "log": "muniment.programs.tracking"}
+_FROM |= dict.fromkeys(("emit", "log_predictions", "log_tensor"), "muniment.programs.debugging")
 
 
 def __getattr__(name: str) -> Any:

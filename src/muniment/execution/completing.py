@@ -148,6 +148,7 @@ def complete_run(call: Call, request: CompleteRun) -> Completed:
         record=str(record),
         **({"verdict": result["verdict"]["verdict"]} if "verdict" in result else {}),
         **({} if judged.error is None else {"error": judged.error["code"]}),
+        **({"fired": [str(one["rule"]) for one in outcome.traces.rules if one["fired"]]} if job.rules else {}),
     )
     return Completed(status=judged.status.value)
 

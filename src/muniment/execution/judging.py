@@ -27,6 +27,7 @@ from muniment.execution.model import (
     RunStatus,
     enforcement_document,
 )
+from muniment.execution.watching import graded
 from muniment.kernel.canonical import canonical
 from muniment.kernel.digest import Digest
 from muniment.programs.model_formats import refuse_code
@@ -53,6 +54,7 @@ _ENDS: Final[Mapping[RunStatus, tuple[str, str, str]]] = {
         "raise the limit that the reason names",
     ),
     RunStatus.CANCELLED: ("MUNI-X134", "the job was cancelled", "submit it again"),
+    RunStatus.STOPPED: ("MUNI-X145", "a training rule stopped the job", "see what fired: muni runs show RUN"),
     RunStatus.REFUSED: ("MUNI-X135", "the job was not started", "the reason says which wall or input failed"),
 }
 _FAILED: Final = ("MUNI-X136", "the job failed", "read what it printed: muni runs logs RUN")
@@ -91,6 +93,8 @@ class Judgement:
 def judge(interpreters: Interpreters, run: Run, job: ResolvedJob, outcome: Outcome) -> Judgement:
     """What a run came to."""
     status = RunStatus(outcome.exit.status.value)
+    if status is RunStatus.CANCELLED and outcome.traces.stopped_by:
+        status = RunStatus.STOPPED
     if status is not RunStatus.OK:
         return Judgement(status, _failure(outcome, status, job.kind))
     try:
@@ -130,6 +134,9 @@ def evidence(outcome: Outcome, error: Mapping[str, Any] | None) -> dict[str, Any
         "refused": [{"path": one.path, "reason": one.reason} for one in end.refused],
         "log": {"bytes": traces.log_bytes, "digest": str(traces.log), "truncated": end.log_truncated},
         "metrics": {"count": traces.metrics, "digest": str(traces.last_metrics)},
+        **(
+            {"rules": [graded(one, complete=end.enforcement.complete) for one in traces.rules]} if traces.rules else {}
+        ),
         "error": error,
         "outputs": [
             {"path": one.path, "digest": str(one.sealed.digest), "size": one.sealed.size} for one in outcome.outputs
@@ -206,6 +213,9 @@ def _failure(outcome: Outcome, status: RunStatus, kind: str) -> dict[str, Any]:
     code, message, do = _ENDS.get(status, _FAILED)
     end = outcome.exit
     facts = {"exit_code": end.exit_code, "signal": end.signal, "reason": end.reason, "do": do}
+    if status is RunStatus.STOPPED:
+        fired = next((one for one in outcome.traces.rules if one["stopped"]), None)
+        facts |= {"rule": outcome.traces.stopped_by, "reason": "" if fired is None else fired["message"]}
     return {"code": code, "message": message, "facts": facts}
 
 

@@ -125,6 +125,7 @@ def show_run(call: Call, request: wire.ShowRun) -> wire.RunDetail:
         log_bytes=sum(chunk.size for chunk in chunks),
         verdict=result.get("verdict"),
         report=report_of(call, run),
+        rules=result.get("rules", []),
     )
 
 

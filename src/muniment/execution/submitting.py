@@ -21,6 +21,7 @@ from muniment.execution.launching import variables
 from muniment.execution.model import JobSpec, ResolvedJob, Run, RunStatus
 from muniment.execution.ports import Limits, check_variables
 from muniment.execution.queue import RunQueue
+from muniment.execution.reading import find_run
 from muniment.kernel.canonical import canonical
 from muniment.kernel.digest import Digest
 from muniment.kernel.identifiers import format_time
@@ -29,6 +30,7 @@ from muniment.kernel.verb import Call, Content, verb
 from muniment.programs.algorithms import ALGORITHMS, training_parameters
 from muniment.programs.groups import FAVOURABLE, read_groups
 from muniment.programs.parameters import read_parameters
+from muniment.programs.rules import read_rules
 from muniment.vault.service import Vault
 from muniment.wire import execution as wire
 
@@ -216,6 +218,16 @@ def enqueue(call: Call, job: ResolvedJob, spec: JobSpec, asked: Mapping[str, str
 )
 def train_model(call: Call, request: wire.TrainModel) -> wire.Started:
     """Train a built-in algorithm hermetically on one snapshot."""
+    return submit(call, training_spec(call, request))
+
+
+def training_spec(call: Call, request: wire.TrainModel) -> JobSpec:
+    """The job that a request for a training asks for.
+
+    Raises:
+        NotFound: a snapshot does not exist.
+        Invalid: a parameter, a column or a rule is unknown or out of range.
+    """
     params = _training_parameters(request)
     data = resolve(call.session, call.project, request.data, EntityKind.DATA)
     target = request.target or data.facts.get("target")
@@ -226,11 +238,20 @@ def train_model(call: Call, request: wire.TrainModel) -> wire.Started:
     if strangers:
         raise Invalid("MUNI-X108", "the snapshot has no such column", columns=strangers, data=request.data)
     params |= {"algorithm": request.algorithm, "target": target, "drop": request.drop, "seed": request.seed}
-    spec = JobSpec(
+    inputs = {"train": str(data.digest)}
+    if request.validation is not None:
+        if request.params.get("validation_fraction"):
+            raise Invalid(
+                "MUNI-X146",
+                "validation is a snapshot or a share of the training rows, not both",
+                data=request.validation,
+            )
+        inputs["validation"] = str(resolve(call.session, call.project, request.validation, EntityKind.DATA).digest)
+    return JobSpec(
         kind="train",
         program="muniment.programs.train",
         label=request.algorithm,
-        inputs={"train": str(data.digest)},
+        inputs=inputs,
         params=params,
         env=request.env,
         seed=request.seed,
@@ -239,8 +260,8 @@ def train_model(call: Call, request: wire.TrainModel) -> wire.Started:
         name=request.name or _default_name(request.experiment, request.algorithm.replace("_", "-")),
         use_case=request.use_case,
         fresh=request.fresh,
+        rules=_rules(call, request.watching, custom=False),
     )
-    return submit(call, spec)
 
 
 @verb(
@@ -285,6 +306,7 @@ def run_script(call: Call, request: wire.RunScript) -> wire.Started:
         name=request.name or _default_name(request.experiment, entry.stem),
         use_case=request.use_case,
         fresh=request.fresh,
+        rules=_rules(call, request.watching, custom=True),
         facts={"source_bytes": call.body.size, "origin": _origin(request.origin)},
     )
     return submit(call, spec)
@@ -439,6 +461,15 @@ def _training_parameters(request: wire.TrainModel) -> dict[str, Any]:
     known = training_parameters(request.algorithm)
     values = read_parameters({**request.params, "algorithm": request.algorithm, "seed": request.seed}, known)
     return {name: values[name] for name in request.params}
+
+
+def _rules(call: Call, asked: wire.Watching, *, custom: bool) -> dict[str, Any]:
+    """What a job is watched by, as its plan says it: runs to compare with by their ids."""
+    plan = read_rules(asked.rules, asked.settings, asked.stop_on, custom=custom)
+    if (alike := plan.get("rules", {}).get("SimilarAcrossRuns")) is not None:
+        others = [find_run(call.session, call.project, other) for other in alike["other_trials"]]
+        alike["other_trials"] = sorted(other.id for other in others)
+    return plan
 
 
 def _default_name(experiment: str, what: str) -> str:

@@ -16,6 +16,7 @@ from muniment.catalog.ports import Metrics
 from muniment.errors import Conflict, MunimentError
 from muniment.execution.model import Output, Run, Traces
 from muniment.execution.queue import LogChunk, RunLogs, RunQueue
+from muniment.execution.watching import RuleWatch
 from muniment.kernel.canonical import digest_of
 from muniment.kernel.digest import Digest
 from muniment.kernel.ports import Clock, Store
@@ -51,8 +52,17 @@ class TraceSink:
     owner who has lost it.
     """
 
-    def __init__(self, store: Store, vault: Vault, clock: Clock, run: Run, until: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        vault: Vault,
+        clock: Clock,
+        run: Run,
+        until: Callable[[], str],
+        rules: RuleWatch | None = None,
+    ) -> None:
         self._store, self._vault, self._clock, self._run, self._until = store, vault, clock, run, until
+        self._rules = rules
         self._coming, self._flushing = threading.Lock(), threading.Lock()
         self._log, self._offset, self._hash = bytearray(), 0, hashlib.sha256()
         self._metrics: list[Metric] = []
@@ -69,6 +79,8 @@ class TraceSink:
             log=Digest.from_bytes(self._hash.digest()),
             metrics=self._count,
             last_metrics=digest_of(self._last),
+            rules=() if self._rules is None else self._rules.verdicts(),
+            stopped_by="" if self._rules is None else self._rules.stopped_by,
         )
 
     def started(self) -> None:
@@ -85,14 +97,16 @@ class TraceSink:
                 self._read_printed(each)
 
     def metric(self, line: bytes) -> None:
-        """Keep a metric; a line that is none is dropped."""
+        """Keep a metric, or show an event to the rules; a line that is neither is dropped."""
+        if self._rules is not None and self._rules.takes(line, self._clock.now()):
+            return
         try:
             one = msgspec.json.decode(line, type=_Line)
             value = float(one.value)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return
         with self._coming:
-            self._keep(one.name, value, one.step or 0)
+            self._keep(one.name, value, one.step)
 
     def output(self, path: str, source: BinaryIO, size: int) -> None:
         """Seal an accepted output; its head, and small documents, are metadata that the platform reads."""
@@ -115,6 +129,8 @@ class TraceSink:
             Conflict: the lease is lost.
             Unavailable: the store did not answer.
         """
+        if self._rules is not None:
+            self._rules.tick(self._clock.now())
         with self._flushing:
             while True:
                 with self._coming:
@@ -149,14 +165,17 @@ class TraceSink:
 
     def _read_printed(self, line: bytes) -> None:
         if self._run.job["kind"] == "run" and (found := _PRINTED.fullmatch(line)):
-            self._keep(found[1].decode(), float(found[2]), 0)
+            self._keep(found[1].decode(), float(found[2]), None)
 
-    def _keep(self, name: str, value: float, step: int) -> None:
+    def _keep(self, name: str, value: float, step: int | None) -> None:
         known = name in self._last or len(self._last) < _MOST_NAMES
-        if _NAME.fullmatch(name) and known and abs(step) < _STEP and self._count < _MOST_METRICS:
+        if _NAME.fullmatch(name) and known and abs(step or 0) < _STEP and self._count < _MOST_METRICS:
             self._count += 1
             self._last[name] = repr(value)
-            self._metrics.append(Metric(name, value, self._clock.now(), step))
+            now = self._clock.now()
+            self._metrics.append(Metric(name, value, now, step or 0))
+            if self._rules is not None:
+                self._rules.metric(name, value, step, now)
 
 
 class _Tap:

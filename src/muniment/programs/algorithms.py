@@ -23,6 +23,14 @@ TRAINING: Final = (
     Parameter("keep_identifiers", Kind.BOOLEAN, "keep columns that look like identifiers as features", False),
     Parameter("threshold", Kind.NUMBER, "score from which a prediction is positive", 0.5, low=0, high=1),
     Parameter("seed", Kind.INTEGER, "seed of everything random", 0, low=0, high=2**31 - 1),
+    Parameter(
+        "validation_fraction",
+        Kind.NUMBER,
+        "share of the rows that is not learned from and whose loss is reported",
+        0.0,
+        low=0,
+        high=0.9,
+    ),
     Parameter("threads", Kind.INTEGER, "threads of the numerical libraries", 1, low=1, high=256),
 )
 """Parameters of every training job."""

@@ -24,6 +24,7 @@ from typing import Any
 
 from muniment.errors import Invalid
 from muniment.programs.contract import Job, visible
+from muniment.programs.debugging import watching
 
 TREE = Path(os.environ.get("MUNIMENT_TREE", "/tmp/source"))  # noqa: S108 - the sandbox's own, empty, private /tmp
 _MOST_FILES = 20_000
@@ -90,6 +91,7 @@ def main() -> None:
     sys.path.insert(0, str(script.parent))
     os.chdir(TREE)
     try:
+        add_checks()
         runpy.run_path(str(script), run_name="__main__")
     except SystemExit as left:
         if left.code not in (None, 0):
@@ -105,6 +107,24 @@ def main() -> None:
         job.fail(_told("MUNI-D166", f"the script failed: {kind}", entry, _line_in(broken, TREE)))
         raise
     job.give_room()
+
+
+def add_checks() -> None:
+    """Have the rules of the user's own look at what the script reports.
+
+    Raises:
+        Invalid: a rule is not in the source tree.
+    """
+    one = watching()
+    for place in one.plan.get("custom", ()):
+        path, _, name = place.partition(":")
+        file = TREE / path
+        if not file.is_file():
+            raise Invalid("MUNI-N107", "the source tree does not hold the rule", rule=visible(place, 200))
+        check = runpy.run_path(str(file), run_name="muniment_rule").get(name)
+        if not callable(check):
+            raise Invalid("MUNI-N107", "the source tree does not hold the rule", rule=visible(place, 200))
+        one.add_check(place, check)
 
 
 def _told(code: str, message: str, entry: str, where: str | None) -> dict[str, Any]:

@@ -12,11 +12,12 @@ import json
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Final
 
 from muniment.errors import Invalid
 
-__all__ = ["log", "report"]
+__all__ = ["listen", "log", "report", "send"]
 
 _LONGEST_NAME = 256
 
@@ -35,7 +36,18 @@ def report(step: int | None, metrics: Mapping[str, object]) -> None:
     now = time.time()
     number = None if step is None else int(step)
     lines = [json.dumps({"name": n, "value": _value(n, v), "step": number, "at": now}) for n, v in metrics.items()]
-    _send("".join(line + "\n" for line in lines).encode())
+    send("".join(line + "\n" for line in lines).encode())
+    for listener in _LISTENERS:
+        listener(number, metrics)
+
+
+def listen(listener: Callable[[int | None, Mapping[str, object]], None]) -> None:
+    """Have the metrics of this process shown to somebody else in it too; once each, however often it is asked."""
+    if listener not in _LISTENERS:
+        _LISTENERS.append(listener)
+
+
+_LISTENERS: Final[list[Callable[[int | None, Mapping[str, object]], None]]] = []
 
 
 def _value(name: str, value: object) -> float | str:
@@ -58,7 +70,8 @@ def _named(number: float) -> str:
     return "NaN" if math.isnan(number) else ("Infinity" if number > 0 else "-Infinity")
 
 
-def _send(data: bytes) -> None:
+def send(data: bytes) -> None:
+    """Write whole lines to the descriptor that the supervisor reads; without one they go nowhere."""
     # Only a descriptor that was declared: any other number may be somebody else's pipe.
     declared = os.environ.get("MUNIMENT_METRICS_FD", "")
     if not declared.isdigit():

@@ -22,7 +22,8 @@ from muniment.analytics.performance import auc
 from muniment.errors import IntegrityError, Invalid
 from muniment.programs.algorithms import ALGORITHMS, TRAINING, training_parameters
 from muniment.programs.contract import Job, run
-from muniment.programs.engines import engine
+from muniment.programs.debugging import Debugging, watching
+from muniment.programs.engines import Look, engine
 from muniment.programs.features import Encoding, Target, fit_encoding
 from muniment.programs.models import Model, library_versions, load, scores_digest
 from muniment.programs.parameters import read_parameters
@@ -45,20 +46,25 @@ def train(job: Job) -> None:
     names, decisions = choose_features(table, target.name, given["drop"], keep_identifiers=given["keep_identifiers"])
     encoding = fit_encoding(table, names)
     matrix = encoding.matrix(table)
-    validation = None
+    validation, learned = None, (matrix, labels)
     if job.has_channel("validation"):
         other = read_snapshot(job.channel("validation"))
         validation = (encoding.matrix(other), target.labels(other))
+    elif given["validation_fraction"]:
+        learned, validation = _held_back(matrix, labels, given["validation_fraction"], given["seed"])
+    watched = watching()
+    look = _look(watched, names) if watched.active else None
 
     with _threads(given["threads"]):
         scorer = engine(algorithm).fit(
             parameters,
             encoding,
-            (matrix, labels),
+            learned,
             validation,
             seed=given["seed"],
             threads=given["threads"],
             progress=job.metrics,
+            look=look,
         )
         model = Model(algorithm, parameters, encoding, target, given["threshold"], scorer)
         document = model.save(job.model)
@@ -68,6 +74,11 @@ def train(job: Job) -> None:
             raise IntegrityError(
                 "MUNI-D536", "the saved model does not predict as the trained one", algorithm=algorithm
             )
+        if look is not None:
+            judged = learned if validation is None else validation
+            positive = scorer.score(judged[0]) >= given["threshold"]
+            counts = np.bincount(2 * judged[1].astype(np.int64) + positive, minlength=4).reshape(2, 2)
+            look("confusion", parameters.get("num_boost_round", 0), {"matrix": counts.tolist()})
     job.metrics(None, {"train.rows": table.num_rows, "train.features": len(names)})
     job.write(
         "report.json",
@@ -93,6 +104,32 @@ def train(job: Job) -> None:
             "environment": environment(algorithm),
         },
     )
+
+
+def _held_back(
+    matrix: np.ndarray, labels: np.ndarray, share: float, seed: int
+) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """The rows to learn from, in their order, and those held back, drawn with the seed.
+
+    Raises:
+        Invalid: one side would hold no row, or the rows to learn from would be of one class.
+    """
+    rows = np.random.default_rng(seed).permutation(len(labels))
+    back = np.zeros(len(labels), bool)
+    back[rows[: round(share * len(labels))]] = True
+    if not back.any() or len(np.unique(labels[~back])) < 2:
+        raise Invalid("MUNI-N106", "too few rows are left to learn from", rows=len(labels), do="hold back fewer")
+    return (matrix[~back], labels[~back]), (matrix[back], labels[back])
+
+
+def _look(watched: Debugging, names: list[str]) -> Look:
+    """What the engines report for rules, features by their names."""
+
+    def look(collection: str, step: int, facts: dict[str, Any]) -> None:
+        named = {names[int(place)]: value for place, value in facts.items()} if collection == "importance" else facts
+        watched.event(collection, collection, step, named)
+
+    return look
 
 
 def choose_features(

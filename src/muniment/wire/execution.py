@@ -32,6 +32,19 @@ class JobLimits(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     log_kb: int | None = None
 
 
+class Watching(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """The training rules that look at a job while it runs."""
+
+    rules: list[str] = field(default_factory=list)
+    """Names of rules, ``default``, ``all`` or ``none``; for a script also ``FILE.py:FUNCTION`` in its source tree."""
+
+    settings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By rule, settings that differ from the defaults; ``acknowledge`` says why a finding is expected."""
+
+    stop_on: list[str] = field(default_factory=list)
+    """Rules that stop the job when they fire."""
+
+
 class TrainModel(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Train a built-in algorithm hermetically on one snapshot."""
 
@@ -59,6 +72,12 @@ class TrainModel(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
 
     fresh: bool = False
     """Run it although the record holds the answer: a run of the same plan that ended well."""
+
+    validation: str | None = None
+    """Reference of a snapshot whose loss is reported after every round; nothing is learned from it."""
+
+    watching: Watching = Watching(rules=["default"])
+    """Training rules; by default those that fit a built-in training."""
 
 
 class CodeOrigin(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -96,6 +115,9 @@ class RunScript(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
 
     fresh: bool = False
     """Run it although the record holds the answer: a run of the same plan that ended well."""
+
+    watching: Watching = Watching()
+    """Training rules; none by default, because a script says what it reports."""
 
 
 class Grouping(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -239,6 +261,9 @@ class RunDetail(Struct, kw_only=True, frozen=True):
 
     report: dict[str, Any] | None = None
     """The report that the program wrote, when it wrote one."""
+
+    rules: list[dict[str, Any]] = field(default_factory=list)
+    """What each training rule came to: rule, fired, state, step, message, facts, settings, stopped, judged by, grade."""
 
 
 class GetLog(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):

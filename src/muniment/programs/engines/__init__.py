@@ -14,10 +14,16 @@ import numpy as np
 from muniment.errors import Invalid
 from muniment.programs.features import Encoding
 
-__all__ = ["Engine", "Explainer", "Part", "Progress", "Scorer", "engine"]
+__all__ = ["LOOKS", "Engine", "Explainer", "Look", "Part", "Progress", "Scorer", "engine"]
 
 Progress = Callable[[int, dict[str, float]], None]
 """Takes the step and the metrics of that step."""
+
+Look = Callable[[str, int, dict[str, Any]], None]
+"""Takes what rules look at besides metrics: collection, step, facts."""
+
+LOOKS: Final = 20
+"""So often in a training trees and importances are looked at: looking takes time."""
 
 Part = tuple[np.ndarray, np.ndarray]
 """A matrix of features, float64, and the labels, booleans."""
@@ -86,8 +92,9 @@ class Engine(Protocol):
         seed: int,
         threads: int,
         progress: Progress,
+        look: Look | None,
     ) -> Scorer:
-        """Train; equal input, seed and threads give equal bytes."""
+        """Train; equal input, seed and threads give equal bytes, whoever looks; ``look`` is None when nobody does."""
 
     def open_model(self, data: bytes, preprocessing: dict[str, Any], encoding: Encoding) -> Scorer:
         """Open a model file."""

@@ -12,8 +12,9 @@ from typing import Any, Final
 import lightgbm
 import numpy as np
 
+from muniment.analytics.rules.trees import depth_of
 from muniment.kernel.digest import Digest
-from muniment.programs.engines import Explainer, Part, Progress, Scorer
+from muniment.programs.engines import LOOKS, Explainer, Look, Part, Progress, Scorer
 from muniment.programs.features import Encoding
 
 FILE: Final = "model.txt"
@@ -81,6 +82,7 @@ def fit(
     seed: int,
     threads: int,
     progress: Progress,
+    look: Look | None,
 ) -> Scorer:
     """Train; equal input, seed and threads give equal bytes."""
     settings = {
@@ -115,11 +117,21 @@ def fit(
         watched.append(dataset(validation, data))
         labels.append("validation")
 
+    every, seen = max(1, rounds // LOOKS), [0]
+
     def report(state: Any) -> None:
         progress(
             state.iteration,
             {f"{part}.{name.replace('binary_', '')}": value for part, name, value, *_ in state.evaluation_result_list},
         )
+        done = state.iteration + 1
+        if look is not None and (done % every == 0 or done == rounds):
+            gains = state.model.feature_importance("gain")
+            look("importance", state.iteration, {str(number): float(gain) for number, gain in enumerate(gains)})
+            grown = state.model.dump_model(num_iteration=done - seen[0], start_iteration=seen[0])["tree_info"]
+            seen[0] = done
+            depths = [depth_of(one["tree_structure"], ("left_child", "right_child")) for one in grown]
+            look("trees", state.iteration, {"depth": max(depths, default=0), "trees": len(depths)})
 
     booster = lightgbm.train(
         settings, data, rounds, valid_sets=watched, valid_names=labels, callbacks=[report], keep_training_booster=False

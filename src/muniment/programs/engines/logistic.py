@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import json
-import zipfile
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,7 +10,8 @@ import sklearn
 import skops.io
 from sklearn.linear_model import LogisticRegression
 
-from muniment.programs.engines import Explainer, Part, Progress, Scorer
+from muniment.programs.engines import Explainer, Look, Part, Progress, Scorer
+from muniment.programs.engines.skops_files import settled
 from muniment.programs.features import Encoding
 
 FILE: Final = "model.skops"
@@ -88,7 +86,7 @@ class _Logistic:
         return scores
 
     def dump(self) -> bytes:
-        return _settled(skops.io.dumps(self.estimator))
+        return settled(skops.io.dumps(self.estimator))
 
     def essence(self) -> dict[str, Any]:
         return {
@@ -154,6 +152,7 @@ def fit(
     seed: int,
     threads: int,
     progress: Progress,
+    look: Look | None,
 ) -> Scorer:
     """Train; equal input, seed and threads give equal bytes."""
     matrix, labels = train
@@ -166,8 +165,18 @@ def fit(
         class_weight=None if parameters["class_weight"] == "none" else "balanced",
     )
     estimator.fit(design.apply(matrix), labels.astype(np.int64))
-    progress(int(estimator.n_iter_[0]), {})
-    return _Logistic(estimator, design)
+    step, fitted = int(estimator.n_iter_[0]), _Logistic(estimator, design)
+    parts = {"train": train} if validation is None else {"train": train, "validation": validation}
+    if look is not None or validation is not None:
+        progress(step, {f"{name}.logloss": _logloss(part[1], fitted.score(part[0])) for name, part in parts.items()})
+    if look is not None:
+        look("importance", step, {str(place): weight for place, weight in enumerate(fitted.importances())})
+    return fitted
+
+
+def _logloss(labels: np.ndarray, scores: np.ndarray) -> float:
+    sure = np.clip(scores, 1e-15, 1 - 1e-15)
+    return float(-np.where(labels, np.log(sure), np.log1p(-sure)).mean())
 
 
 _TRUSTED: Final[list[str]] = []
@@ -180,37 +189,3 @@ def open_model(data: bytes, preprocessing: dict[str, Any], encoding: Encoding) -
     if type(estimator) is not LogisticRegression or estimator.coef_.dtype != np.float64:
         raise ValueError("not a logistic regression")
     return _Logistic(estimator, _Design.from_document(preprocessing))
-
-
-_EPOCH: Final = (1980, 1, 1, 0, 0, 0)
-
-
-def _settled(data: bytes) -> bytes:
-    """The skops file with object numbers in order of appearance and without times: equal objects, equal bytes."""
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    numbers: dict[Any, int] = {}
-    files: dict[str, str] = {}
-
-    def renumbered(value: Any) -> Any:
-        if isinstance(value, list):
-            return [renumbered(inner) for inner in value]
-        if not isinstance(value, dict):
-            return value
-        result: dict[str, Any] = {}
-        for key, inner in value.items():
-            if key == "__id__":
-                result[key] = numbers.setdefault(inner, len(numbers))
-            elif key == "file" and inner in members:
-                result[key] = files.setdefault(inner, f"{len(files)}.{inner.rpartition('.')[2]}")
-            else:
-                result[key] = renumbered(inner)
-        return result
-
-    schema = renumbered(json.loads(members.pop("schema.json")))
-    settled = io.BytesIO()
-    with zipfile.ZipFile(settled, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr(zipfile.ZipInfo("schema.json", _EPOCH), json.dumps(schema, sort_keys=True))
-        for name in sorted(members, key=lambda name: files.get(name, name)):
-            archive.writestr(zipfile.ZipInfo(files.get(name, name), _EPOCH), members[name])
-    return settled.getvalue()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import xgboost
 
+from muniment.analytics.rules.trees import depth_of
 from muniment.kernel.digest import Digest
-from muniment.programs.engines import Explainer, Part, Progress, Scorer
+from muniment.programs.engines import LOOKS, Explainer, Look, Part, Progress, Scorer
 from muniment.programs.features import Encoding
 
 FILE: Final = "model.ubj"
@@ -81,15 +83,23 @@ def _dmatrix(matrix: np.ndarray, labels: np.ndarray | None, encoding: Encoding) 
 
 
 class _XGBoostProgress(xgboost.callback.TrainingCallback):  # type: ignore[misc]
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, look: Look | None, rounds: int, features: int) -> None:
         super().__init__()
-        self._progress = progress
+        self._progress, self._look, self._features = progress, look, features
+        self._every, self._last, self._seen = max(1, rounds // LOOKS), rounds - 1, 0
 
     def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
-        del model
         self._progress(
             epoch, {f"{part}.{name}": values[-1] for part, found in evals_log.items() for name, values in found.items()}
         )
+        if self._look is not None and ((epoch + 1) % self._every == 0 or epoch == self._last):
+            found = model.get_score(importance_type="total_gain")
+            gains = {str(number): float(found.get(f"f{number}", 0.0)) for number in range(self._features)}
+            self._look("importance", epoch, gains)
+            grown = model[self._seen : epoch + 1].get_dump(dump_format="json")
+            self._seen = epoch + 1
+            depths = [depth_of(json.loads(tree), ("children",)) for tree in grown]
+            self._look("trees", epoch, {"depth": max(depths, default=0), "trees": len(depths)})
         return False
 
 
@@ -102,6 +112,7 @@ def fit(
     seed: int,
     threads: int,
     progress: Progress,
+    look: Look | None,
 ) -> Scorer:
     """Train; equal input, seed and threads give equal bytes."""
     settings = {
@@ -119,9 +130,8 @@ def fit(
     watched = [(data, "train")]
     if validation is not None:
         watched.append((_dmatrix(*validation, encoding), "validation"))
-    booster = xgboost.train(
-        settings, data, rounds, evals=watched, verbose_eval=False, callbacks=[_XGBoostProgress(progress)]
-    )
+    report = _XGBoostProgress(progress, look, rounds, len(encoding.features))
+    booster = xgboost.train(settings, data, rounds, evals=watched, verbose_eval=False, callbacks=[report])
     return _XGBoost(booster, encoding)
 
 
