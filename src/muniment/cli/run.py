@@ -10,6 +10,7 @@ import click
 from muniment.adapters.git.tree import read_tree
 from muniment.cli.data import DETACH, FRESH
 from muniment.cli.face import Command, Face, pairs, values, with_face
+from muniment.cli.rules import rule_options, watching_from
 from muniment.cli.runs import run_answer
 from muniment.sdk.shown import count, size
 from muniment.wire.execution import JobLimits, RunScript
@@ -32,6 +33,7 @@ from muniment.wire.execution import JobLimits, RunScript
 )
 @click.option("--experiment", default="scripts", show_default=True, metavar="NAME", help="What the run belongs to.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Makes the run repeatable.")
+@rule_options("none")
 @click.option("--name", metavar="NAME", help="Name of the model; else made of experiment and script.")
 @click.option("--use-case", metavar="NAME", help="What it is for; else what its experiment is bound to.")
 @click.option("--env", default="tabular", show_default=True, metavar="REF", help="Job environment.")
@@ -54,6 +56,10 @@ def run(
     params: dict[str, Any],
     experiment: str,
     seed: int,
+    rules: str,
+    own: tuple[str, ...],
+    rule_config: Path | None,
+    stop_on: tuple[str, ...],
     name: str | None,
     use_case: str | None,
     env: str,
@@ -94,6 +100,7 @@ def run(
         name=name,
         env=env,
         use_case=use_case,
+        watching=watching_from(rules, own, rule_config, stop_on),
         limits=JobLimits(memory_mb=memory_mb, wall_s=wall_s, cpu_s=cpu_s, processes=processes, output_mb=output_mb),
         fresh=fresh,
     )

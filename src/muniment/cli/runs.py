@@ -10,6 +10,7 @@ import msgspec
 
 from muniment.cli.face import Face, Group, with_face
 from muniment.cli.knowing import RUN
+from muniment.cli.rules import rules_told
 from muniment.cli.screen import Screen
 from muniment.sdk.runs import Run
 from muniment.sdk.shown import brief, duration, elapsed, headline, measure, size, visible
@@ -152,6 +153,7 @@ def picture(screen: Screen, d: wire.RunDetail) -> None:
     for title, facts in (("inputs", d.inputs), ("parameters", d.params), ("verdict", d.verdict or {})):
         _section(screen, title, facts)
     _section(screen, "metrics", {name: measure(value) for name, value in d.metrics.items()})
+    rules_told(screen, d.rules)
     if d.products:
         screen.line()
         screen.table(

@@ -54,6 +54,7 @@ COLOURS: Final = {
     "denied": "red",
     "lost": "red",
     "cancelled": "yellow",
+    "stopped": "yellow",
 }
 """Words that mean the same everywhere look the same everywhere."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -9,6 +10,7 @@ import click
 from muniment.cli.data import DETACH, FRESH
 from muniment.cli.face import Command, Face, values, with_face
 from muniment.cli.knowing import DATA
+from muniment.cli.rules import rule_options, watching_from
 from muniment.cli.runs import run_answer
 from muniment.wire.execution import JobLimits, TrainModel
 
@@ -33,6 +35,8 @@ LIMITS = (
 @click.option("--seed", type=int, default=0, show_default=True, help="Makes the run repeatable.")
 @click.option("--target", metavar="COLUMN", help="Column to predict; else the one the snapshot declares.")
 @click.option("--drop", multiple=True, metavar="COLUMN", help="Leave a column out; repeatable.")
+@click.option("--validation", type=DATA, metavar="REF", help="A snapshot whose loss is reported after every round.")
+@rule_options("default")
 @click.option("--name", metavar="NAME", help="Name of the model; else made of experiment and algorithm.")
 @click.option("--use-case", metavar="NAME", help="What it is for; else what its experiment is bound to.")
 @click.option("--env", default="tabular", show_default=True, metavar="REF", help="Job environment.")
@@ -50,6 +54,11 @@ def train(
     seed: int,
     target: str | None,
     drop: tuple[str, ...],
+    validation: str | None,
+    rules: str,
+    own: tuple[str, ...],
+    rule_config: Path | None,
+    stop_on: tuple[str, ...],
     name: str | None,
     use_case: str | None,
     env: str,
@@ -73,6 +82,8 @@ def train(
         drop=list(drop),
         name=name,
         use_case=use_case,
+        validation=validation,
+        watching=watching_from(rules, own, rule_config, stop_on),
         env=env,
         limits=JobLimits(memory_mb=memory_mb, wall_s=wall_s),
         fresh=fresh,

@@ -7,7 +7,7 @@ client stands on top: it is the one that knows them all.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, Final, Protocol, Self, TypeVar
 
 import msgspec
@@ -30,6 +30,7 @@ _TILES: Final = 8
 """So many metrics are shown large."""
 
 _METRIC: Final = ("metric", "value")
+_RULE: Final = ("rule", "came to", "step", "because", "grade")
 
 
 class Asking(Protocol):
@@ -166,6 +167,7 @@ class Job:
         lines += [f"  generated {product.reference} ({product.role})" for product in d.products]
         if d.enforcement:
             lines.append(f"  enforced by {brief(d.enforcement.get('engine', d.enforcement))}")
+        lines += [f"  rule {one['rule']} fired: {visible(one['message'])}" for one in d.rules if one["fired"]]
         if d.error:
             lines.append(f"  {d.error.get('code')}: {brief(d.error.get('message'), 400)}")
         return "\n".join([*lines, f"  grade {d.grade}"])
@@ -199,12 +201,23 @@ class Job:
             self.reference,
             tiles(large),
             facts(known),
+            fold(_rules_title(d.rules), table(_RULE, _rule_rows(d.rules)) if d.rules else ""),
             fold("more metrics", table(_METRIC, others) if others else ""),
             fold("what was enforced", table(["wall", "state"], rows) if rows else ""),
             *more,
             kind=d.label if d.label == d.kind else f"{d.kind} {d.label}".strip(),
             badges=(d.status, d.grade if self.ended else ""),
         )
+
+
+def _rules_title(rules: Sequence[Mapping[str, Any]]) -> str:
+    fired = [str(one["rule"]) for one in rules if one["fired"]]
+    return f"training rules: {', '.join(fired)} fired" if fired else "training rules: none fired"
+
+
+def _rule_rows(rules: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
+    ordered = sorted(rules, key=lambda one: not one["fired"])
+    return [[one["rule"], one["state"], one["step"], one["message"], one["grade"]] for one in ordered]
 
 
 Watch = Callable[[Job], None]

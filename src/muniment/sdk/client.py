@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeVar
 
@@ -113,6 +113,10 @@ class Client:
         name: str | None = None,
         use_case: str | None = None,
         fresh: bool = False,
+        validation: Any = None,
+        rules: Sequence[str] = ("default",),
+        rule_config: Mapping[str, Mapping[str, Any]] | None = None,
+        stop_on: Sequence[str] = (),
         watch: Watch | None = None,
     ) -> Run:
         """Train a built-in algorithm hermetically on one snapshot, and wait for it.
@@ -128,6 +132,10 @@ class Client:
             name: name of the model; None derives it from experiment and algorithm.
             use_case: what it is for; None takes the use case that the experiment is bound to, if any.
             fresh: run it although the record holds the answer.
+            validation: a snapshot whose loss is reported after every round, or its reference.
+            rules: training rules that look at it: names, ``default``, ``all`` or ``none``.
+            rule_config: settings by rule.
+            stop_on: rules that stop the job when they fire.
             watch: see ``Run.wait``.
 
         Raises:
@@ -145,6 +153,12 @@ class Client:
             name=name,
             use_case=use_case,
             fresh=fresh,
+            validation=None if validation is None else reference_of(validation),
+            watching=wx.Watching(
+                rules=list(rules),
+                settings={name: dict(one) for name, one in (rule_config or {}).items()},
+                stop_on=list(stop_on),
+            ),
         )
         return self.jobs.train(request).wait(watch).checked()
 
