@@ -101,6 +101,21 @@ class ActivityKind(StrEnum):
     TRACK = "track"
     """Ran elsewhere, and told about itself while it ran."""
 
+    SCAN = "scan"
+    """Snapshots were searched for the rows of one subject."""
+
+    REDACT = "redact"
+    """A snapshot was made again without the rows of one subject."""
+
+    PUBLISH = "publish"
+    """What is known of each entity of a feature view was picked for online reads."""
+
+    SKEW = "skew"
+    """Offline and online values of a feature view were compared."""
+
+    DRIFT = "drift"
+    """Two fillings of a feature view were compared."""
+
     IMPORT = "import"
     """Recorded elsewhere and brought in."""
 

@@ -39,7 +39,7 @@ class _Manifest(Struct):
 def ingest(run: Run, job: ResolvedJob, outcome: Outcome) -> tuple[Product, ...]:
     """One snapshot, named as the asker wished, and the report of what was found in the file."""
     facts = {"classification": run.facts.get("classification", "confidential")}
-    return (_snapshot(outcome, "output/data", "snapshot", "snapshot", run.name, facts), *report_product(outcome))
+    return (snapshot_product(outcome, "output/data", "snapshot", "snapshot", run.name, facts), *report_product(outcome))
 
 
 def split(run: Run, job: ResolvedJob, outcome: Outcome) -> tuple[Product, ...]:
@@ -49,7 +49,7 @@ def split(run: Run, job: ResolvedJob, outcome: Outcome) -> tuple[Product, ...]:
         raise Invalid("MUNI-D146", "the parts of the split are not proven disjoint and complete", run=run.id)
     inherited = {"classification": run.facts.get("classification", "confidential")}
     parts = tuple(
-        _snapshot(outcome, f"output/data/{part}", part, part, f"{run.name}/{part}", inherited)
+        snapshot_product(outcome, f"output/data/{part}", part, part, f"{run.name}/{part}", inherited)
         for part in job.params["fractions"]
     )
     digest, size = _output(outcome, "output/data/proof.json")
@@ -74,9 +74,14 @@ def _assignment(outcome: Outcome) -> tuple[Product, ...]:
     return (Product(kind="artifact", digest=part.digest, role="assignment", parts=(part,)),)
 
 
-def _snapshot(
+def snapshot_product(
     outcome: Outcome, folder: str, files: str, role: str, name: str | None, facts: Mapping[str, Any]
 ) -> Product:
+    """A snapshot that a job wrote: its manifest names exactly the files that the collector took.
+
+    Raises:
+        Invalid: the manifest is not readable, or names other files.
+    """
     path = f"{folder}/manifest.json"
     document = read_document(outcome, path)
     try:
