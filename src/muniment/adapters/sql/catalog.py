@@ -45,6 +45,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError as Duplicate
 
 from muniment.adapters.sql.direct import Bulk
+from muniment.adapters.sql.indexing import forget_values, index_edges, index_entity, index_metrics
 from muniment.adapters.sql.schema import DIGEST, ID, METADATA, MOMENT, NAME
 from muniment.catalog.growing import grown
 from muniment.catalog.model import (
@@ -200,6 +201,7 @@ class SqlEntities:
         known = self.find(entity.project, [entity.digest]).get(entity.digest)
         if known is None:
             _insert_new(self._db, ENTITY, [row])
+            self._index(entity)
         else:
             self._grow(known, entity)
         if pieces := sorted(set(parts)):
@@ -218,6 +220,13 @@ class SqlEntities:
             "grade": after.grade,
         }
         self._db.execute(ENTITY.update().where(here).values(row))
+        self._index(after)
+
+    def _index(self, entity: Entity) -> None:
+        """Let it be found by its facts."""
+        if entity.facts:
+            node = _entity_nodes(self._db, entity.project, [entity.digest])[entity.digest]
+            index_entity(self._db, entity.project, node, entity.facts)
 
     def find(self, project: str, digests: Iterable[Digest]) -> dict[Digest, Entity]:
         """Those of these entities that the project knows."""
@@ -338,6 +347,10 @@ class SqlLineage:
                 {"source": source, "target": target, "role": edge.role, "grade": edge.grade, "record": edge.record}
             )
         _insert_new(self._db, EDGE, rows)
+        sides = {Relation.USED: "input", Relation.GENERATED: "output"}
+        index_edges(
+            self._db, project, [(edge.activity, sides[edge.relation], edge.role, str(edge.entity)) for edge in edges]
+        )
 
     def closure(self, project: str, start: Digest | str, direction: Direction, depth: int | None = None) -> Graph:
         """Everything that can be reached, and the edges on the way."""
@@ -523,12 +536,14 @@ class SqlMetrics:
             for _, _, name, step, at, value, _ in last.values()
         ]
         _insert_or_replace(self._db, LATEST, latest)
+        index_metrics(self._db, project, activity, {row["name"]: row["value"] for row in latest})
         return stored + len(rows)
 
     def forget(self, activity: str) -> None:
         """Drop what an activity measured that begins again from the start."""
         for table in (METRIC, LATEST):
             self._db.execute(table.delete().where(table.c.activity == activity))
+        forget_values(self._db, "metric", activity)
 
     def latest(self, project: str, activities: Iterable[str]) -> dict[str, dict[str, Metric]]:
         """The last value of each metric by activity and name."""

@@ -28,6 +28,7 @@ from sqlalchemy import (
     update,
 )
 
+from muniment.adapters.sql.indexing import forget_values, index_run, index_values, renumbered, value_of
 from muniment.adapters.sql.schema import DIGEST, ID, METADATA, MOMENT, NAME
 from muniment.errors import Conflict
 from muniment.execution.bases import Bases
@@ -162,6 +163,7 @@ class SqlRunQueue:
                 "trial": run.trial,
             },
         )
+        index_run(self._connection, run.id)
         given = run.job.get("params")
         SqlRunLabels(self._connection).params(run.project, run.id, given if isinstance(given, Mapping) else {})
 
@@ -222,6 +224,7 @@ class SqlRunQueue:
                 "started_at": now,
             }
         self._connection.execute(update(RUNS).where(RUNS.c.id == row["id"]).values(**change))
+        index_run(self._connection, row["id"])
         return _run({**row, **change})
 
     def renew(self, run: str, owner: str, until: str) -> bool | None:
@@ -239,6 +242,8 @@ class SqlRunQueue:
             .where(held)
             .values(status=status.value, ended_at=ended_at, owner=None, result=canonical(dict(result)).decode())
         )
+        if done.rowcount == 1:
+            index_run(self._connection, run)
         return done.rowcount == 1
 
     def withdraw(self, project: str, run: str, ended_at: str) -> RunStatus:
@@ -252,6 +257,7 @@ class SqlRunQueue:
         self._connection.execute(
             update(RUNS).where(mine, RUNS.c.status == RunStatus.RUNNING.value).values(cancel_requested=True)
         )
+        index_run(self._connection, run)
         return RunStatus(self._connection.execute(select(RUNS.c.status).where(mine)).scalar_one())
 
     def _abandoned(self, now: str) -> Any:
@@ -292,6 +298,7 @@ class SqlRunLabels:
         ]
         if rows:
             self._connection.execute(PARAMS.insert(), rows)
+            self._index("param", project, run, {name: told[name] for name in told if name not in known})
 
     def tags(self, project: str, run: str, tags: Mapping[str, str | None]) -> None:
         """Set tags; None takes one away."""
@@ -305,6 +312,9 @@ class SqlRunLabels:
         ]
         if rows:
             self._connection.execute(TAGS.insert(), rows)
+        if gone := [name for name, text in tags.items() if text is None]:
+            forget_values(self._connection, "tag", run, gone)
+        self._index("tag", project, run, {name: text for name, text in tags.items() if text is not None})
 
     def params_of(self, project: str, runs: Iterable[str]) -> dict[str, dict[str, str]]:
         """Parameters by run and name."""
@@ -313,6 +323,12 @@ class SqlRunLabels:
     def tags_of(self, project: str, runs: Iterable[str]) -> dict[str, dict[str, str]]:
         """Tags by run and name."""
         return self._of(TAGS, project, runs)
+
+    def _index(self, space: str, project: str, run: str, told: Mapping[str, str]) -> None:
+        """Let the run be found by these."""
+        number = renumbered(self._connection, [run]).get(run)
+        if number is not None:
+            index_values(self._connection, project, space, number, {name: [value_of(told[name])] for name in told})
 
     def _of(self, table: Table, project: str, runs: Iterable[str]) -> dict[str, dict[str, str]]:
         found: dict[str, dict[str, str]] = {}

@@ -47,6 +47,77 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_run_tag_project_name_prefix"), "run_tag", ["project", "name", "prefix"], unique=False)
     op.create_table(
+        "search_field",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("project", sa.String(length=200), nullable=False),
+        sa.Column("space", sa.String(length=16), nullable=False, comment="metric, param, tag, fact or column"),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_search_field")),
+        sa.UniqueConstraint("project", "space", "name", name=op.f("uq_search_field_project_space_name")),
+    )
+    op.create_table(
+        "search_object",
+        sa.Column("run", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("side", sa.String(length=8), nullable=False, comment="input or output"),
+        sa.Column("role", sa.String(length=200), nullable=False),
+        sa.Column("digest", sa.String(length=71), nullable=False),
+        sa.Column("project", sa.String(length=200), nullable=False),
+        sa.PrimaryKeyConstraint("run", "side", "role", "digest", name=op.f("pk_search_object")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        op.f("ix_search_object_project_digest_side_run"),
+        "search_object",
+        ["project", "digest", "side", "run"],
+        unique=False,
+    )
+    op.create_table(
+        "search_run",
+        sa.Column("number", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("project", sa.String(length=200), nullable=False),
+        sa.Column("run", sa.String(length=26), nullable=False),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("label", sa.String(length=200), nullable=False),
+        sa.Column("experiment", sa.String(length=200), nullable=True),
+        sa.Column("trial", sa.String(length=200), nullable=True),
+        sa.Column("name", sa.String(length=200), nullable=True),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("author", sa.String(length=200), nullable=False),
+        sa.Column("created_at", sa.String(length=27), nullable=False),
+        sa.Column("started_at", sa.String(length=27), nullable=True),
+        sa.Column("ended_at", sa.String(length=27), nullable=True),
+        sa.Column("duration", sa.Double(), nullable=True, comment="seconds"),
+        sa.Column("grade", sa.String(length=16), nullable=False),
+        sa.Column("seed", sa.BigInteger(), nullable=True),
+        sa.Column("env", sa.String(length=71), nullable=True),
+        sa.Column("code", sa.String(length=71), nullable=True),
+        sa.Column("commit", sa.String(length=64), nullable=True),
+        sa.Column("plan", sa.String(length=71), nullable=True),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_search_run")),
+        sa.UniqueConstraint("run", name=op.f("uq_search_run_run")),
+    )
+    op.create_index(op.f("ix_search_run_project_number"), "search_run", ["project", "number"], unique=False)
+    op.create_table(
+        "search_value",
+        sa.Column("field", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column(
+            "object",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            nullable=False,
+            comment="the run or the entity by its number",
+        ),
+        sa.Column("place", sa.Integer(), nullable=False, comment="0, and more for a list"),
+        sa.Column("number", sa.Double(), nullable=True, comment="null for what is no number"),
+        sa.Column("prefix", sa.String(length=64), nullable=True, comment="the first characters; null for a metric"),
+        sa.Column("text", sa.Text(), nullable=True, comment="all of it, where it is longer than the prefix"),
+        sa.PrimaryKeyConstraint("field", "object", "place", name=op.f("pk_search_value")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        op.f("ix_search_value_field_number_object"), "search_value", ["field", "number", "object"], unique=False
+    )
+    op.create_index("ix_search_value_field_prefix", "search_value", ["field", "prefix", "object"], unique=False)
+    op.create_table(
         "vault_erased_object",
         sa.Column("project", sa.String(length=200), nullable=False),
         sa.Column("digest", sa.String(length=71), nullable=False),
