@@ -6,6 +6,7 @@ are first asked for, so that this file stays small: it goes into the sandbox too
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,16 @@ if TYPE_CHECKING:
     from muniment.programs.debugging import emit as emit
     from muniment.programs.debugging import log_predictions as log_predictions
     from muniment.programs.debugging import log_tensor as log_tensor
+    from muniment.programs.reporting import log_artifact as log_artifact
+    from muniment.programs.reporting import log_figure as log_figure
+    from muniment.programs.reporting import log_input as log_input
+    from muniment.programs.reporting import log_metric as log_metric
+    from muniment.programs.reporting import log_metrics as log_metrics
+    from muniment.programs.reporting import log_param as log_param
+    from muniment.programs.reporting import log_params as log_params
+    from muniment.programs.reporting import set_tag as set_tag
+    from muniment.programs.reporting import set_tags as set_tags
+    from muniment.programs.reporting import track as track
     from muniment.programs.tracking import log as log
 
 
@@ -23,6 +34,11 @@ __version__ = VERSION
 
 _FROM = {"connect": "muniment.connecting", "log": "muniment.programs.tracking"}
 _FROM |= dict.fromkeys(("emit", "log_predictions", "log_tensor"), "muniment.programs.debugging")
+
+_TOLD = ("log_artifact", "log_figure", "log_input", "log_metric", "log_metrics", "log_param", "log_params")
+_FROM |= dict.fromkeys((*_TOLD, "set_tag", "set_tags"), "muniment.programs.reporting")
+# Inside a job a tracked run is the job's own; outside, somebody must be asked for one.
+_FROM["track"] = "muniment.programs.reporting" if "MUNIMENT_METRICS_FD" in os.environ else "muniment.connecting"
 
 
 def __getattr__(name: str) -> Any:

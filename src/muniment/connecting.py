@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from muniment.errors import Invalid, NotFound
 from muniment.kernel.identifiers import check_name
 from muniment.sdk.client import Client
+from muniment.sdk.tracking import TrackedRun
 
 __all__ = [
     "Profile",
@@ -27,6 +29,7 @@ __all__ = [
     "nobody",
     "profile_names",
     "read_profile",
+    "track",
     "write_profile",
 ]
 
@@ -76,7 +79,15 @@ def connect(
     if url is None:
         url = (os.environ.get("MUNI_URL") if given is None else None) or who.url
     key_file = folder / "profiles" / f"{who.name}.key.pem"
-    return _remote(url, who.token, chosen, key_file) if url else _local(folder, who.token, chosen, key_file)
+    spool = _spool(folder, url, who.name, chosen)
+    if url:
+        return _remote(url, who.token, chosen, key_file, spool)
+    return _local(folder, who.token, chosen, key_file, spool)
+
+
+def track(experiment: str, **about: Any) -> TrackedRun:
+    """Begin a tracked run as whoever ``connect`` finds; see ``Client.track``."""
+    return connect().track(experiment, **about)
 
 
 def home_folder(home: str | Path | None = None) -> Path:
@@ -157,17 +168,32 @@ def nobody(home: str | Path | None = None, url: str | None = None) -> Client:
     return _remote(where, None, DEFAULT_PROJECT) if where else _local(home_folder(home), None, DEFAULT_PROJECT)
 
 
-def _remote(url: str, token: str | None, project: str, key_file: Path | None = None) -> Client:
+def _spool(home: Path, url: str | None, profile: str, project: str) -> Path:
+    """Where tracked runs wait for their server: one folder for each server, person and project."""
+    told = sha256("\0".join((url or str(home), profile, project)).encode()).hexdigest()
+    return home / "tracking" / f"{profile}-{told[:16]}"
+
+
+def _remote(
+    url: str, token: str | None, project: str, key_file: Path | None = None, spool: Path | None = None
+) -> Client:
     from muniment.sdk.http import HttpTransport  # noqa: PLC0415  httpx is slow to import and seldom needed
 
     transport = HttpTransport(url, token)
-    return Client(transport, project=project, close=transport.close, key_file=key_file)
+    return Client(transport, project=project, close=transport.close, key_file=key_file, spool=spool)
 
 
-def _local(home: Path, token: str | None, project: str, key_file: Path | None = None) -> Client:
+def _local(
+    home: Path, token: str | None, project: str, key_file: Path | None = None, spool: Path | None = None
+) -> Client:
     from muniment.bootstrap import open_platform  # noqa: PLC0415  the whole platform; a URL needs none of it
 
     platform = open_platform(home)
     return Client(
-        platform.transport(token), project=project, worker=platform.work_until, close=platform.close, key_file=key_file
+        platform.transport(token),
+        project=project,
+        worker=platform.work_until,
+        close=platform.close,
+        key_file=key_file,
+        spool=spool,
     )

@@ -3,7 +3,8 @@
 A line is ``{"name": ..., "value": ..., "step": ..., "at": ...}``; ``value`` is a finite number, or one of the texts
 ``NaN``, ``Infinity`` and ``-Infinity``; ``step`` is an integer or null; ``at`` is seconds since 1970 by the job's
 clock, a claim of the job and nothing more. The descriptor is named by ``MUNIMENT_METRICS_FD``. Without that variable
-metrics go nowhere and the script runs on: the same script works outside the platform. Standard library only.
+metrics go to the tracked run that is open in this process, or nowhere, and the script runs on: the same script works
+outside the platform. Standard library only.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from muniment.errors import Invalid
+from muniment.kernel.tracker import current
 
-__all__ = ["listen", "log", "report", "send"]
+__all__ = ["in_job", "listen", "log", "report", "send"]
 
 _LONGEST_NAME = 256
 
@@ -33,12 +35,20 @@ def log(*, step: int | None = None, **metrics: float) -> None:
 
 def report(step: int | None, metrics: Mapping[str, object]) -> None:
     """Report metrics by name, for names that are no Python identifiers; see ``log``."""
+    if not in_job() and (run := current()) is not None:
+        run.log_metrics(metrics, step)
+        return
     now = time.time()
     number = None if step is None else int(step)
     lines = [json.dumps({"name": n, "value": _value(n, v), "step": number, "at": now}) for n, v in metrics.items()]
     send("".join(line + "\n" for line in lines).encode())
     for listener in _LISTENERS:
         listener(number, metrics)
+
+
+def in_job() -> bool:
+    """Whether this process is a job: somebody reads what it reports."""
+    return os.environ.get("MUNIMENT_METRICS_FD", "").isdigit()
 
 
 def listen(listener: Callable[[int | None, Mapping[str, object]], None]) -> None:

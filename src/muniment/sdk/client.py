@@ -22,6 +22,7 @@ from muniment.sdk.oversight import Challenge, Changes, Findings, Gates, Reviews
 from muniment.sdk.progress import picture
 from muniment.sdk.runs import Comparison, Jobs, Run, Runs
 from muniment.sdk.signing import Keys
+from muniment.sdk.tracking import TrackedRun, Tracking
 from muniment.sdk.transport import Transport, Worker
 from muniment.sdk.usecases import UseCases
 from muniment.wire import execution as wx
@@ -45,6 +46,7 @@ class Client:
         worker: Worker | None = None,
         close: Callable[[], None] = lambda: None,
         key_file: Path | None = None,
+        spool: Path | None = None,
     ) -> None:
         """Ask through a transport.
 
@@ -54,6 +56,7 @@ class Client:
             worker: runs jobs in this process where no server does.
             close: lets go of the connection, or of the platform in this process.
             key_file: where the asker's private signing key lies; None for one that lives in memory.
+            spool: folder in which tracked runs wait for the server; None for a temporary one.
         """
         self._transport = transport
         self._worker = worker
@@ -97,6 +100,8 @@ class Client:
         """What models may be used for."""
         self.inventory = Inventory(self)
         """Registered models, and the board."""
+        self.tracking = Tracking(self, spool)
+        """Tracked runs, experiments, and what waits for the server."""
         self.jobs = Jobs(self)
         """Starts jobs without waiting for them."""
 
@@ -161,6 +166,26 @@ class Client:
             ),
         )
         return self.jobs.train(request).wait(watch).checked()
+
+    def track(
+        self,
+        experiment: str,
+        *,
+        trial: str | None = None,
+        name: str | None = None,
+        params: Mapping[str, Any] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> TrackedRun:
+        """Begin a run that happens here and tells about itself; all of it is graded declared.
+
+        Args:
+            experiment: what the run belongs to.
+            trial: the attempt within the experiment that it is a component of.
+            name: what ran, for people; None takes the script's name.
+            params: parameters, each set once.
+            tags: tags.
+        """
+        return self.tracking.open(experiment, trial=trial, name=name, params=params, tags=tags)
 
     def run(self, reference: str) -> Run:
         """One run, to look at or to wait for again."""
