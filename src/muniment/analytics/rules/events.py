@@ -13,6 +13,9 @@ _TRAINING: Final = re.compile(r"(?:train(?:ing)?[._/-])?(?:log)?_?(?:loss|loglos
 _VALIDATION: Final = re.compile(r"(?:val|valid|validation|eval|test)[._/-](?:log)?_?(?:loss|logloss)", re.IGNORECASE)
 
 
+_LARGEST: Final = 1.7e308
+
+
 @dataclass(frozen=True, slots=True)
 class Scalar:
     """One number at one step."""
@@ -30,16 +33,14 @@ class Summary:
     facts: Mapping[str, Any]
 
     def number(self, key: str) -> float | None:
-        """A number among the facts; None when there is none, for they come from inside the job."""
-        value = self.facts.get(key)
-        return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+        """A finite number among the facts; None when there is none, for they come from inside the job."""
+        return _finite(self.facts.get(key))
 
     def numbers(self, key: str) -> list[float]:
         """A list of numbers among the facts; empty when it is none."""
         value = self.facts.get(key)
-        if not isinstance(value, list) or not all(isinstance(one, (int, float)) for one in value):
-            return []
-        return [float(one) for one in value]
+        found = [_finite(one) for one in value] if isinstance(value, list) else []
+        return [] if None in found else [one for one in found if one is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,12 @@ class Finding:
     step: int
     message: str
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _finite(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or abs(value) > _LARGEST:
+        return None
+    return None if value != value else float(value)  # noqa: PLR0124 - not a number
 
 
 def is_training_loss(name: str) -> bool:

@@ -178,7 +178,7 @@ def nlp_sequence_ratio(
     for place, token in enumerate(token_values):
         limit = token_thresholds_percent[min(place, len(token_thresholds_percent) - 1)]
         found = tokens.get(str(token), 0)
-        percent = 100 * found / size if isinstance(found, (int, float)) else 0.0
+        percent = 100 * found / size if isinstance(found, (int, float)) and abs(found) < 2**53 else 0.0
         if percent > limit:
             return _if(True, now, f"token {token} makes up {percent:.4g} %", token=str(token), percent=percent)
     return None

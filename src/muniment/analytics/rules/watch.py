@@ -18,6 +18,7 @@ __all__ = ["Watch"]
 
 _WINDOW: Final = 1_000
 _SERIES: Final = 2_000
+_LARGEST: Final = 1e300
 _MESSAGE: Final = 400
 _SPECIAL: Final = frozenset({"importance", "confusion", "trees", "sequence"})
 """Collections that hold no tensor of the model."""
@@ -98,7 +99,7 @@ class Watch:
             )
         elif collection == "trees":
             found = facts.get("depth")
-            if isinstance(found, int):
+            if isinstance(found, int) and not isinstance(found, bool):
                 self._look("TreeDepth", lambda depth: trees.tree_depth(step, found, threshold=depth))
         else:
             self._tensor(Summary(name, step, facts), collection)
@@ -257,7 +258,7 @@ def _saturated(window: Sequence[Summary], **given: Any) -> Finding | None:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _LARGEST
 
 
 def _plain(facts: Mapping[str, Any]) -> dict[str, Any]:
