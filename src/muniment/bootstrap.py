@@ -25,7 +25,12 @@ from muniment.adapters.typeset.typst_pages import TypstPages
 from muniment.adapters.witness.client import HttpWitnesses
 from muniment.catalog.ports import Checkpoints
 from muniment.catalog.service import VERBS as CATALOG
+from muniment.data.features import online as features_online
+from muniment.data.features import service as features
+from muniment.data.features.interpreting import INTERPRETERS as FEATURE_INTERPRETERS
 from muniment.data.interpreting import INTERPRETERS as DATA_INTERPRETERS
+from muniment.data.rows.interpreting import INTERPRETERS as ROW_INTERPRETERS
+from muniment.data.rows.service import VERBS as ROWS
 from muniment.data.service import VERBS as DATA
 from muniment.errors import Invalid, NotFound
 from muniment.evidence import assets, briefing, changing, exporting, supervising
@@ -33,8 +38,8 @@ from muniment.evidence.exporting import Exporter
 from muniment.evidence.ports import Typesetter
 from muniment.evidence.service import VERBS as EVIDENCE
 from muniment.evidence.service import Packs
-from muniment.execution import auditing, bases, completing, environments, reading, submitting
-from muniment.execution.admission import Admission
+from muniment.execution import auditing, bases, comparing, completing, environments, reading, submitting
+from muniment.execution.admission import Admission, DataUse
 from muniment.execution.completing import Outcomes
 from muniment.execution.environments import Workshop
 from muniment.execution.judging import Interpreters
@@ -87,6 +92,8 @@ from muniment.ledger.witness_verbs import VERBS as WITNESSES
 from muniment.ledger.witnessing import Witnesses
 from muniment.policy.authorizer import CedarAuthorizer
 from muniment.policy.service import VERBS as POLICY
+from muniment.stewardship import using
+from muniment.stewardship.using import StewardedUse
 from muniment.tracking import showing, telling
 from muniment.validation.interpreting import INTERPRETERS as VALIDATION_INTERPRETERS
 from muniment.validation.service import VERBS as VALIDATION
@@ -100,6 +107,7 @@ VERBS: Final = VerbTable(
     (
         *CATALOG,
         *DATA,
+        *ROWS,
         *EVIDENCE,
         *IDENTITY,
         *INVENTORY,
@@ -119,9 +127,12 @@ VERBS: Final = VerbTable(
         *challenge.VERBS,
         *changes.VERBS,
         *changing.VERBS,
+        *comparing.VERBS,
         *completing.VERBS,
         *environments.VERBS,
         *examining.VERBS,
+        *features.VERBS,
+        *features_online.VERBS,
         *exporting.VERBS,
         *findings.VERBS,
         *framing.VERBS,
@@ -139,6 +150,7 @@ VERBS: Final = VerbTable(
         *supervising.VERBS,
         *telling.VERBS,
         *tiers.VERBS,
+        *using.VERBS,
     )
 )
 """Everything that can be asked of the platform."""
@@ -220,13 +232,24 @@ class Platform:
         programs, outcomes, uses = Programs(archive, Digest.of(archive)), Outcomes(), LastUses()
         self._uses, self._clock = uses, clock
         authorizer = CedarAuthorizer(VERBS, clock)
+        data_use = StewardedUse(authorizer)
         services: dict[type[Any], Any] = {
             Admission: UseCaseAdmission(),
             Checkpoints: _Checkpoints(self.ledger),
+            DataUse: data_use,
+            StewardedUse: data_use,
             Clock: clock,
             Entropy: entropy,
             Exporter: Exporter(self.store, self.vault, self.ledger, signer),
-            Interpreters: Interpreters({**DATA_INTERPRETERS, **MODEL_INTERPRETERS, **VALIDATION_INTERPRETERS}),
+            Interpreters: Interpreters(
+                {
+                    **DATA_INTERPRETERS,
+                    **FEATURE_INTERPRETERS,
+                    **ROW_INTERPRETERS,
+                    **MODEL_INTERPRETERS,
+                    **VALIDATION_INTERPRETERS,
+                }
+            ),
             LastUses: uses,
             Ledger: self.ledger,
             Outcomes: outcomes,
@@ -247,7 +270,17 @@ class Platform:
         authenticate = TokenAuthenticator(clock, uses)
         self.gate = Gate(VERBS, self.store, self.ledger, self.vault, authenticate, authorizer, services, clock, entropy)
         self.worker = Worker(
-            self.gate, self.store, self.vault, self.engine, self.workshop, programs, outcomes, clock, entropy, faults
+            self.gate,
+            self.store,
+            self.vault,
+            self.engine,
+            self.workshop,
+            programs,
+            outcomes,
+            clock,
+            entropy,
+            faults,
+            data_use.still,
         )
         self._engine = parts.engine
         self._engine_lock = threading.Lock()

@@ -7,10 +7,23 @@ from typing import Any, Final
 
 from msgspec import Struct, ValidationError, convert
 
+from muniment.data.origins import INHERITED
 from muniment.errors import Invalid
-from muniment.execution.judging import Interpreter, read_document, report_product
+from muniment.execution.judging import Interpreter, parse_object, read_document, report_product
 from muniment.execution.model import MANIFEST, Outcome, Part, Product, ResolvedJob, Run
 from muniment.kernel.digest import Digest
+
+_READ: Final = (
+    "format",
+    "compression",
+    "delimiter",
+    "sheet",
+    "table",
+    "table_version",
+    "table_time",
+    "files",
+    "metadata",
+)
 
 
 class _Part(Struct):
@@ -47,7 +60,7 @@ def split(run: Run, job: ResolvedJob, outcome: Outcome) -> tuple[Product, ...]:
     proof = read_document(outcome, "output/data/proof.json")
     if proof.get("disjoint") is not True or proof.get("complete") is not True:
         raise Invalid("MUNI-D146", "the parts of the split are not proven disjoint and complete", run=run.id)
-    inherited = {"classification": run.facts.get("classification", "confidential")}
+    inherited = {"classification": "confidential", **_kept(run.facts, INHERITED)}
     parts = tuple(
         snapshot_product(outcome, f"output/data/{part}", part, part, f"{run.name}/{part}", inherited)
         for part in job.params["fractions"]
@@ -64,6 +77,20 @@ def profile(run: Run, job: ResolvedJob, outcome: Outcome) -> tuple[Product, ...]
     """The profile, a report."""
     read_document(outcome, "output/data/report.json")
     return report_product(outcome, role="profile")
+
+
+def _kept(facts: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: facts[name] for name in names if facts.get(name)}
+
+
+def _as_read(outcome: Outcome) -> dict[str, Any]:
+    """What the program read, as it saw it inside the sandbox: format, sheet, version of a table."""
+    report = outcome.output("output/data/report.json")
+    document = None if report is None or report.document is None else parse_object(report.document)
+    source = (document or {}).get("source")
+    if not isinstance(source, dict):
+        return {}
+    return {"read": {name: source[name] for name in _READ if isinstance(source.get(name), (str, int))}}
 
 
 def _assignment(outcome: Outcome) -> tuple[Product, ...]:

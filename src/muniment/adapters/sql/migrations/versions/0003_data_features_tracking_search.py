@@ -19,6 +19,43 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("digest", name=op.f("pk_base_root")),
     )
     op.create_table(
+        "feature_online",
+        sa.Column("table_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("key", sa.String(length=1000), nullable=False),
+        sa.Column("event", sa.BigInteger(), nullable=False),
+        sa.Column("known", sa.BigInteger(), nullable=False),
+        sa.Column("publication", sa.String(length=26), nullable=False),
+        sa.Column("content", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("table_id", "key", name=op.f("pk_feature_online")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "feature_publication",
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("project", sa.String(length=200), nullable=False),
+        sa.Column("view", sa.String(length=71), nullable=False),
+        sa.Column("build", sa.String(length=71), nullable=False),
+        sa.Column("as_of", sa.String(length=27), nullable=False),
+        sa.Column("at", sa.String(length=27), nullable=False),
+        sa.Column("by", sa.String(length=200), nullable=False),
+        sa.Column("key_types", sa.Text(), nullable=False),
+        sa.Column("offered", sa.Integer(), nullable=False),
+        sa.Column("accepted", sa.Integer(), nullable=False),
+        sa.Column("removed", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_feature_publication")),
+    )
+    op.create_index(
+        op.f("ix_feature_publication_project_view_at"), "feature_publication", ["project", "view", "at"], unique=False
+    )
+    op.create_table(
+        "feature_table",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("project", sa.String(length=200), nullable=False),
+        sa.Column("view", sa.String(length=71), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_feature_table")),
+        sa.UniqueConstraint("project", "view", name=op.f("uq_feature_table_project_view")),
+    )
+    op.create_table(
         "run_param",
         sa.Column("project", sa.String(length=200), nullable=False),
         sa.Column("run", sa.String(length=26), nullable=False),
