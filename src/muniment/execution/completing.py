@@ -19,7 +19,7 @@ from muniment.errors import Conflict
 from muniment.execution.environments import Environments
 from muniment.execution.judging import Interpreters, Judgement, evidence, judge, parse_object
 from muniment.execution.model import Outcome, Product, ResolvedJob, Run, RunStatus
-from muniment.execution.queue import RunQueue
+from muniment.execution.queue import RunLabels, RunQueue
 from muniment.execution.reading import report_of
 from muniment.execution.reproducing import verdict
 from muniment.execution.submitting import entity_files
@@ -106,6 +106,7 @@ def lease_run(call: Call, request: LeaseRun) -> Leased:
         raise Conflict("MUNI-X301", "no run is waiting any more", owner=request.owner)
     if run.attempt > 1:
         call.use(Metrics).forget(run.id)
+        call.use(RunLabels).forget(run.id, run.job["params"])
     call.note(run=run.id, project=run.project, plan=str(run.plan), attempt=run.attempt, status=run.status.value)
     held = run.status is RunStatus.RUNNING
     return Leased(run=run.id if held else None, project=run.project if held else None)

@@ -134,9 +134,7 @@ def evidence(outcome: Outcome, error: Mapping[str, Any] | None) -> dict[str, Any
         "refused": [{"path": one.path, "reason": one.reason} for one in end.refused],
         "log": {"bytes": traces.log_bytes, "digest": str(traces.log), "truncated": end.log_truncated},
         "metrics": {"count": traces.metrics, "digest": str(traces.last_metrics)},
-        **(
-            {"rules": [graded(one, complete=end.enforcement.complete) for one in traces.rules]} if traces.rules else {}
-        ),
+        **({"rules": [graded(one, complete=end.enforcement.complete) for one in traces.rules]} if traces.rules else {}),
         "error": error,
         "outputs": [
             {"path": one.path, "digest": str(one.sealed.digest), "size": one.sealed.size} for one in outcome.outputs

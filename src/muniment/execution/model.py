@@ -90,6 +90,9 @@ class JobSpec:
     keys: Mapping[str, str] = field(default_factory=dict)
     """Secrets of the project that the platform's own program needs: name of the file inside -> name of the key."""
 
+    purpose: str | None = None
+    """What it uses its data for; None takes the purpose of its use case, if any."""
+
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What the asker says about the result: classification, purposes, origin of the code. Declared, kept as such."""
 
@@ -230,6 +233,9 @@ class Traces:
 
     last_metrics: Digest = _NOTHING_MEASURED
     """Digest of the last value of each metric by name, ``{"auc": "0.77"}``, each as Python writes it."""
+
+    labels: Digest | None = None
+    """Digest of the parameters and tags that it told, ``{"params": {…}, "tags": {…}}``; None when it told none."""
 
     rules: tuple[Mapping[str, Any], ...] = ()
     """What each training rule came to."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from muniment.execution.model import Run, RunStatus
 from muniment.kernel.digest import Digest
+
+DELETED: Final = "muniment.deleted"
+"""The tag of a run that was taken out of lists: when, and by whom. Everything of it is retained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +37,17 @@ class RunQueue(Protocol):
         """Where a run of any project stands; for the platform itself, which waits for it."""
 
     def find(
-        self, project: str, *, experiment: str | None, kind: str | None, status: str | None, limit: int
+        self,
+        project: str,
+        *,
+        experiment: str | None,
+        kind: str | None,
+        status: str | None,
+        limit: int,
+        trial: str | None = None,
+        deleted: bool = True,
     ) -> tuple[Run, ...]:
-        """Runs of a project, newest first."""
+        """Runs of a project, newest first; without ``deleted`` those only that nobody took out of lists."""
 
     def of_plan(self, project: str, plan: Digest) -> tuple[Run, ...]:
         """The runs of one plan, oldest first."""
@@ -86,6 +97,9 @@ class RunLabels(Protocol):
 
     def tags(self, project: str, run: str, tags: Mapping[str, str | None]) -> None:
         """Set tags; None takes one away."""
+
+    def forget(self, run: str, given: Iterable[str]) -> None:
+        """Drop what a run told about itself that begins again from the start; parameters it was given stay."""
 
     def params_of(self, project: str, runs: Iterable[str]) -> dict[str, dict[str, str]]:
         """Parameters by run and name."""

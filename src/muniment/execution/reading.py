@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from codecs import getincrementaldecoder
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from muniment.catalog.ports import Metrics
 from muniment.errors import Conflict, Invalid, NotFound
 from muniment.execution.judging import parse_object
 from muniment.execution.model import Run, RunStatus
-from muniment.execution.queue import RunLogs, RunQueue
+from muniment.execution.queue import RunLabels, RunLogs, RunQueue
 from muniment.kernel.digest import Digest
 from muniment.kernel.identifiers import format_time, is_id
 from muniment.kernel.ports import Session
@@ -24,6 +24,8 @@ _LOG_PART: Final = 1 << 20
 _MOST_RUNS: Final = 1000
 _MOST_OFFSET: Final = 2**31 - 1
 _REPORT: Final = 8 << 20
+_TOLD_BY_CODE: Final = frozenset({"run", "track"})
+"""Kinds of runs whose measurements are the word of somebody's code."""
 
 
 def locate_run(session: Session, project: str | None, reference: str) -> Resource:
@@ -80,9 +82,18 @@ def list_runs(call: Call, request: wire.ListRuns) -> wire.Runs:
         kind=request.kind,
         status=request.status,
         limit=max(1, min(request.limit, _MOST_RUNS)),
+        trial=request.trial,
+        deleted=request.deleted,
     )
-    metrics = latest_metrics(call, [run.id for run in runs])
-    return wire.Runs(runs=[summary(run, metrics.get(run.id, {})) for run in runs])
+    ids = [run.id for run in runs]
+    metrics, labels = latest_metrics(call, ids), call.use(RunLabels)
+    params, tags = labels.params_of(call.project, ids), labels.tags_of(call.project, ids)
+    return wire.Runs(
+        runs=[
+            summary(run, metrics.get(run.id, {}), params=params.get(run.id, {}), tags=tags.get(run.id, {}))
+            for run in runs
+        ]
+    )
 
 
 @verb(
@@ -99,6 +110,8 @@ def show_run(call: Call, request: wire.ShowRun) -> wire.RunDetail:
     run = find_run(call.session, call.project, request.run)
     result = run.result
     chunks = call.use(RunLogs).chunks(run.id, run.attempt, 0)
+    labels = call.use(RunLabels)
+    told = labels.params_of(call.project, [run.id]).get(run.id, {})
     return wire.RunDetail(
         run=f"run:{run.id}",
         kind=run.kind,
@@ -126,6 +139,10 @@ def show_run(call: Call, request: wire.ShowRun) -> wire.RunDetail:
         verdict=result.get("verdict"),
         report=report_of(call, run),
         rules=result.get("rules", []),
+        trial=run.trial,
+        logged={name: text for name, text in told.items() if name not in run.job["params"]},
+        tags=labels.tags_of(call.project, [run.id]).get(run.id, {}),
+        metrics_grade=grade_of_values(run),
     )
 
 
@@ -196,8 +213,14 @@ def compare_runs(call: Call, request: wire.CompareRuns) -> wire.Comparison:
     return wire.Comparison(runs=[f"run:{run.id}" for run in runs], rows=rows)
 
 
-def summary(run: Run, metrics: dict[str, float]) -> wire.RunSummary:
-    """A run in one line."""
+def summary(
+    run: Run,
+    metrics: dict[str, float],
+    *,
+    params: Mapping[str, str] | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> wire.RunSummary:
+    """A run in one line; what it was given counts before what it told about itself."""
     return wire.RunSummary(
         run=f"run:{run.id}",
         kind=run.kind,
@@ -212,9 +235,16 @@ def summary(run: Run, metrics: dict[str, float]) -> wire.RunSummary:
         products=[product["reference"] for product in run.result.get("products", [])],
         error=_error(run),
         inputs=dict(run.asked),
-        params=dict(run.job["params"]),
+        params={**(params or {}), **run.job["params"]},
         grade=_grade(run),
+        trial=run.trial,
+        tags=dict(tags or {}),
     )
+
+
+def grade_of_values(run: Run) -> str:
+    """Who stands behind what was measured: a user's code says so, also where the run that it was part of is proven."""
+    return "declared" if run.kind in _TOLD_BY_CODE else _grade(run)
 
 
 def _grade(run: Run) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 import msgspec
 
@@ -15,7 +15,7 @@ from muniment.catalog.model import Metric
 from muniment.catalog.ports import Metrics
 from muniment.errors import Conflict, MunimentError
 from muniment.execution.model import Output, Run, Traces
-from muniment.execution.queue import LogChunk, RunLogs, RunQueue
+from muniment.execution.queue import LogChunk, RunLabels, RunLogs, RunQueue
 from muniment.execution.watching import RuleWatch
 from muniment.kernel.canonical import digest_of
 from muniment.kernel.digest import Digest
@@ -33,6 +33,11 @@ _STEP: Final = 2**31
 _PRINTED: Final = re.compile(
     rb"[ \t]*([A-Za-z_][A-Za-z0-9_.:/-]{0,99})[ \t]*=[ \t]*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)[ \t\r]*"
 )
+_EVENT: Final = b'"event"'
+_MOST_LABELS: Final = 1_000
+_LONGEST_LABEL: Final = 8_000
+_EXACT: Final = 2**53
+_FARTHEST_S: Final = 9e12
 _NAME: Final = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,200}")
 
 
@@ -42,6 +47,15 @@ class _Line(msgspec.Struct):
     name: str
     value: float | str
     step: int | None = None
+    at: float | None = None
+
+
+class _Label(msgspec.Struct):
+    """A parameter or tag as a job writes it."""
+
+    event: str
+    name: str
+    value: str | int | float | bool | None = None
 
 
 class TraceSink:
@@ -68,6 +82,8 @@ class TraceSink:
         self._metrics: list[Metric] = []
         self._count, self._stored, self._last = 0, 0, dict[str, str]()
         self._line = b""
+        self._told: dict[str, dict[str, Any]] = {"params": {}, "tags": {}}
+        self._untold = False
         self.outputs: list[Output] = []
         self.released = False
 
@@ -79,6 +95,7 @@ class TraceSink:
             log=Digest.from_bytes(self._hash.digest()),
             metrics=self._count,
             last_metrics=digest_of(self._last),
+            labels=digest_of(self._told) if any(self._told.values()) else None,
             rules=() if self._rules is None else self._rules.verdicts(),
             stopped_by="" if self._rules is None else self._rules.stopped_by,
         )
@@ -101,12 +118,16 @@ class TraceSink:
         if self._rules is not None and self._rules.takes(line, self._clock.now()):
             return
         try:
+            if _EVENT in line:
+                self._label(msgspec.json.decode(line, type=_Label))
+                return
             one = msgspec.json.decode(line, type=_Line)
             value = float(one.value)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return
+        told_us = int(one.at * 1e6) if one.at is not None and abs(one.at) < _FARTHEST_S else None
         with self._coming:
-            self._keep(one.name, value, one.step)
+            self._keep(one.name, value, one.step, told_us)
 
     def output(self, path: str, source: BinaryIO, size: int) -> None:
         """Seal an accepted output; its head, and small documents, are metadata that the platform reads."""
@@ -135,16 +156,22 @@ class TraceSink:
             while True:
                 with self._coming:
                     piece, metrics = bytes(self._log[:_PIECE_BYTES]), self._metrics[:_PIECE_METRICS]
-                if not piece and not metrics:
+                    labels = {kind: dict(told) for kind, told in self._told.items()} if self._untold else {}
+                    self._untold = False
+                if not piece and not metrics and not labels:
                     return
-                self._keep_piece(piece, metrics)
+                try:
+                    self._keep_piece(piece, metrics, labels)
+                except Exception:
+                    self._untold = self._untold or bool(labels)
+                    raise
                 with self._coming:
                     del self._log[: len(piece)], self._metrics[: len(metrics)]
                 self._hash.update(piece)
                 self._offset += len(piece)
                 self._stored += len(metrics)
 
-    def _keep_piece(self, piece: bytes, metrics: Sequence[Metric]) -> None:
+    def _keep_piece(self, piece: bytes, metrics: Sequence[Metric], labels: Mapping[str, Mapping[str, Any]]) -> None:
         run, project = self._run, self._run.project
         sealed = self._vault.seal_bytes(project, piece) if piece else None
         try:
@@ -157,23 +184,46 @@ class TraceSink:
                     session.use(RunLogs).append(run.id, run.attempt, chunk)
                 if metrics:
                     session.use(Metrics).append_many(project, run.id, metrics, self._stored)
+                if labels:
+                    kept = session.use(RunLabels)
+                    known = kept.params_of(project, [run.id]).get(run.id, {})
+                    kept.params(project, run.id, {n: v for n, v in labels["params"].items() if n not in known})
+                    kept.tags(project, run.id, labels["tags"])
         except Exception:
             if sealed is not None:
                 with suppress(MunimentError):  # what stays is found by fsck
                     self._vault.discard(sealed)
             raise
 
+    def _label(self, one: _Label) -> None:
+        """Keep a parameter, whose first word stays, or a tag, whose last does; what is neither is dropped."""
+        kind = {"param": "params", "tag": "tags"}.get(one.event)
+        reserved = one.event == "tag" and one.name.startswith("muniment.")
+        if kind is None or reserved or not _NAME.fullmatch(one.name) or "\0" in str(one.value):
+            return
+        with self._coming:
+            told = self._told[kind]
+            fits = len(str(one.value)) <= _LONGEST_LABEL and (one.name in told or len(told) < _MOST_LABELS)
+            given = kind == "params" and (one.name in told or one.name in self._run.job["params"])
+            if not fits or given:
+                return
+            value = one.value if kind == "params" or one.value is None else str(one.value)
+            if isinstance(value, int) and abs(value) > _EXACT:
+                value = str(value)
+            told[one.name] = value
+            self._untold = True
+
     def _read_printed(self, line: bytes) -> None:
         if self._run.job["kind"] == "run" and (found := _PRINTED.fullmatch(line)):
-            self._keep(found[1].decode(), float(found[2]), None)
+            self._keep(found[1].decode(), float(found[2]), None, None)
 
-    def _keep(self, name: str, value: float, step: int | None) -> None:
+    def _keep(self, name: str, value: float, step: int | None, told_us: int | None) -> None:
         known = name in self._last or len(self._last) < _MOST_NAMES
         if _NAME.fullmatch(name) and known and abs(step or 0) < _STEP and self._count < _MOST_METRICS:
             self._count += 1
             self._last[name] = repr(value)
             now = self._clock.now()
-            self._metrics.append(Metric(name, value, now, step or 0))
+            self._metrics.append(Metric(name, value, now, step or 0, told_us))
             if self._rules is not None:
                 self._rules.metric(name, value, step, now)
 

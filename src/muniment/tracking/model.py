@@ -19,9 +19,6 @@ JOB_FORMAT: Final = "muniment.tracked/1"
 RESERVED: Final = "muniment."
 """Tags that begin so are the platform's own."""
 
-DELETED: Final = "muniment.deleted"
-"""The tag of a run that is taken out of lists: when, and by whom."""
-
 MOST_METRICS: Final = 20_000
 """Measurements in one request."""
 

@@ -11,7 +11,7 @@ from muniment.catalog.ports import Metrics
 from muniment.errors import Invalid, NotFound
 from muniment.execution.model import Run
 from muniment.execution.queue import RunLabels
-from muniment.execution.reading import RUN, find_run
+from muniment.execution.reading import RUN, find_run, grade_of_values
 from muniment.kernel.digest import Digest
 from muniment.kernel.grade import Grade
 from muniment.kernel.resources import PROJECT
@@ -25,9 +25,6 @@ from muniment.wire import tracking as wire
 _MOST_POINTS: Final = 100_000
 _FEWEST_THIN: Final = 8
 _MOST_SHOWN: Final = 1000
-_TOLD_BY_CODE: Final = frozenset({KIND, "run"})
-"""Kinds of runs whose measurements are the word of somebody's code, hermetic or not."""
-
 _LEFT: Final = "output/data/"
 _PLAIN: Final = "application/octet-stream"
 _RAW: Final = frozenset({"run"})
@@ -64,7 +61,7 @@ def show_metrics(call: Call, request: wire.ShowMetrics) -> wire.TrackedMetrics:
     latest = call.use(Metrics).latest(call.project, [run.id]).get(run.id, {})
     return wire.TrackedMetrics(
         run=f"run:{run.id}",
-        grade=grade_of_values(run).value,
+        grade=grade_of_values(run),
         metrics=[
             wire.MetricSummary(
                 name=one.name,
@@ -117,7 +114,7 @@ def list_metrics(call: Call, request: wire.ListMetrics) -> wire.Series:
     return wire.Series(
         run=f"run:{run.id}",
         name=request.name,
-        grade=grade_of_values(run).value,
+        grade=grade_of_values(run),
         count=count,
         points=[row.point() for row in rows],
         next=follow,
@@ -223,13 +220,6 @@ def show_experiment(call: Call, request: wire.ShowExperiment) -> wire.Experiment
         trials=_trials(runs, components),
         metrics=_ranges(ids, latest),
     )
-
-
-def grade_of_values(run: Run) -> Grade:
-    """Who stands behind what was measured in a run: a user's code says so, also where what it ran on is proven."""
-    enforcement = run.result.get("enforcement")
-    proven = bool(enforcement and enforcement["complete"]) and run.kind not in _TOLD_BY_CODE
-    return Grade.PROVEN if proven else Grade.DECLARED
 
 
 def files_of_run(call: Call, run: Run) -> list[wire.TrackedArtifact]:

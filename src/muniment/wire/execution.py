@@ -70,6 +70,12 @@ class TrainModel(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     use_case: str | None = None
     """Name of the use case that it is for; None takes the one its experiment is bound to, if any."""
 
+    trial: str | None = None
+    """The attempt within the experiment that the run is a component of."""
+
+    purpose: str = ""
+    """What the data are used for; empty takes the purpose of the use case, if any."""
+
     fresh: bool = False
     """Run it although the record holds the answer: a run of the same plan that ended well."""
 
@@ -112,6 +118,12 @@ class RunScript(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     limits: JobLimits = field(default_factory=JobLimits)
     use_case: str | None = None
     """Name of the use case that it is for; None takes the one its experiment is bound to, if any."""
+
+    trial: str | None = None
+    """The attempt within the experiment that the run is a component of."""
+
+    purpose: str = ""
+    """What the data are used for; empty takes the purpose of the use case, if any."""
 
     fresh: bool = False
     """Run it although the record holds the answer: a run of the same plan that ended well."""
@@ -163,6 +175,22 @@ class ReproduceModel(Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     model: str
 
 
+class CompareModels(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Score two models on the same rows, and say how far apart they are."""
+
+    project: str
+    model: str
+    other: str
+    data: str | None = None
+    """Rows to score; None takes what the first was made of."""
+
+    max_difference: float = 1e-9
+    """Absolute difference of scores that is still equivalent."""
+
+    max_ulp: int = 1 << 22
+    """Units in the last place of a score that are still equivalent."""
+
+
 class ListRuns(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """The runs of a project, newest first."""
 
@@ -171,6 +199,9 @@ class ListRuns(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     kind: str | None = None
     status: str | None = None
     limit: int = 50
+    trial: str | None = None
+    deleted: bool = False
+    """Whether to list deleted tracked runs too."""
 
 
 class RunSummary(Struct, kw_only=True, frozen=True):
@@ -200,6 +231,9 @@ class RunSummary(Struct, kw_only=True, frozen=True):
     params: dict[str, Any] = field(default_factory=dict)
     grade: str = ""
     """``proven`` when everything was enforced that makes a run hermetic, else ``declared``."""
+
+    trial: str | None = None
+    tags: dict[str, str] = field(default_factory=dict)
 
 
 class Runs(Struct, kw_only=True, frozen=True):
@@ -264,6 +298,17 @@ class RunDetail(Struct, kw_only=True, frozen=True):
 
     rules: list[dict[str, Any]] = field(default_factory=list)
     """What each training rule came to: rule, fired, state, step, message, facts, settings, stopped, judged by, grade."""
+
+    trial: str | None = None
+    logged: dict[str, str] = field(default_factory=dict)
+    """Parameters that the run told about itself, beside those that it was given: declared by its code."""
+
+    tags: dict[str, str] = field(default_factory=dict)
+    """Tags that the run or its owner set: declared."""
+
+    metrics_grade: str = ""
+    """``proven`` where a program of the platform measured hermetically; ``declared`` where a script or a client says
+    so, also when the run itself is proven."""
 
 
 class GetLog(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):

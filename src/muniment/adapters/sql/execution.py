@@ -34,7 +34,7 @@ from muniment.errors import Conflict
 from muniment.execution.bases import Bases
 from muniment.execution.environments import Environments, JobEnvironment, Wheel
 from muniment.execution.model import Run, RunStatus
-from muniment.execution.queue import LogChunk, RunLabels, RunLogs, RunQueue
+from muniment.execution.queue import DELETED, LogChunk, RunLabels, RunLogs, RunQueue
 from muniment.kernel.canonical import canonical
 from muniment.kernel.digest import Digest
 from muniment.kernel.identifiers import format_time
@@ -180,13 +180,25 @@ class SqlRunQueue:
         return None if found is None else RunStatus(found)
 
     def find(
-        self, project: str, *, experiment: str | None, kind: str | None, status: str | None, limit: int
+        self,
+        project: str,
+        *,
+        experiment: str | None,
+        kind: str | None,
+        status: str | None,
+        limit: int,
+        trial: str | None = None,
+        deleted: bool = True,
     ) -> tuple[Run, ...]:
         """Runs of a project, newest first."""
         query = select(RUNS).where(RUNS.c.project == project)
-        for column, wanted in ((RUNS.c.experiment, experiment), (RUNS.c.kind, kind), (RUNS.c.status, status)):
-            if wanted is not None:
-                query = query.where(column == wanted)
+        wanted = ((RUNS.c.experiment, experiment), (RUNS.c.trial, trial), (RUNS.c.kind, kind), (RUNS.c.status, status))
+        for column, value in wanted:
+            if value is not None:
+                query = query.where(column == value)
+        if not deleted:
+            gone = select(TAGS.c.run).where(TAGS.c.project == project, TAGS.c.name == DELETED)
+            query = query.where(RUNS.c.id.not_in(gone))
         rows = self._connection.execute(query.order_by(RUNS.c.id.desc()).limit(limit)).mappings()
         return tuple(_run(row) for row in rows)
 
@@ -315,6 +327,11 @@ class SqlRunLabels:
         if gone := [name for name, text in tags.items() if text is None]:
             forget_values(self._connection, "tag", run, gone)
         self._index("tag", project, run, {name: text for name, text in tags.items() if text is not None})
+
+    def forget(self, run: str, given: Iterable[str]) -> None:
+        """Drop what a run told about itself that begins again from the start."""
+        self._connection.execute(PARAMS.delete().where(PARAMS.c.run == run, PARAMS.c.name.not_in(list(given))))
+        self._connection.execute(TAGS.delete().where(TAGS.c.run == run))
 
     def params_of(self, project: str, runs: Iterable[str]) -> dict[str, dict[str, str]]:
         """Parameters by run and name."""

@@ -30,9 +30,10 @@ from muniment.adapters.sql.direct import Question
 from muniment.adapters.sql.execution import RUNS, TAGS, SqlRunQueue
 from muniment.adapters.sql.schema import DIGEST, ID, METADATA, MOMENT, NAME
 from muniment.execution.model import Run, RunStatus
+from muniment.execution.queue import DELETED
 from muniment.kernel.canonical import canonical
 from muniment.kernel.digest import Digest
-from muniment.tracking.model import DELETED, KIND, Artifact, Glance, Measured, Standing, Used
+from muniment.tracking.model import KIND, Artifact, Glance, Measured, Standing, Used
 from muniment.tracking.ports import Experiments, Measurements, TrackedRuns
 
 KEYS: Final = Table(
@@ -202,9 +203,9 @@ class SqlExperiments:
 
     def runs(self, project: str, experiment: str, limit: int, *, deleted: bool) -> tuple[Run, ...]:
         """The newest runs of an experiment, newest first."""
-        found = SqlRunQueue(self._db).find(project, experiment=experiment, kind=None, status=None, limit=limit)
-        gone = frozenset() if deleted else self.deleted(project, [run.id for run in found])
-        return tuple(run for run in found if run.id not in gone)
+        return SqlRunQueue(self._db).find(
+            project, experiment=experiment, kind=None, status=None, limit=limit, deleted=deleted
+        )
 
     def deleted(self, project: str, runs: Sequence[str]) -> frozenset[str]:
         """Those of these runs that are deleted."""
