@@ -31,6 +31,7 @@ ROOMS = {
     "S": {"adapters/sql"},
     "T": {"validation"},
     "F": {"data", "programs", "analytics"},
+    "O": {"data", "programs", "analytics"},
     "J": {"data", "programs", "analytics", "adapters/sources"},
     "N": {"tuning", "programs", "analytics"},
     "Q": {"search"},

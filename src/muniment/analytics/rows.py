@@ -2,10 +2,10 @@
 
 **When two values are the same value.** What decides is the value, not the type that a file happened to give it:
 
-- *numbers* by their value: the integer 5, the float 5.0, the decimal 5.00, ``true`` for 1, and the texts ``5``, ``5.0``,
-  ``+5`` and ``005``. -0.0 is 0. Integers and decimals are exact, of any size. A fraction that a double writes or holds
-  exactly is that double; a double that a single-precision number holds exactly is the shortest decimal of that single,
-  so that 0.1 stays 0.1 when a column goes from float32 to float64 or through text;
+- *numbers* by their value: the integer 5, the float 5.0, the decimal 5.00, ``true`` for 1, and the texts ``5``,
+  ``5.0``, ``+5`` and ``005``. -0.0 is 0. Integers and decimals are exact, of any size. A fraction that a double
+  writes or holds exactly is that double; a double that a single-precision number holds exactly is the shortest
+  decimal of that single, so that 0.1 stays 0.1 when a column goes from float32 to float64 or through text;
 - *days and moments*: a day is its midnight; moments are compared in UTC (one without a zone is taken as UTC) to the
   nanosecond; ISO texts (``2020-01-31``, ``2020-01-31T12:00:00.5+01:00``) are the moments that they name;
 - *texts*: in Unicode normal form C, without white space at either end, letter by letter, case included;
@@ -13,8 +13,9 @@
 
 Everything else is different: a rounded number, a date in another notation, another letter case, a unit.
 
-**A value becomes a token** of 17 bytes: one for its class, 16 for the value (a text by its keyed hash). **A row becomes a
-fingerprint**: BLAKE2b with the project's key, 16 bytes, over a header and the row's tokens. The header says over what:
+**A value becomes a token** of 17 bytes: one for its class, 16 for the value (a text by its keyed hash). **A row
+becomes a fingerprint**: BLAKE2b with the project's key, 16 bytes, over a header and the row's tokens. The header says
+over what:
 
 - ``names``: the columns by their names, in the order of the names; the order in the file is irrelevant;
 - ``values``: the tokens in their own order, names irrelevant: this finds renamed columns, and takes rows for equal
@@ -33,7 +34,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -41,7 +42,15 @@ import pyarrow.compute as pc
 
 from muniment.kernel.canonical import canonical
 
-__all__ = ["FINGERPRINT", "TOKEN", "Counts", "RowHasher", "common", "read_fingerprints", "sort_fingerprints", "tokens_of"]
+__all__ = [
+    "FINGERPRINT",
+    "TOKEN",
+    "Counts",
+    "RowHasher",
+    "common",
+    "sort_fingerprints",
+    "tokens_of",
+]
 
 FORMAT: Final = "muniment.rows/1"
 TOKEN: Final = 17
@@ -250,19 +259,18 @@ def _texts(values: pa.Array, hash_text: Hash) -> np.ndarray:
         values = pc.utf8_normalize(values, form="NFC")
     values = pc.utf8_trim_whitespace(values)
     left = np.ones(len(values), bool)
-    for texts, tokens in (
-        (pc.match_substring_regex(values, _WHOLE), lambda some: _integers(some.cast(pa.int64()).to_numpy())),
-        (
-            pc.and_(
-                pc.match_substring_regex(values, _SHORT), pc.less_equal(pc.utf8_length(values), pa.scalar(_SHORT_LENGTH))
-            ),
-            lambda some: _floats(some.cast(pa.float64()).to_numpy(), hash_text),
-        ),
+    short = pc.less_equal(pc.utf8_length(values), pa.scalar(_SHORT_LENGTH))
+    for chosen, whole in (
+        (pc.match_substring_regex(values, _WHOLE), True),
+        (pc.and_(pc.match_substring_regex(values, _SHORT), short), False),
     ):
-        mask = texts.to_numpy(zero_copy_only=False)
+        mask = chosen.to_numpy(zero_copy_only=False)
         if mask.any():
-            some = pc.replace_substring_regex(values.filter(texts), r"^\+", "")
-            found[mask] = tokens(some)
+            some = pc.replace_substring_regex(values.filter(chosen), r"^\+", "")
+            if whole:
+                found[mask] = _integers(some.cast(pa.int64()).to_numpy())
+            else:
+                found[mask] = _floats(some.cast(pa.float64()).to_numpy(), hash_text)
             left &= ~mask
     looks = pc.match_substring_regex(values, _LOOKS).to_numpy(zero_copy_only=False)
     words = values.to_pylist()
@@ -371,9 +379,7 @@ def common(a: np.ndarray, b: np.ndarray, block: int = 1 << 20) -> Counts:
     for part_a, part_b in _blocks(a, b, block):
         totals += _counted(np.asarray(part_a, np.uint64), np.asarray(part_b, np.uint64))
     distinct_a, distinct_b, shared, distinct_shared, a_in_b, b_in_a, once_a, once_a_in_b = map(int, totals)
-    return Counts(
-        len(a), len(b), distinct_a, distinct_b, shared, distinct_shared, a_in_b, b_in_a, once_a, once_a_in_b
-    )
+    return Counts(len(a), len(b), distinct_a, distinct_b, shared, distinct_shared, a_in_b, b_in_a, once_a, once_a_in_b)
 
 
 def _blocks(a: np.ndarray, b: np.ndarray, block: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -426,8 +432,3 @@ def _distinct(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     first = np.concatenate([[True], np.any(rows[1:] != rows[:-1], axis=1)])
     starts = np.flatnonzero(first)
     return rows[starts], np.diff(np.append(starts, len(rows)))
-
-
-def read_fingerprints(content: Any) -> np.ndarray:
-    """Fingerprints as they lie in a file: 16 bytes each, big-endian, ascending."""
-    return np.frombuffer(content, ">u8").reshape(-1, 2)

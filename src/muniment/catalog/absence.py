@@ -146,6 +146,12 @@ def decide(evidence: Evidence) -> AbsenceProof:
     return _answer(evidence, Verdict.UNUSED, (), _weakest_of_search(evidence, closure, cited), cited, shared)
 
 
+def firmness(evidence: Evidence) -> tuple[Grade, Step | Digest | None]:
+    """What any statement about the whole closure rests on least firmly; None beside the grade when all is proven."""
+    grade, link = _weakest_of_search(evidence, Walk(evidence.closure), ())
+    return grade, None if grade is Grade.PROVEN else link
+
+
 def _objects(evidence: Evidence) -> dict[Digest, Path]:
     """The asked entity, its copies, its pieces and what it is a piece of, where they stand in the closure."""
     asked, entities = evidence.asked, evidence.closure.entities

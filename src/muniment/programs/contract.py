@@ -92,7 +92,7 @@ class Job:
         """
         path = self._root / "input/config/keys" / name
         if not path.is_file():
-            raise Invalid("MUNI-D214", f"the job was given no key {name!r}", key=name, do="this is a defect")
+            raise Invalid("MUNI-O114", f"the job was given no key {name!r}", key=name, do="this is a defect")
         return path.read_bytes()
 
     def write(self, name: str, document: Mapping[str, Any]) -> None:

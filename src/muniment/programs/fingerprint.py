@@ -36,7 +36,7 @@ def fingerprint(job: Job) -> None:
     folder = job.channel("data")
     manifest = manifest_beside(folder)
     if manifest is None:
-        raise Invalid("MUNI-D210", "the input is no snapshot", channel=folder.name, do="name a data set")
+        raise Invalid("MUNI-O110", "the input is no snapshot", channel=folder.name, do="name a data set")
     hashers = row_hashers(job.key("rows"), [column["name"] for column in manifest["schema"]], views)
     found = _hashed(folder, manifest, hashers)
     for number, (view, rows) in enumerate(zip(views, found, strict=True)):
@@ -55,7 +55,7 @@ def columns_of(view: Mapping[str, Any], columns: Sequence[str]) -> list[str]:
     strangers = sorted({*(named or ()), *(left or ())} - set(columns))
     if by not in BY or strangers or (by == "keys" and not named):
         raise Invalid(
-            "MUNI-D211",
+            "MUNI-O111",
             "the rows cannot be looked at like this",
             by=str(by)[:20],
             unknown=[one[:80] for one in strangers[:10]],
@@ -120,8 +120,6 @@ def _write(job: Job, number: int, view: Mapping[str, Any], manifest: Mapping[str
         "parts": [{"path": FILE, "bytes_digest": bytes_digest(path), "bytes": path.stat().st_size}],
     }
     write_manifest(folder / "manifest.json", document)
-
-
 
 
 if __name__ == "__main__":

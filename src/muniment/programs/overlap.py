@@ -1,8 +1,9 @@
 """Count the rows that snapshots have in common, from their fingerprints alone: neither rows nor key are here.
 
-Each channel holds fingerprints of one snapshot over one view: ``rows.fp`` and ``manifest.json``. The parameter ``pairs``
-names which channels are compared, with a word on what for; ``question`` is what somebody asked, and is repeated in the
-report so that the report answers it alone. Result: ``report.json``. The files are mapped and merged block by block.
+Each channel holds fingerprints of one snapshot over one view: ``rows.fp`` and ``manifest.json``. The parameter
+``pairs`` names which channels are compared, with a word on what for; ``question`` is what somebody asked, and is
+repeated in the report so that the report answers it alone. Result: ``report.json``. The files are mapped and merged
+block by block.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def overlap(job: Job) -> None:
         (a, about_a), (b, about_b) = (_side(job, pair[side], sides) for side in ("a", "b"))
         if about_a["view"]["by"] != about_b["view"]["by"] or about_a["columns"] != about_b["columns"]:
             raise Invalid(
-                "MUNI-D212", "the two sides are fingerprinted over different things", pair=name, do="this is a defect"
+                "MUNI-O112", "the two sides are fingerprinted over different things", pair=name, do="this is a defect"
             )
         counts = common(a, b).document()
         pairs[name] = {
@@ -55,7 +56,7 @@ def _side(
         folder = job.channel(channel)
         about = manifest_beside(folder)
         if about is None or about.get("format") != FORMAT:
-            raise Invalid("MUNI-D213", "the input holds no fingerprints", channel=channel, do="fingerprint it first")
+            raise Invalid("MUNI-O113", "the input holds no fingerprints", channel=channel, do="fingerprint it first")
         known[channel] = _mapped(folder, about), about
     return known[channel]
 
@@ -64,7 +65,9 @@ def _mapped(folder: Path, about: dict[str, Any]) -> np.ndarray:
     (part,) = about["parts"]
     path = folder / part["path"]
     if bytes_digest(path) != part["bytes_digest"] or path.stat().st_size != FINGERPRINT * about["rows"]:
-        raise IntegrityError("MUNI-D539", "the fingerprints are not those that their manifest names", channel=folder.name)
+        raise IntegrityError(
+            "MUNI-D539", "the fingerprints are not those that their manifest names", channel=folder.name
+        )
     if not about["rows"]:
         return np.zeros((0, 2), ">u8")
     return np.memmap(path, ">u8", "r", shape=(about["rows"], 2))

@@ -1,4 +1,4 @@
-"""Secrets that a project lends to jobs: derived from what its keys carry from version to version, so rotation keeps them.
+"""Secrets that a project lends to jobs, derived from what its keys carry on, so that rotation keeps them.
 
 HKDF with SHA-256 (RFC 5869) over the project's name key, which every version of the project's keys carries on. Key and
 name come from one derivation, so the name tells nobody the key, and a name that a plan recorded years ago is only met
