@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import difflib
+from datetime import datetime
 from typing import Final
 
-from muniment.catalog.model import Entity, EntityKind
+from muniment.catalog.model import Entity, EntityKind, Name
 from muniment.catalog.ports import Entities, Names
 from muniment.errors import Invalid, NotFound
 from muniment.kernel.digest import Digest
+from muniment.kernel.identifiers import format_time
 from muniment.kernel.ports import Session
-from muniment.kernel.reference import Named, parse_reference
+from muniment.kernel.reference import Named, bears_kind, parse_reference
 
 _CONSIDERED: Final = 500
 """How many names are looked at when one was not found and the nearest ones are suggested."""
@@ -34,18 +36,22 @@ def resolve(session: Session, project: str, text: str, kind: EntityKind | None =
     Args:
         session: the transaction to look in.
         project: the project to look in; others are invisible.
-        text: ``kind:name@version``, with the kind left out where ``kind`` is given, or ``sha256:<hex>``.
+        text: ``kind:name@version``, or ``kind:name@2026-11-01T00:00:00Z`` for the version that was the latest at that
+            moment; the kind may be left out where ``kind`` is given; or ``sha256:<hex>``.
         kind: what it has to be; None takes anything, and a bare name is then one of data.
 
     Raises:
         Invalid: not a reference, or one of another kind.
         NotFound: there is no such thing; the fact ``near`` lists names that look alike.
     """
-    reference = parse_reference(text, kind=kind or (None if ":" in text else EntityKind.DATA))
+    reference = parse_reference(text, kind=kind or (None if bears_kind(text) else EntityKind.DATA))
     if isinstance(reference, Digest):
         return _by_digest(session, project, reference, kind)
     wanted = _kind_of(reference)
-    found = session.use(Names).find(project, wanted, reference.name, reference.version)
+    if reference.at is not None:
+        found = _as_of(session, project, wanted, reference, reference.at)
+    else:
+        found = session.use(Names).find(project, wanted, reference.name, reference.version)
     if found is None:
         raise _not_found(session, project, wanted, reference)
     return session.use(Entities).find(project, [found.digest])[found.digest]
@@ -55,6 +61,26 @@ def label(session: Session, project: str, digest: Digest) -> str:
     """The newest name of an entity, or its digest where it bears none."""
     names = session.use(Names).of(project, [digest]).get(digest)
     return str(names[0]) if names else str(digest)
+
+
+def _as_of(session: Session, project: str, kind: EntityKind, reference: Named, moment: datetime) -> Name | None:
+    """The version that was the latest at a moment: of those named by then the greatest.
+
+    Raises:
+        NotFound: the name had no version yet; the oldest one is named.
+    """
+    versions = session.use(Names).versions(project, kind, reference.name)
+    named = [one for one in versions if one.at <= moment]
+    if versions and not named:
+        oldest = min(versions, key=lambda one: one.version)
+        raise NotFound(
+            "MUNI-C207",
+            f"{kind}:{reference.name} had no version at that time",
+            given=str(reference),
+            oldest=str(oldest),
+            since=format_time(oldest.at),
+        )
+    return max(named, key=lambda one: one.version, default=None)
 
 
 def _by_digest(session: Session, project: str, digest: Digest, kind: EntityKind | None) -> Entity:

@@ -8,28 +8,29 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any, Final
 
+from muniment.catalog.growing import CLASSIFICATIONS
 from muniment.catalog.model import Direction, Entity, EntityKind, Relation
 from muniment.catalog.naming import label, resolve
 from muniment.catalog.ports import Activities, Entities, Lineage, Names
 from muniment.catalog.resources import DATASET
+from muniment.data.origins import inherited, origin_facts, terms_facts
 from muniment.errors import Invalid
 from muniment.execution.model import JobSpec
 from muniment.execution.queue import RunQueue
 from muniment.execution.reading import report_of
 from muniment.execution.submitting import files_of, limits_from, submit
 from muniment.kernel.digest import Digest
-from muniment.kernel.identifiers import check_name, format_time
+from muniment.kernel.identifiers import check_name, format_time, parse_time
 from muniment.kernel.resources import PROJECT
 from muniment.kernel.verb import Call, Effect, verb
 from muniment.vault.service import Vault
 from muniment.wire import data as wire
 from muniment.wire.execution import Started
 
-_FORMATS: Final = ("auto", "csv", "tsv", "jsonl", "parquet", "arrow")
+_FORMATS: Final = ("auto", "csv", "tsv", "jsonl", "parquet", "arrow", "excel", "rows", "table")
 _PART: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _RESERVED: Final = ("snapshot", "model")
 _MOST_PARTS: Final = 20
-_CLASSIFICATIONS: Final = ("public", "internal", "confidential", "restricted")
 
 
 @verb(
@@ -45,7 +46,8 @@ def add_dataset(call: Call, request: wire.AddDataset) -> Started:
     """Ingest a file as the next version of a data set."""
     name = check_name(request.name, "data set")
     _one_of("format", request.format, _FORMATS)
-    _one_of("classification", request.classification, _CLASSIFICATIONS)
+    _one_of("classification", request.classification, CLASSIFICATIONS)
+    terms = terms_facts(request, call.now)
     if request.delimiter is not None and (len(request.delimiter.encode()) != 1 or request.delimiter in '"\r\n'):
         raise Invalid(
             "MUNI-D118", "a delimiter is one ASCII character, no quote and no line end", given=request.delimiter[:40]
@@ -61,6 +63,16 @@ def add_dataset(call: Call, request: wire.AddDataset) -> Started:
         params["columns"] = request.header
     if request.nulls:
         params["nulls"] = request.nulls
+    if request.sheet is not None:
+        params["sheet"] = request.sheet
+    if request.version is not None and request.at is not None:
+        raise Invalid("MUNI-J157", "a table is read at a version or at a time, not both", do="leave one out")
+    if request.version is not None:
+        params["version"] = request.version
+    if request.at is not None:
+        params["at"] = format_time(parse_time(request.at))
+    origin = request.origin or wire.Origin(kind="file", location=request.filename[:200] or name)
+    came_from = origin_facts(origin)
     spec = JobSpec(
         kind="ingest",
         program="muniment.programs.ingest",
@@ -72,11 +84,16 @@ def add_dataset(call: Call, request: wire.AddDataset) -> Started:
         fresh=request.fresh,
         facts={
             "filename": request.filename[:200],
-            "classification": request.classification,
-            "purposes": request.purposes,
+            **terms,
+            "origin": came_from,
         },
     )
-    call.note(dataset=name, file=str(call.body.digest), bytes=call.body.size)
+    call.note(
+        dataset=name,
+        file=str(call.body.digest),
+        bytes=call.body.size,
+        source=f"{came_from['kind']} {came_from['location']}"[:400],
+    )
     return submit(call, spec, {"file": call.body})
 
 
@@ -113,7 +130,7 @@ def split_dataset(call: Call, request: wire.SplitDataset) -> Started:
         seed=request.seed,
         name=_base_name(call, data),
         fresh=request.fresh,
-        facts={"classification": data.classification},
+        facts={**inherited(data.facts), "classification": data.classification},
     )
     return submit(call, spec)
 

@@ -177,7 +177,7 @@ def find_environment(environments: Environments, text: str) -> JobEnvironment:
     """
     reference = parse_reference(text, kind="env")
     found = (
-        environments.newest(reference.name, reference.version)
+        (environments.newest(reference.name, reference.version) if reference.at is None else None)
         if isinstance(reference, Named)
         else environments.of_digest(reference)
     )

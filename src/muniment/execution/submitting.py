@@ -14,7 +14,7 @@ from muniment.catalog.ports import Entities, Lineage, Names
 from muniment.catalog.recording import Recorder
 from muniment.catalog.resources import MODEL
 from muniment.errors import IntegrityError, Invalid, NotFound
-from muniment.execution.admission import Admission, Learning
+from muniment.execution.admission import Admission, DataUse, Learning, Using
 from muniment.execution.bases import Bases
 from muniment.execution.environments import Environments, Workshop, find_environment
 from muniment.execution.launching import variables
@@ -25,6 +25,7 @@ from muniment.execution.reading import find_run
 from muniment.kernel.canonical import canonical
 from muniment.kernel.digest import Digest
 from muniment.kernel.identifiers import format_time
+from muniment.kernel.reference import bears_kind
 from muniment.kernel.resources import PROJECT
 from muniment.kernel.verb import Call, Content, verb
 from muniment.programs.algorithms import ALGORITHMS, training_parameters
@@ -73,11 +74,11 @@ def submit(call: Call, spec: JobSpec, uploads: Mapping[str, Content] | None = No
     entities: list[Entity] = []
     for channel, reference in spec.inputs.items():
         _check(_CHANNEL, channel, "channel")
-        entity = resolve(session, project, reference, None if ":" in reference else EntityKind.DATA)
+        entity = resolve(session, project, reference, None if bears_kind(reference) else EntityKind.DATA)
         _files(entity, reference)
         inputs[channel], asked[channel] = entity.digest, label(session, project, entity.digest)
         entities.append(entity)
-    spec = _admitted(call, spec, entities)
+    spec = _permitted(call, _admitted(call, spec, entities), entities)
     recorder = Recorder(session, project, call.now)
     for channel, content in (uploads or {}).items():
         recorder.entity(
@@ -119,6 +120,14 @@ def submit(call: Call, spec: JobSpec, uploads: Mapping[str, Content] | None = No
         return wire.Started(run=f"run:{known.id}", plan=str(job.digest), answered=True)
     _keep(call, programs)
     return enqueue(call, job, spec, asked)
+
+
+def _permitted(call: Call, spec: JobSpec, entities: Sequence[Entity]) -> JobSpec:
+    """The job with what was said of its use of data; one that may not use an input is refused."""
+    frame = spec.facts.get("use_case") or {}
+    using = Using(kind=spec.kind, purpose=spec.purpose, use_case=frame.get("name"), inputs=tuple(entities))
+    kept = call.use(DataUse).permit(call, using) if entities else {}
+    return replace(spec, facts={**spec.facts, **kept}) if kept else spec
 
 
 def _admitted(call: Call, spec: JobSpec, entities: Sequence[Entity]) -> JobSpec:
@@ -257,8 +266,10 @@ def training_spec(call: Call, request: wire.TrainModel) -> JobSpec:
         seed=request.seed,
         limits=limits_from(request.limits),
         experiment=request.experiment,
+        trial=request.trial,
         name=request.name or _default_name(request.experiment, request.algorithm.replace("_", "-")),
         use_case=request.use_case,
+        purpose=request.purpose or None,
         fresh=request.fresh,
         rules=_rules(call, request.watching, custom=False),
     )
@@ -303,8 +314,10 @@ def run_script(call: Call, request: wire.RunScript) -> wire.Started:
         seed=request.seed,
         limits=limits_from(request.limits),
         experiment=request.experiment,
+        trial=request.trial,
         name=request.name or _default_name(request.experiment, entry.stem),
         use_case=request.use_case,
+        purpose=request.purpose or None,
         fresh=request.fresh,
         rules=_rules(call, request.watching, custom=True),
         facts={"source_bytes": call.body.size, "origin": _origin(request.origin)},
@@ -388,6 +401,8 @@ def reproduce_model(call: Call, request: wire.ReproduceModel) -> wire.Started:
         experiment=original.experiment,
         facts={"reproduces": str(model.digest), "original": original.id, "original_kind": original.kind},
     )
+    found = call.use(Entities).find(call.project, job.inputs.values())
+    spec = _permitted(call, spec, [found[one] for one in sorted(found)])
     return enqueue(call, job, spec, original.asked)
 
 

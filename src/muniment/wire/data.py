@@ -9,6 +9,29 @@ from msgspec import Struct, field
 from muniment.wire.execution import JobLimits
 
 
+class Origin(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Where the bytes come from, as the connector that read them says; declared, and never with a secret."""
+
+    kind: str
+    """``file``, ``s3``, ``postgresql``, ``sqlite``, ``odbc``, ``delta`` or ``iceberg``."""
+
+    location: str
+    """A path or URL without password."""
+
+    query: str | None = None
+    version: str | None = None
+    """What the source calls the version that was read."""
+
+    at: str | None = None
+    """The moment whose version was asked for."""
+
+    read_at: str | None = None
+    """When it was read, by the clock of whoever read it."""
+
+    details: dict[str, str] = field(default_factory=dict)
+    """What else the source says: ETag, server, isolation."""
+
+
 class AddDataset(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Ingest a file as the next version of a data set; the bytes of the file come along."""
 
@@ -32,8 +55,38 @@ class AddDataset(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     fresh: bool = False
     """Run it although the record holds the answer: a run of the same plan that ended well."""
 
+    sheet: str | None = None
+    """Sheet of a workbook; needed where it has several."""
+
+    version: int | None = None
+    """Version of a Delta table, or snapshot of an Iceberg table; None takes the newest."""
+
+    at: str | None = None
+    """Moment whose version of a Delta or Iceberg table is read."""
+
+    origin: Origin | None = None
+    """Where the bytes come from."""
+
     classification: str = "confidential"
+    owner: str | None = None
+    """Who answers for the data."""
+
     purposes: list[str] = field(default_factory=list)
+    """What they may be used for; none given means whatever the project does."""
+
+    legal_basis: list[str] = field(default_factory=list)
+    """By which right they are processed."""
+
+    rights: list[str] = field(default_factory=list)
+    """What they are kept from: ``no-training``, ``no-scripts``, ``no-evaluation``, ``no-prediction``,
+    ``no-derivation``."""
+
+    use_until: str | None = None
+    """The day, or the time from now, at which the right to use them ends."""
+
+    retention: str | None = None
+    """The day, or the time from now, until which they are kept."""
+
     limits: JobLimits = field(default_factory=JobLimits)
 
 
