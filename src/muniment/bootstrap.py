@@ -94,7 +94,7 @@ from muniment.policy.authorizer import CedarAuthorizer
 from muniment.policy.service import VERBS as POLICY
 from muniment.stewardship import using
 from muniment.stewardship.using import StewardedUse
-from muniment.tracking import showing, telling
+from muniment.tracking import finding, grouping, logged_models, registry, showing, telling
 from muniment.validation.interpreting import INTERPRETERS as VALIDATION_INTERPRETERS
 from muniment.validation.service import VERBS as VALIDATION
 from muniment.vault.service import VERBS as VAULT
@@ -150,6 +150,10 @@ VERBS: Final = VerbTable(
         *supervising.VERBS,
         *telling.VERBS,
         *tiers.VERBS,
+        *finding.VERBS,
+        *grouping.VERBS,
+        *logged_models.VERBS,
+        *registry.VERBS,
         *using.VERBS,
     )
 )

@@ -46,6 +46,7 @@ CHARTER = {
         "catalog:read",
         "data:write",
         "data:read",
+        "data:use",
         "run:write",
         "run:reproduce",
         "run:validate",
@@ -54,7 +55,7 @@ CHARTER = {
     "validator": ANY_ROLE
     | JUDGE
     | {"inventory:validate"}
-    | {"evidence:read", "catalog:read", "run:reproduce", "run:validate", "model:read"},
+    | {"evidence:read", "catalog:read", "data:use", "run:reproduce", "run:validate", "model:read"},
     "approver": ANY_ROLE | JUDGE | {"inventory:approve"} | {"evidence:read", "catalog:read"},
     "operator": ANY_ROLE
     | {"inventory:promote"}
@@ -62,6 +63,7 @@ CHARTER = {
     "auditor": ANY_ROLE
     | {"evidence:read", "catalog:read", "audit:read", "identity:read", "key:read", "system:operate"}
     | {"inventory:examine", "inventory:sign"},
+    "steward": ANY_ROLE | {"evidence:read", "catalog:read", "data:steward"},
     "outsider": ANY_ROLE,
     "newcomer": OWN,
 }

@@ -72,6 +72,9 @@ class ActivityKind(StrEnum):
 
     EVALUATE = "evaluate"
     REPRODUCE = "reproduce"
+    COMPARE = "compare"
+    """Two models were scored on the same rows."""
+
     PREDICT = "predict"
     EXPLAIN = "explain"
     BUILD = "build"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from muniment.catalog.model import (
     Activity,
@@ -161,3 +161,10 @@ class Checkpoints(Protocol):
 
     def covering(self) -> tuple[int, str]:
         """Size and root hash of a checkpoint that covers everything committed so far."""
+
+
+class Stewarded(Protocol):
+    """What stewards said of data sets, for policies that ask; what is above the catalog knows it."""
+
+    def attributes(self, project: str, digest: Digest, now: datetime) -> Mapping[str, Any]:
+        """The attributes of a snapshot at a moment, by the names that ``resources.DATASET`` declares."""

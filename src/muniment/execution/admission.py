@@ -1,15 +1,22 @@
-"""What admits a learning job: the use case it belongs to. The inventory knows use cases and implements the port."""
+"""What admits a job: the use case it belongs to, and the terms of the data that it would use.
+
+The inventory knows use cases and stewardship knows terms; they implement the ports.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from datetime import datetime
+from typing import Any, Protocol
 
+from muniment.catalog.model import Entity
+from muniment.execution.model import Run
 from muniment.kernel.digest import Digest
+from muniment.kernel.ports import Session
 from muniment.kernel.verb import Call
 
-__all__ = ["Admission", "Frame", "Learning"]
+__all__ = ["Admission", "DataUse", "Frame", "Learning", "Using"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,4 +60,39 @@ class Admission(Protocol):
         Raises:
             NotFound, Conflict: the use case does not exist, or is retired.
             Denied: the use case does not allow the job; the facts say why.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Using:
+    """A job that would use data, as far as the terms of the data can ask about it."""
+
+    kind: str
+    """Of the job."""
+
+    purpose: str | None
+    """What it is for, as the asker says; None when he says nothing."""
+
+    use_case: str | None
+    """Name of the use case that it belongs to."""
+
+    inputs: tuple[Entity, ...]
+
+
+class DataUse(Protocol):
+    """Says whether a job may use its inputs: by policy, set for set, and by the terms that they are under."""
+
+    def permit(self, call: Call, using: Using) -> Mapping[str, Any]:
+        """What the run keeps of the permission; empty when there is nothing to say.
+
+        Raises:
+            Denied: policy, a purpose, a right, a hold or the end of a term says no; the facts say which and why.
+            Conflict: an input was destroyed on purpose.
+        """
+
+    def still(self, session: Session, run: Run, now: datetime) -> None:
+        """Refuse a run that was permitted when it was asked for, and may not begin any more.
+
+        Raises:
+            Denied: a grant or a right ended, or a hold was placed, while it waited.
         """

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from muniment.catalog.ports import Entities
@@ -32,9 +32,10 @@ from muniment.gate.door import Gate
 from muniment.kernel.canonical import digest_of
 from muniment.kernel.digest import Digest
 from muniment.kernel.identifiers import format_time, new_id
-from muniment.kernel.ports import Clock, Entropy, Faults, Store
+from muniment.kernel.ports import Clock, Entropy, Faults, Session, Store
 from muniment.kernel.resources import PLATFORM
 from muniment.vault.service import Vault
+from muniment.wire.vault import DestroyKeys
 
 _log = logging.getLogger("muniment.worker")
 
@@ -61,7 +62,9 @@ class Worker:
         clock: Clock,
         entropy: Entropy,
         faults: Faults,
+        admits: Callable[[Session, Run, datetime], None] = lambda session, run, now: None,
     ) -> None:
+        self._admits = admits
         self._gate, self._store, self._vault = gate, store, vault
         self._engine, self._workshop, self._programs, self._outcomes = engine, workshop, programs, outcomes
         self._clock, self._entropy, self._faults = clock, entropy, faults
@@ -76,6 +79,7 @@ class Worker:
         Raises:
             Unavailable: no engine can run here, or the store does not answer; the run waits.
         """
+        self.end_keys()
         with self._store.read() as session:
             if not session.use(RunQueue).waiting(format_time(self._clock.now())):
                 return False
@@ -95,6 +99,13 @@ class Worker:
         self._work(run, engine, stop or threading.Event())
         self._keep_base(owner)
         return True
+
+    def end_keys(self) -> None:
+        """Destroy the keys that an erasure left behind, when it was interrupted before it could."""
+        with self._store.read() as session:
+            if not self._vault.pending_ends(session):
+                return
+        self._gate.invoke_internal("vault:DestroyKeys", DestroyKeys(), "worker")
 
     def serve(self, stop: threading.Event, pause_s: float = 0.2) -> None:
         """Work until told to stop."""
@@ -151,6 +162,7 @@ class Worker:
         if job.digest != run.plan:
             raise IntegrityError("MUNI-X503", "the plan of this run was changed after it was made", run=run.id)
         with self._store.read() as session:
+            self._admits(session, run, self._clock.now())
             environment = session.use(Environments).of_digest(job.env)
             entities = session.use(Entities).find(run.project, job.inputs.values())
             source = job.source and Part("source.tar", job.source, self._vault.size(session, run.project, job.source))

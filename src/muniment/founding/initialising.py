@@ -26,6 +26,7 @@ TEAM: Final[Mapping[str, str]] = {
     "approver": "approver",
     "operator": "operator",
     "auditor": "auditor",
+    "steward": "data-steward",
 }
 """The starter team: profile name -> role."""
 

@@ -226,6 +226,8 @@ class Gate:
         kind = trace.verb.on
         try:
             trace.resource = kind.locate(session, trace.project or None, trace.asked)
+            if kind.dated is not None:
+                trace.resource = kind.dated(session, trace.resource, self._clock.now())
         except (NotFound, Invalid, Conflict):
             absent = {field: _ABSENT.get(type_, []) for field, type_ in kind.attributes.items()}
             trace.resource = Resource(kind.name, trace.asked or trace.project, trace.project or None, absent)

@@ -32,6 +32,7 @@ class Role(StrEnum):
     APPROVER = "approver"
     OPERATOR = "operator"
     AUDITOR = "auditor"
+    DATA_STEWARD = "data-steward"
 
 
 class Stage(StrEnum):

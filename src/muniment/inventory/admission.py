@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from muniment.catalog.model import ActivityKind, Direction
-from muniment.catalog.naming import label
-from muniment.catalog.ports import Lineage
 from muniment.errors import Denied
 from muniment.execution.admission import Frame, Learning
-from muniment.execution.queue import RunQueue
 from muniment.identity.stages import check_by_hand
 from muniment.inventory.usecases import UseCase, bound_to, living_use_case
-from muniment.kernel.digest import Digest
 from muniment.kernel.verb import Call
 
 __all__ = ["UseCaseAdmission"]
@@ -29,7 +24,7 @@ class UseCaseAdmission:
         if named is None:
             return None
         found = living_use_case(call.session, call.project, named)
-        reasons = [*_reasons(call, found, job)]
+        reasons = [*_reasons(found, job)]
         if bound is not None and job.use_case not in (None, bound):
             reasons.append(f"the experiment {job.experiment} is bound to the use case {bound}")
         if reasons:
@@ -46,7 +41,7 @@ class UseCaseAdmission:
         return frame
 
 
-def _reasons(call: Call, found: UseCase, job: Learning) -> Iterator[str]:
+def _reasons(found: UseCase, job: Learning) -> Iterator[str]:
     body = found.record.body
     allowed = body["allowed_algorithms"]
     if allowed and job.algorithm not in allowed:
@@ -57,19 +52,3 @@ def _reasons(call: Call, found: UseCase, job: Learning) -> Iterator[str]:
             yield f"the columns of {reference} are not known, so it may hold what must not be learnt from"
         elif hit := sorted(column for column in columns if column.strip().casefold() in prohibited):
             yield f"{reference} would let it learn from what is prohibited: {', '.join(hit)}"
-    uses = {str(body[field]).strip().casefold() for field in ("name", "purpose", "purpose_class")}
-    for digest in job.data:
-        stated = _purposes(call, digest)
-        if stated and uses.isdisjoint(one.strip().casefold() for one in stated):
-            reference = label(call.session, call.project, digest)
-            yield f"{reference} may be used for {', '.join(sorted(stated))}, not for {body['purpose_class']}"
-
-
-def _purposes(call: Call, data: Digest) -> set[str]:
-    """The purposes that were stated when the files behind a snapshot were brought in; empty when none were."""
-    graph = call.use(Lineage).closure(call.project, data, Direction.UPSTREAM)
-    found: set[str] = set()
-    for id_, node in graph.activities.items():
-        if node.kind is ActivityKind.INGEST and (run := call.use(RunQueue).get(call.project, id_)) is not None:
-            found |= {str(one) for one in run.facts.get("purposes") or ()}
-    return found

@@ -100,6 +100,31 @@ class RecordKind(StrEnum):
     PROMOTION = "promotion"
     """A version came from another project, by digest, under the approval that it has there."""
 
+    DATA_TERMS = "data-terms"
+    """What a data set may be used for, by which right, how long, by whom; what widens it waits for a second person."""
+
+    DATA_TERMS_CONFIRMATION = "data-terms-confirm"
+    """A second person agreed to wider terms; the body names the record."""
+
+    DATA_GRANT = "data-grant"
+    """Somebody asks for access to a data set for a purpose and a time."""
+
+    DATA_GRANT_DECISION = "data-grant-decision"
+    """A request for access was approved or rejected, or access was taken back; the subject is the request."""
+
+    DATA_HOLD = "data-hold"
+    """A data set has to stay as it is, for a case."""
+
+    DATA_HOLD_RELEASE = "data-hold-release"
+    DATA_EXCLUSION = "data-exclusion"
+    """A column or rows of a data set are left out, with the reason and the expert who says so."""
+
+    ERASURE_REQUEST = "erasure-request"
+    """What shall be destroyed, object by object, and why."""
+
+    ERASURE = "erasure"
+    """A second person decided about a request for erasure; the subject is the request."""
+
 
 @dataclass(frozen=True)
 class Record:

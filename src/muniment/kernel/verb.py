@@ -70,6 +70,13 @@ class Explainer(Protocol):
         """The facts about the principal and the resource that such policies look at, for a person to read."""
 
 
+class Dated(Protocol):
+    """Adds to a resource what depends on the moment, such as who has access for a time."""
+
+    def __call__(self, session: Session, resource: Resource, now: datetime) -> Resource:
+        """The resource with all its attributes as they are at this moment."""
+
+
 @dataclass(frozen=True, slots=True)
 class ResourceKind:
     """A kind of object that verbs act on."""
@@ -91,6 +98,9 @@ class ResourceKind:
     explain: Explainer | None = None
     """What a refusal by a forbid adds to its reasons. It is told only to somebody about whom a policy says no, never to
     one whom merely nothing permits: he would learn of what he may not see."""
+
+    dated: Dated | None = None
+    """What the gate asks once it has found the resource, for attributes that depend on the moment."""
 
 
 class Call(Protocol):

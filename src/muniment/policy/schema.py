@@ -15,6 +15,8 @@ GROUPS: Final = (
     "audit:verify",
     "catalog:read",
     "data:read",
+    "data:steward",
+    "data:use",
     "data:write",
     "env:manage",
     "env:read",

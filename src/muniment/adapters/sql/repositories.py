@@ -16,6 +16,7 @@ from muniment.adapters.sql import (
     inventory,
     ledger,
     policy,
+    registry,
     stewardship,
     tracking,
     vault,
@@ -33,6 +34,7 @@ REPOSITORIES: Final[dict[type[Any], Callable[[Connection], Any]]] = {
     **policy.REPOSITORIES,
     **stewardship.REPOSITORIES,
     **tracking.REPOSITORIES,
+    **registry.REPOSITORIES,
     **vault.REPOSITORIES,
     **witness.REPOSITORIES,
 }
