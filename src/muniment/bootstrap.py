@@ -40,6 +40,7 @@ from muniment.evidence.service import VERBS as EVIDENCE
 from muniment.evidence.service import Packs
 from muniment.execution import auditing, bases, comparing, completing, environments, reading, submitting
 from muniment.execution.admission import Admission, DataUse
+from muniment.execution.auditing import Ends
 from muniment.execution.completing import Outcomes
 from muniment.execution.environments import Workshop
 from muniment.execution.judging import Interpreters
@@ -92,6 +93,7 @@ from muniment.ledger.witness_verbs import VERBS as WITNESSES
 from muniment.ledger.witnessing import Witnesses
 from muniment.policy.authorizer import CedarAuthorizer
 from muniment.policy.service import VERBS as POLICY
+from muniment.search.service import VERBS as SEARCH
 from muniment.stewardship import using
 from muniment.stewardship.using import StewardedUse
 from muniment.tracking import finding, grouping, logged_models, registry, showing, telling
@@ -113,6 +115,7 @@ VERBS: Final = VerbTable(
         *INVENTORY,
         *LEDGER,
         *POLICY,
+        *SEARCH,
         *VALIDATION,
         *VAULT,
         *WITNESSES,
@@ -243,6 +246,7 @@ class Platform:
             DataUse: data_use,
             StewardedUse: data_use,
             Clock: clock,
+            Ends: ENDS,
             Entropy: entropy,
             Exporter: Exporter(self.store, self.vault, self.ledger, signer),
             Interpreters: Interpreters(

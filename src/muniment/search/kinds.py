@@ -175,7 +175,9 @@ _ENTITY: Final = (
 )
 
 
-def _entity(name: str, meaning: str, *more: Field, columns: tuple[str, ...] = (), aliases: tuple[str, ...] = ()) -> Kind:
+def _entity(
+    name: str, meaning: str, *more: Field, columns: tuple[str, ...] = (), aliases: tuple[str, ...] = ()
+) -> Kind:
     shown = columns or ("author", "created", "grade")
     return register(Kind(name, meaning, (*_ENTITY, *more), shown, lineage=True, aliases=aliases))
 
@@ -242,13 +244,14 @@ EXPERIMENT: Final = register(
 
 _RECORD: Final = (
     Field("id", Type.TEXT, "its id"),
+    Field("kind", Type.TEXT, "what it states: finding, use-case, approval, risk …"),
     Field("subject", Type.TEXT, "what it is about: a digest, usecase:NAME or another record"),
     Field("author", Type.TEXT, "who stated it, such as User:ana"),
     Field("created", Type.MOMENT, "when it was stated"),
     Field("grade", Type.TEXT, "attested when it is signed, else declared"),
     Field("model", Type.TEXT, "a name of the model it is about", "name", many=True),
     Field("text", Type.TEXT, "its words, all of them"),
-    Field("body", Type.ANY, "any other part of it", "NAME"),
+    Field("body", Type.TEXT, "any other part of it that is no list", "NAME"),
 )
 
 

@@ -82,10 +82,11 @@ _MOST_DIGITS: Final = 40
 _SHOWN: Final = 60
 
 _UNITS: Final[Mapping[str, int]] = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_WORDS: Final = frozenset(
-    "and or not in is present absent contains like starts with true false now where order by asc desc limit offset "
-    "upstream downstream of".split()
-)
+_LOGIC: Final = ("and", "or", "not", "in", "is", "present", "absent", "contains", "like", "starts", "with")
+_CLAUSES: Final = ("where", "order", "by", "asc", "desc", "limit", "offset", "upstream", "downstream", "of")
+_WORDS: Final = frozenset({*_LOGIC, *_CLAUSES, "true", "false", "now"})
+"""Reserved, in any case: none of them is a field or a text by itself."""
+
 _PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -645,13 +646,7 @@ class _Reader:
             case _Sort.REFERENCE:
                 return Text(token.text)
             case _Sort.WORD:
-                word = token.text.lower()
-                if word in ("true", "false"):
-                    return Truth(word == "true")
-                if word == "now":
-                    return Now()
-                if word not in _WORDS:
-                    return Text(token.text)
+                return _worded(token.text)
         return None
 
     def _key(self) -> Key:
@@ -758,6 +753,16 @@ def _ordered(field: Field, value: Value) -> bool:
     return field.type is not Type.TEXT and not isinstance(value, Text)
 
 
+def _worded(word: str) -> Value | None:
+    """What a bare word means as a value: itself, unless it is reserved."""
+    lowered = word.lower()
+    if lowered in ("true", "false"):
+        return Truth(lowered == "true")
+    if lowered == "now":
+        return Now()
+    return None if lowered in _WORDS else Text(word)
+
+
 def _span(text: str) -> Decimal:
     return Decimal(text[:-1]) * _UNITS[text[-1]]
 
@@ -779,7 +784,12 @@ def _place(text: str, column: int, expected: str | None, found: str) -> dict[str
     """Where in the query something is wrong, with a mark under it."""
     start = max(0, column - 41)
     line = "".join(c if c.isprintable() else " " for c in text[start : start + 80])
-    place: dict[str, str | int] = {"column": column, "found": found, "query": line, "place": " " * (column - 1 - start) + "^"}
+    place: dict[str, str | int] = {
+        "column": column,
+        "found": found,
+        "query": line,
+        "place": " " * (column - 1 - start) + "^",
+    }
     if expected is not None:
         place["expected"] = expected
     return place
@@ -796,7 +806,7 @@ def _unexpected(text: str, column: int, expected: str, found: str) -> NoReturn:
 def _refuse_character(text: str, at: int) -> NoReturn:
     """Say what is wrong with what begins nothing."""
     if text[at] == '"':
-        _unexpected(text, len(text) + 1, 'a \'"\' that ends the text from column ' + str(at + 1), "the end")
+        _unexpected(text, len(text) + 1, "a '\"' that ends the text from column " + str(at + 1), "the end")
     if text[at] == "'":
         _unexpected(text, at + 1, 'a text in double quotes, such as "credit"', repr("'"))
     word = re.match(r"[^\s()=<>!,]{1,60}", text[at:])

@@ -146,7 +146,7 @@ def index_run(db: Connection, run: str) -> None:
     if row is None:
         return
     job, result = json.loads(row["job"]), json.loads(row["result"])
-    values = _run_row(row, job, result)
+    values = _run_row(dict(row), job, result)
     number = db.execute(select(RUN.c.number).where(RUN.c.run == run)).scalar()
     if number is not None:
         db.execute(update(RUN).where(RUN.c.number == number).values(values))

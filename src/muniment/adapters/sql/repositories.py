@@ -17,6 +17,7 @@ from muniment.adapters.sql import (
     ledger,
     policy,
     registry,
+    search,
     stewardship,
     tracking,
     vault,
@@ -35,6 +36,7 @@ REPOSITORIES: Final[dict[type[Any], Callable[[Connection], Any]]] = {
     **stewardship.REPOSITORIES,
     **tracking.REPOSITORIES,
     **registry.REPOSITORIES,
+    **search.REPOSITORIES,
     **vault.REPOSITORIES,
     **witness.REPOSITORIES,
 }

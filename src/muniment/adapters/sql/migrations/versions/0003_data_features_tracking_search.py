@@ -135,6 +135,15 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_search_run_project_number"), "search_run", ["project", "number"], unique=False)
     op.create_table(
+        "search_saved",
+        sa.Column("project", sa.String(length=200), nullable=False),
+        sa.Column("name", sa.String(length=100), nullable=False),
+        sa.Column("query", sa.Text(), nullable=False),
+        sa.Column("author", sa.String(length=200), nullable=False),
+        sa.Column("at", sa.String(length=27), nullable=False),
+        sa.PrimaryKeyConstraint("project", "name", name=op.f("pk_search_saved")),
+    )
+    op.create_table(
         "search_value",
         sa.Column("field", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column(
@@ -154,6 +163,19 @@ def upgrade() -> None:
         op.f("ix_search_value_field_number_object"), "search_value", ["field", "number", "object"], unique=False
     )
     op.create_index("ix_search_value_field_prefix", "search_value", ["field", "prefix", "object"], unique=False)
+    op.create_table(
+        "tracking_item",
+        sa.Column("project", sa.String(length=200), nullable=False),
+        sa.Column("kind", sa.String(length=24), nullable=False),
+        sa.Column("shelf", sa.String(length=220), nullable=False, comment="what it belongs to"),
+        sa.Column("key", sa.String(length=220), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False, comment="canonical JSON"),
+        sa.Column("created_at", sa.String(length=27), nullable=False),
+        sa.Column("updated_at", sa.String(length=27), nullable=False),
+        sa.Column("deleted", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("project", "kind", "key", name=op.f("pk_tracking_item")),
+        sqlite_with_rowid=False,
+    )
     op.create_table(
         "vault_erased_object",
         sa.Column("project", sa.String(length=200), nullable=False),
