@@ -49,7 +49,7 @@ _SAVED_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}", re.ASCII)
     on=PROJECT,
     request=wire.Search,
     reply=wire.Found,
-    event="searched",
+    event="search.asked",
     group="catalog:read",
     effect=Effect.READ,
 )
