@@ -97,6 +97,7 @@ from muniment.search.service import VERBS as SEARCH
 from muniment.stewardship import using
 from muniment.stewardship.using import StewardedUse
 from muniment.tracking import finding, grouping, logged_models, registry, showing, telling
+from muniment.tracking.auditing import ENDS
 from muniment.validation.interpreting import INTERPRETERS as VALIDATION_INTERPRETERS
 from muniment.validation.service import VERBS as VALIDATION
 from muniment.vault.service import VERBS as VAULT

@@ -8,9 +8,9 @@ plan names was used, what the entry names was generated, and nothing else may st
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from muniment.catalog.growing import KINDS
 from muniment.catalog.model import Activity, Edge, Entity, EntityKind, EntityNode, Relation
@@ -46,6 +46,8 @@ class Told:
     project: str
     run: str
     facts: Mapping[str, Any]
+    event: str = ""
+    """Type of the entry: who ended the run."""
 
     @property
     def generated(self) -> set[str]:
@@ -64,6 +66,17 @@ class Kept:
     """Its inputs and results as lineage sees them."""
 
 
+class Judge(Protocol):
+    """Says how the tables contradict what the ledger tells of a run that one kind of entry ended. Pure."""
+
+    def __call__(self, told: Told, kept: Kept) -> Iterator[str]:
+        """Each contradiction in words."""
+
+
+class Ends(dict[str, Judge]):
+    """By type of entry: runs that others than the platform's workers end, and how their record is judged."""
+
+
 @verb(
     "execution:VerifyRecords",
     on=INSTALLATION,
@@ -77,7 +90,8 @@ def verify_records(call: Call, request: wire.VerifyRecords) -> wire.RecordsRepor
     """Compare runs, lineage, names and facts in the database with what the ledger tells."""
     told: dict[str, dict[str, Told]] = {}
     findings: list[str] = []
-    for one in _ends(call):
+    judges: dict[str, Judge] = {complete_run.event: differences, **call.use(Ends)}
+    for one in _ends(call, judges):
         if told.setdefault(one.project, {}).setdefault(one.run, one) is not one:
             findings.append(f"run:{one.run} in {one.project}: the ledger tells of two ends, and a run ends once")
     entities = 0
@@ -90,7 +104,9 @@ def verify_records(call: Call, request: wire.VerifyRecords) -> wire.RecordsRepor
             kept = _kept(call, project, batch)
             nodes |= kept[batch[0]].nodes
             for run in batch:
-                findings += [f"run:{run} in {project}: {what}" for what in differences(ends[run], kept[run])]
+                findings += [
+                    f"run:{run} in {project}: {what}" for what in judges[ends[run].event](ends[run], kept[run])
+                ]
                 findings += [f"{name} in {project}: {what}" for name, what in _misnamed(call, project, kept[run].run)]
         for batch in _batches(sorted({digest for end in ends.values() for digest in end.generated})):
             known = call.use(Entities).find(project, map(Digest, batch))
@@ -165,17 +181,17 @@ def _lineage(told: Told, kept: Kept, run: Run, job: ResolvedJob) -> Iterator[str
             yield f"{digest} is said to be {node.kind}, and was {said[digest]}"
 
 
-def _ends(call: Call) -> Iterator[Told]:
+def _ends(call: Call, events: Collection[str]) -> Iterator[Told]:
     """The ends of runs that the ledger tells of, in this transaction's view of it."""
     entries = call.use(EntryRepository)
     head = call.use(CheckpointRepository).head()
     size = head.checkpoint.size if head else 0
     for start in range(0, size, _CHUNK):
         for _, row in entries.rows(start, min(start + _CHUNK, size)):
-            if row.type == complete_run.event and row.outcome == "ok":
+            if row.type in events and row.outcome == "ok" and not _again(row.body):
                 yield _told(row.body)
     for _, body in entries.unsequenced(_MOST):
-        if f'"{complete_run.event}"' in body and _data(body)["outcome"] == "ok":
+        if any(f'"{event}"' in body for event in events) and _data(body)["outcome"] == "ok" and not _again(body):
             yield _told(body)
 
 
@@ -185,8 +201,14 @@ def _data(body: str) -> dict[str, Any]:
 
 
 def _told(body: str) -> Told:
-    data = _data(body)
-    return Told(data["project"], data["facts"]["run"], data["facts"])
+    entry = json.loads(body)
+    data = entry["data"]
+    return Told(data["project"], data["facts"]["run"], data["facts"], entry["type"])
+
+
+def _again(body: str) -> bool:
+    """Whether the end of a run was only said again."""
+    return bool((_data(body).get("facts") or {}).get("again"))
 
 
 def _kept(call: Call, project: str, runs: Sequence[str]) -> dict[str, Kept]:

@@ -258,6 +258,7 @@ def end_run(call: Call, request: wire.EndRun) -> wire.TrackedRun:
         _refuse_stranger(call, standing)
     status = RunStatus(request.status)
     if standing.status is status:
+        call.note(run=run.id, again=True)
         return _shown(run, known=True)
     _refuse_ended(standing)
     runs = call.use(TrackedRuns)
@@ -517,13 +518,13 @@ def _record(call: Call, run: Run, result: Mapping[str, Any], record: Digest) -> 
         run.id,
         [
             *((Relation.USED, Digest(one["digest"]), one["role"][:_ROLE]) for one in result["inputs"]),
-            *((Relation.GENERATED, Digest(one["digest"]), _role(one["path"])) for one in result["artifacts"]),
+            *((Relation.GENERATED, Digest(one["digest"]), role_of(one["path"])) for one in result["artifacts"]),
         ],
         record,
     )
 
 
-def _role(path: str) -> str:
+def role_of(path: str) -> str:
     """What a file is to its run: its path, cut from the front where it is long."""
     return path[-_ROLE:]
 
