@@ -10,6 +10,7 @@ import click
 from muniment.bootstrap import open_platform
 from muniment.cli.face import Command, Face, with_face
 from muniment.connecting import home_folder
+from muniment.gateways.mlflow import gateway as mlflow
 from muniment.http.server import Listen, serve
 
 
@@ -62,9 +63,11 @@ def up(
         face.screen.done(f"muniment listens on {url}")
         face.screen.line(f"  use it   export MUNI_URL={url}")
         face.screen.line(f"  API      {url}/openapi.json")
+        face.screen.line(f"  MLflow   export MLFLOW_TRACKING_URI={url}/mlflow/PROJECT MLFLOW_TRACKING_TOKEN=…")
         face.screen.line("  stop it  Ctrl-C", style="dim")
 
     try:
-        serve(platform, listen, ready)
+        limit = platform.settings.upload_limit_gib << 30
+        serve(platform, listen, ready, {"/mlflow": mlflow(platform.gate, limit_bytes=limit)})
     finally:
         platform.close()

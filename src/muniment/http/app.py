@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, BinaryIO, Final, cast
@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import muniment
@@ -56,13 +56,20 @@ class Uploads:
     patience_s: float = PATIENCE_S
 
 
-def application(gate: Gate, *, hosts: frozenset[str] | None = None, uploads: Uploads | None = None) -> Starlette:
+def application(
+    gate: Gate,
+    *,
+    hosts: frozenset[str] | None = None,
+    uploads: Uploads | None = None,
+    mounts: Mapping[str, ASGIApp] | None = None,
+) -> Starlette:
     """The API as an ASGI application.
 
     Args:
         gate: what every route asks.
         hosts: names by which the server may be addressed, against DNS rebinding; None takes any.
         uploads: bounds of bodies.
+        mounts: other people's protocols over the same gate, by the path under which each is found.
     """
     api = msgspec.json.encode(document(gate.table, muniment.__version__))
 
@@ -73,8 +80,9 @@ def application(gate: Gate, *, hosts: frozenset[str] | None = None, uploads: Upl
         return _json(b'{"status":"ok"}')
 
     bounds, slots = uploads or Uploads(), anyio.CapacityLimiter(UPLOADS_AT_ONCE)
-    routes = [_route(gate, verb, bounds, slots) for verb in gate.table if not verb.internal]
+    routes: list[BaseRoute] = [_route(gate, verb, bounds, slots) for verb in gate.table if not verb.internal]
     routes += [Route("/openapi.json", openapi), Route("/v1/health", health)]
+    routes += [Mount(path, app=mounted) for path, mounted in (mounts or {}).items()]
     app = Starlette(
         routes=routes,
         middleware=[] if hosts is None else [Middleware(_KnownByName, names=hosts)],

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from muniment.bootstrap import Platform
 from muniment.errors import Unavailable
@@ -36,13 +37,19 @@ class Listen(Address):
     """Seconds between two visits to the witnesses."""
 
 
-def serve(platform: Platform, listen: Listen, ready: Callable[[str], None]) -> None:
+def serve(
+    platform: Platform,
+    listen: Listen,
+    ready: Callable[[str], None],
+    mounts: Mapping[str, ASGIApp] | None = None,
+) -> None:
     """Serve until a signal says stop.
 
     Args:
         platform: what is served.
         listen: where.
         ready: called with the server's URL once it listens.
+        mounts: other people's protocols, by the path under which each is found.
 
     Raises:
         Invalid: a plain-HTTP server may listen on loopback only, or the certificate or its key cannot be read.
@@ -50,7 +57,7 @@ def serve(platform: Platform, listen: Listen, ready: Callable[[str], None]) -> N
     """
     listen.check()
     taken = bind(listen.host, listen.port)
-    config = configuration(platform, listen)
+    config = configuration(platform, listen, mounts)
     stop = threading.Event()
     threads = [
         threading.Thread(target=platform.worker.serve, args=(stop,), name=f"worker-{n}") for n in range(listen.workers)
@@ -72,13 +79,14 @@ def serve(platform: Platform, listen: Listen, ready: Callable[[str], None]) -> N
         taken.close()
 
 
-def configuration(platform: Platform, listen: Listen) -> uvicorn.Config:
+def configuration(platform: Platform, listen: Listen, mounts: Mapping[str, ASGIApp] | None = None) -> uvicorn.Config:
     """How the server speaks HTTP."""
     return uvicorn.Config(
         application(
             platform.gate,
             hosts=_LOOPBACK if listen.loopback else None,
             uploads=Uploads(limit_bytes=platform.settings.upload_limit_gib << 30),
+            mounts=mounts,
         ),
         host=listen.host,
         port=listen.port,

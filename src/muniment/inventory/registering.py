@@ -41,7 +41,7 @@ from muniment.ledger.service import Ledger
 from muniment.vault.service import Vault
 from muniment.wire import inventory as wire
 
-__all__ = ["MANIFEST_FORMAT", "VERBS", "manifest_now", "manifest_text", "signed_manifest"]
+__all__ = ["MANIFEST_FORMAT", "VERBS", "enter_external", "manifest_now", "manifest_text", "signed_manifest"]
 
 MANIFEST_FORMAT: Final = "muniment.model-manifest/1"
 ENTRY_FORMAT: Final = "muniment.model-entry/1"
@@ -95,7 +95,7 @@ def register_model(call: Call, request: wire.RegisterModel) -> wire.Registered:
 )
 def register_external_model(call: Call, request: wire.RegisterExternalModel) -> wire.Registered:
     """Enter a model of a vendor, or one that lives outside, without its bytes; everything about it is declared."""
-    return _external(call, request, ())
+    return enter_external(call, request, ())
 
 
 @verb(
@@ -112,7 +112,7 @@ def register_model_file(call: Call, request: wire.RegisterModelFile) -> wire.Reg
     name = request.filename
     if not 1 <= len(name) <= 200 or not name.isprintable() or set(name) & set("/\\\0") or name in (".", "..", _ENTRY):
         raise Invalid("MUNI-M112", "a file has a plain name of at most 200 characters", given=name[:200])
-    return _external(call, request, (Part(name, call.body.digest, call.body.size),))
+    return enter_external(call, request, (Part(name, call.body.digest, call.body.size),))
 
 
 @verb(
@@ -185,8 +185,14 @@ def manifest_text(manifest: str) -> str:
     return f"{MANIFEST_FORMAT}\n{manifest}\n"
 
 
-def _external(call: Call, request: wire.RegisterExternalModel, files: tuple[Part, ...]) -> wire.Registered:
-    """Make the entry's document and the entity that it and the files are, and register that."""
+def enter_external(call: Call, request: wire.RegisterExternalModel, files: tuple[Part, ...]) -> wire.Registered:
+    """Enter a model that was made elsewhere: its entry and its files become one declared entity, which is registered.
+
+    Args:
+        call: the request.
+        request: what is told of it.
+        files: its files, sealed in the project; none may be called ``entry.json``.
+    """
     check_by_hand(call, "registered")
     name = check_entity_name(EntityKind.MODEL, request.name)
     if request.origin not in _ORIGINS:

@@ -1,0 +1,202 @@
+"""What other people's clients keep beside runs, and their search for runs, in SQL."""
+
+from __future__ import annotations
+
+import json
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ColumnElement,
+    Connection,
+    PrimaryKeyConstraint,
+    Row,
+    Select,
+    String,
+    Table,
+    Text,
+    and_,
+    case,
+    exists,
+    func,
+    select,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from muniment.adapters.sql.catalog import LATEST
+from muniment.adapters.sql.execution import PARAMS, RUNS, TAGS, run_of
+from muniment.adapters.sql.schema import METADATA, MOMENT, NAME
+from muniment.execution.model import Run
+from muniment.execution.queue import DELETED
+from muniment.kernel.canonical import canonical
+from muniment.tracking.items import Group, Item, ItemKind, Items, RunFinder, Term, Wanted
+
+ITEMS: Final = Table(
+    "tracking_item",
+    METADATA,
+    Column("project", NAME, nullable=False),
+    Column("kind", String(24), nullable=False),
+    Column("shelf", String(220), nullable=False, comment="what it belongs to"),
+    Column("key", String(220), nullable=False),
+    Column("state", Text, nullable=False, comment="canonical JSON"),
+    Column("created_at", MOMENT, nullable=False),
+    Column("updated_at", MOMENT, nullable=False),
+    Column("deleted", Boolean, nullable=False),
+    PrimaryKeyConstraint("project", "kind", "key"),
+    sqlite_with_rowid=False,
+)
+
+_PLAIN: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
+    "=": operator.eq,
+    "!=": operator.ne,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+}
+_LABELS: Final[Mapping[str, Table]] = {"param": PARAMS, "tag": TAGS}
+
+
+class SqlItems:
+    """``Items`` as one table."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def get(self, project: str, kind: ItemKind, key: str) -> Item | None:
+        """One item, deleted or not."""
+        here = and_(ITEMS.c.project == project, ITEMS.c.kind == kind.value, ITEMS.c.key == key)
+        row = self._connection.execute(select(ITEMS).where(here)).first()
+        return None if row is None else _item(row)
+
+    def put(self, item: Item) -> None:
+        """Keep an item in place of what stands under its key."""
+        dialect = postgresql if self._connection.dialect.name == "postgresql" else sqlite
+        row = {
+            "project": item.project,
+            "kind": item.kind.value,
+            "shelf": item.shelf,
+            "key": item.key,
+            "state": canonical(dict(item.state)).decode(),
+            "created_at": item.created_at,
+            "updated_at": item.updated_at,
+            "deleted": item.deleted,
+        }
+        statement = dialect.insert(ITEMS).values(row)
+        moving = {name: statement.excluded[name] for name in ("shelf", "state", "updated_at", "deleted")}
+        self._connection.execute(
+            statement.on_conflict_do_update(index_elements=["project", "kind", "key"], set_=moving)
+        )
+
+    def list(self, project: str, kind: ItemKind, shelf: str | None = None) -> tuple[Item, ...]:
+        """Items by key, of one shelf or of all."""
+        query = select(ITEMS).where(ITEMS.c.project == project, ITEMS.c.kind == kind.value).order_by(ITEMS.c.key)
+        if shelf is not None:
+            query = query.where(ITEMS.c.shelf == shelf)
+        return tuple(_item(row) for row in self._connection.execute(query))
+
+
+class SqlRunFinder:
+    """``RunFinder`` over runs, their labels and the last values of their metrics."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def find(self, project: str, wanted: Wanted) -> tuple[tuple[Run, bool], ...]:
+        """Runs, each with whether it is deleted."""
+        gone = exists().where(TAGS.c.run == RUNS.c.id, TAGS.c.name == DELETED)
+        query: Select[Any] = select(RUNS, gone.label("gone")).where(RUNS.c.project == project)
+        if wanted.experiments is not None:
+            query = query.where(RUNS.c.experiment.in_(wanted.experiments))
+        if wanted.runs is not None:
+            query = query.where(RUNS.c.id.in_(wanted.runs))
+        if wanted.deleted is not None:
+            query = query.where(gone if wanted.deleted else ~gone)
+        for term in wanted.terms:
+            query = query.where(self._holds(term, wanted.named_by))
+        for of, name, descending in wanted.order:
+            value = self._value(of, name, wanted.named_by)
+            query = query.order_by(case((value.is_(None), 1), else_=0), value.desc() if descending else value.asc())
+        query = query.order_by(RUNS.c.id.desc()).offset(wanted.offset).limit(wanted.limit)
+        return tuple((run_of(row), bool(row["gone"])) for row in self._connection.execute(query).mappings())
+
+    def experiments(self, project: str) -> tuple[Group, ...]:
+        """The experiments that runs of a project belong to."""
+        query = (
+            select(RUNS.c.experiment, func.min(RUNS.c.created_at), func.max(RUNS.c.created_at))
+            .where(RUNS.c.project == project, RUNS.c.experiment.is_not(None))
+            .group_by(RUNS.c.experiment)
+            .order_by(func.min(RUNS.c.created_at))
+        )
+        return tuple(Group(*row) for row in self._connection.execute(query))
+
+    def _holds(self, term: Term, named_by: str) -> ColumnElement[bool]:
+        if term.of == "attribute":
+            return self._compared(self._value("attribute", term.name, named_by), term)
+        table = _LABELS.get(term.of)
+        owner = LATEST.c.activity if table is None else table.c.run
+        name = LATEST.c.name if table is None else table.c.name
+        here = and_(owner == RUNS.c.id, name == term.name)
+        if term.op == "is null":
+            return ~exists().where(here)
+        if term.op == "is not null":
+            return exists().where(here)
+        value = LATEST.c.value if table is None else table.c.text
+        return exists().where(here, self._compared(value, term))
+
+    def _value(self, of: str, name: str, named_by: str) -> ColumnElement[Any]:
+        if of == "attribute" and name == "name":
+            tag = select(TAGS.c.text).where(TAGS.c.run == RUNS.c.id, TAGS.c.name == named_by).scalar_subquery()
+            return func.coalesce(tag, RUNS.c.label)
+        if of == "attribute":
+            column: ColumnElement[Any] = RUNS.c[name]
+            return column
+        if of == "metric":
+            here = and_(LATEST.c.activity == RUNS.c.id, LATEST.c.name == name)
+            return select(LATEST.c.value).where(here).scalar_subquery()
+        table = _LABELS[of]
+        return select(table.c.text).where(table.c.run == RUNS.c.id, table.c.name == name).scalar_subquery()
+
+    def _compared(self, value: ColumnElement[Any], term: Term) -> ColumnElement[bool]:
+        if (plain := _PLAIN.get(term.op)) is not None:
+            compared: ColumnElement[bool] = plain(value, term.value)
+            return compared
+        match term.op:
+            case "in":
+                return value.in_(term.value)
+            case "not in":
+                return value.not_in(term.value)
+            case "is null":
+                return value.is_(None)
+            case "is not null":
+                return value.is_not(None)
+            case "ilike":
+                return func.lower(value).like(term.value.lower())
+            case _:
+                return self._like(value, term.value)
+
+    def _like(self, value: ColumnElement[Any], pattern: str) -> ColumnElement[bool]:
+        """Case counts: SQLite's LIKE does not see it, so there the pattern is written for GLOB."""
+        if self._connection.dialect.name != "sqlite":
+            return value.like(pattern)
+        globbed = "".join({"%": "*", "_": "?", "*": "[*]", "?": "[?]", "[": "[[]"}.get(c, c) for c in pattern)
+        return value.op("GLOB", is_comparison=True)(globbed)
+
+
+def _item(row: Row[Any]) -> Item:
+    return Item(
+        project=row.project,
+        kind=ItemKind(row.kind),
+        key=row.key,
+        shelf=row.shelf,
+        state=json.loads(row.state),
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        deleted=bool(row.deleted),
+    )
+
+
+REPOSITORIES: Final = {Items: SqlItems, RunFinder: SqlRunFinder}

@@ -1,0 +1,1 @@
+"""Other people's protocols, each translated into verbs: nothing here decides, everything passes the gate."""

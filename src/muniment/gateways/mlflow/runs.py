@@ -1,0 +1,366 @@
+"""MLflow's calls about runs: from creation to the end, and the search for them."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from muniment.errors import Conflict, Invalid, NotFound
+from muniment.gateways.mlflow.asking import Calls, Fields, Question
+from muniment.gateways.mlflow.experiments import limit_of, named, short_names, view_of
+from muniment.gateways.mlflow.filters import Clause, offset_of, order, parse, token_of
+from muniment.gateways.mlflow.shapes import RUN_NAME, STATUS, document_of_run, info_of_run, milliseconds, moment
+from muniment.tracking.items import short_name
+from muniment.wire import registry as wire
+from muniment.wire import tracking
+
+__all__ = ["CALLS", "found_run"]
+
+_MOST_BATCH: Final = 1000
+"""Values in one batch, as MLflow documents it."""
+
+_MOST_PAGE: Final = 1000
+_MOST_HISTORY: Final = 25_000
+_PARENT: Final = "mlflow.parentRunId"
+_ENDS: Final = {"FINISHED": "ok", "FAILED": "failed", "KILLED": "cancelled"}
+_NUMBERED: Final = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
+_ATTRIBUTES: Final = {
+    "run_id": "run",
+    "run_name": "name",
+    "run name": "name",
+    "Run name": "name",
+    "Run Name": "name",
+    "status": "status",
+    "user_id": "user",
+    "User": "user",
+    "start_time": "start_time",
+    "created": "start_time",
+    "Created": "start_time",
+    "end_time": "end_time",
+}
+
+
+def create(question: Question) -> dict[str, Any]:
+    """Create a run; it belongs to whoever shows the token, whatever the client says."""
+    fields = question.fields
+    experiment = named(question, fields.text("experiment_id") or "0")
+    if experiment.deleted:
+        raise Conflict(
+            "MUNI-Y302", "the experiment is deleted", id=experiment.id, name=experiment.name, do="restore it first"
+        )
+    tags = fields.pairs("tags")
+    name = fields.text("run_name") or tags.get(RUN_NAME, "")
+    parent = tags.get(_PARENT)
+    if parent:
+        found_run(question, parent)
+    request = tracking.StartRun(
+        project=question.project,
+        experiment=experiment.experiment,
+        trial=short_name(parent) if parent else None,
+        name=name or "run",
+        tags={**tags, RUN_NAME: name} if name else tags,
+        started_at=moment(fields.integer("start_time", 0)),
+    )
+    started = question.ask(request).run
+    return {"run": document_of_run(question.project, found_run(question, started))}
+
+
+def get(question: Question) -> dict[str, Any]:
+    """A run with its data."""
+    return {"run": document_of_run(question.project, found_run(question, _id(question)))}
+
+
+def update(question: Question) -> dict[str, Any]:
+    """End a run, or give a running one another name; one that has ended is not opened again."""
+    fields, run = question.fields, _id(question)
+    status = _status(fields)
+    if name := fields.text("run_name"):
+        question.ask(tracking.SetTags(project=question.project, run=run, tags={RUN_NAME: name}))
+    if status in _ENDS:
+        ended = moment(fields.integer("end_time", 0))
+        request = tracking.EndRun(project=question.project, run=run, status=_ENDS[status], ended_at=ended)  # type: ignore[arg-type]
+        question.ask(request)
+    found = found_run(question, run)
+    if status in ("RUNNING", "SCHEDULED") and found.status != "running":
+        raise Conflict(
+            "MUNI-Y301",
+            "a run that has ended is not opened again: what it came to stands in the record",
+            run=found.run,
+            status=found.status,
+            do="start a new run, with mlflow.parentRunId or a tag that names this one",
+        )
+    return {"run_info": info_of_run(question.project, found)}
+
+
+def delete(question: Question) -> dict[str, Any]:
+    """Take a run out of lists."""
+    question.ask(tracking.DeleteRun(project=question.project, run=_id(question)))
+    return {}
+
+
+def restore(question: Question) -> dict[str, Any]:
+    """Put it back."""
+    question.ask(tracking.RestoreRun(project=question.project, run=_id(question)))
+    return {}
+
+
+def log_metric(question: Question) -> dict[str, Any]:
+    """One value."""
+    point = _point(question.fields)
+    question.ask(tracking.LogMetrics(project=question.project, run=_id(question), metrics=[point]))
+    _tell_models(question, _id(question), [question.fields])
+    return {}
+
+
+def log_param(question: Question) -> dict[str, Any]:
+    """One parameter."""
+    fields = question.fields
+    params: dict[str, str | int | float | bool | None] = {fields.needed("key"): fields.text("value")}
+    question.ask(tracking.LogParams(project=question.project, run=_id(question), params=params))
+    return {}
+
+
+def log_batch(question: Question) -> dict[str, Any]:
+    """Values, parameters and tags at once: all of them are kept, or none."""
+    fields = question.fields
+    metrics, params, tags = fields.documents("metrics"), fields.pairs("params"), fields.pairs("tags")
+    told = len(metrics) + len(params) + len(tags)
+    if told > _MOST_BATCH:
+        raise Invalid(
+            "MUNI-Y116",
+            f"a batch has at most {_MOST_BATCH:,} metrics, parameters and tags together",
+            metrics=len(metrics),
+            params=len(params),
+            tags=len(tags),
+            do="send several batches; nothing of this one was kept",
+        )
+    run = _id(question)
+    points = [_point(one) for one in metrics]
+    if told:
+        question.ask(
+            wire.LogBatch(project=question.project, run=run, params=params, metrics=points, tags=dict(tags.items()))
+        )
+    _tell_models(question, run, metrics)
+    return {}
+
+
+def set_tag(question: Question) -> dict[str, Any]:
+    """Set a tag."""
+    fields = question.fields
+    tags: dict[str, str | None] = {fields.needed("key"): fields.text("value")}
+    question.ask(tracking.SetTags(project=question.project, run=_id(question), tags=tags))
+    return {}
+
+
+def delete_tag(question: Question) -> dict[str, Any]:
+    """Take a tag away."""
+    fields, run = question.fields, _id(question)
+    key = fields.needed("key")
+    if key not in found_run(question, run).tags:
+        raise NotFound("MUNI-Y203", f"the run has no tag {key[:80]!r}", run=run, key=key[:200])
+    question.ask(tracking.SetTags(project=question.project, run=run, tags={key: None}))
+    return {}
+
+
+def log_inputs(question: Question) -> dict[str, Any]:
+    """Data sets and models that a run says it read; one that names a snapshot of ours becomes an input of the run."""
+    fields, run = question.fields, _id(question)
+    inputs = [dict(one.told) for one in (*fields.documents("datasets"), *fields.documents("models"))]
+    for one in fields.documents("datasets"):
+        dataset = one.told.get("dataset")
+        name = dataset.get("name") if isinstance(dataset, dict) else None
+        if not isinstance(name, str):
+            raise Invalid("MUNI-Y117", "a data set has a name", field="datasets")
+        if name.startswith("data:"):
+            used = tracking.TrackedInput(role=one.pairs("tags").get("mlflow.data.context", "input"), reference=name)
+            question.ask(tracking.LogInputs(project=question.project, run=run, inputs=[used]))
+    if inputs:
+        question.ask(wire.DescribeRun(project=question.project, run=run, inputs=inputs))
+    return {}
+
+
+def log_outputs(question: Question) -> dict[str, Any]:
+    """Logged models that a run says it made."""
+    outputs = [
+        {"model_id": one.needed("model_id"), "step": one.integer("step", 0)}
+        for one in question.fields.documents("models")
+    ]
+    if outputs:
+        question.ask(wire.DescribeRun(project=question.project, run=_id(question), outputs=outputs))
+    return {}
+
+
+def log_model(question: Question) -> dict[str, Any]:
+    """The description of a model that a run logged."""
+    outputs = [{"model_json": question.fields.needed("model_json")}]
+    question.ask(wire.DescribeRun(project=question.project, run=_id(question), outputs=outputs))
+    return {}
+
+
+def search(question: Question) -> dict[str, Any]:
+    """Runs of experiments by metrics, parameters, tags and attributes."""
+    fields = question.fields
+    ids = fields.texts("experiment_ids")
+    experiments = short_names(question, ids)
+    limit = min(limit_of(fields, 1000), _MOST_PAGE)
+    if not experiments:
+        return {"runs": []}
+    request = wire.FindRuns(
+        project=question.project,
+        experiments=experiments,
+        where=[_condition(one) for one in parse(fields.text("filter"))],
+        order=[
+            wire.Order(of=one.of, name=_attribute(one.of, one.name), descending=one.descending)  # type: ignore[arg-type]
+            for one in order(fields.texts("order_by"))
+        ],
+        deleted=view_of(fields, "run_view_type"),
+        offset=offset_of(fields.text("page_token")),
+        limit=limit,
+    )
+    found: wire.AnyRuns = question.ask(request)
+    answer: dict[str, Any] = {"runs": [document_of_run(question.project, run) for run in found.runs]}
+    if found.next is not None:
+        answer["next_page_token"] = token_of(found.next)
+    return answer
+
+
+def history(question: Question) -> dict[str, Any]:
+    """Every value of one metric of a run."""
+    fields = question.fields
+    limit = limit_of(fields, _MOST_HISTORY, _MOST_HISTORY)
+    run = found_run(question, _id(question)).run
+    series: tracking.Series = question.ask(
+        tracking.ListMetrics(
+            project=question.project,
+            run=run,
+            name=fields.needed("metric_key"),
+            after=offset_of(fields.text("page_token")),
+            limit=limit,
+        )
+    )
+    metrics = [_measured(series.name, point) for point in series.points]
+    return {"metrics": metrics, **({"next_page_token": token_of(series.next)} if series.next is not None else {})}
+
+
+def history_bulk(question: Question) -> dict[str, Any]:
+    """Every value of one metric of several runs."""
+    fields = question.fields
+    runs = fields.texts("run_ids") or fields.texts("run_id")
+    if not 1 <= len(runs) <= 100:
+        raise Invalid("MUNI-Y118", "a history is asked for 1 to 100 runs", runs=len(runs))
+    name = fields.needed("metric_key")
+    first = fields.integer("start_step", -(2**62))
+    last = fields.integer("end_step", 2**62)
+    metrics: list[dict[str, Any]] = []
+    for run in runs:
+        found = found_run(question, run).run
+        series: tracking.Series = question.ask(
+            tracking.ListMetrics(project=question.project, run=found, name=name, limit=limit_of(fields, 2500, 25_000))
+        )
+        points = [point for point in series.points if first <= point.step <= last]
+        metrics += [{**_measured(name, point), "run_id": found} for point in points]
+    return {"metrics": metrics}
+
+
+def found_run(question: Question, id: str) -> wire.AnyRun:
+    """A run of the project, deleted or not; raises NotFound."""
+    found: wire.AnyRuns = question.ask(wire.FindRuns(project=question.project, runs=[id], deleted=None, limit=1))
+    if not found.runs:
+        raise NotFound("MUNI-Y204", f"there is no run with id {id[:40]!r}", run=id[:80], project=question.project)
+    return found.runs[0]
+
+
+def _id(question: Question) -> str:
+    return question.fields.needed("run_id", "run_uuid")
+
+
+def _status(fields: Fields) -> str:
+    given = fields.told.get("status")
+    if given is None or given == "":
+        return ""
+    status = _NUMBERED.get(given) if isinstance(given, int) else str(given)
+    if status not in STATUS:
+        raise Invalid("MUNI-Y119", "not a status of a run", given=str(given)[:80], known=sorted(STATUS))
+    return str(status)
+
+
+def _point(fields: Fields) -> tracking.MetricPoint:
+    step, at = fields.integer("step", 0), fields.integer("timestamp", 0)
+    if abs(at) >= 2**53:
+        raise Invalid("MUNI-Y111", "not a time in milliseconds since 1970", given=str(at))
+    return tracking.MetricPoint(fields.needed("key"), fields.number("value"), step, at * 1000 if at else None)
+
+
+def _measured(name: str, point: tracking.Point) -> dict[str, Any]:
+    at_ms = milliseconds(point.at) if point.at_us is None else point.at_us // 1000
+    return {"key": name, "value": point.value, "step": point.step, "timestamp": at_ms}
+
+
+def _tell_models(question: Question, run: str, metrics: list[Fields]) -> None:
+    """What was measured of logged models is kept with them too."""
+    by_model: dict[str, list[dict[str, Any]]] = {}
+    for one in metrics:
+        if model := one.text("model_id"):
+            told = {
+                "key": one.needed("key"),
+                "value": repr(one.number("value")),
+                "step": one.integer("step", 0),
+                "timestamp": one.integer("timestamp", 0),
+                "run": run,
+                "dataset": one.text("dataset_name") or None,
+            }
+            by_model.setdefault(model, []).append(told)
+    for model, measured in by_model.items():
+        question.ask(wire.UpdateLoggedModel(project=question.project, model=model, metrics=measured))
+
+
+def _condition(clause: Clause) -> wire.Condition:
+    if clause.of == "dataset":
+        raise Invalid("MUNI-Y120", "runs are not searched by data sets here", given=clause.name, do="muni search …")
+    if clause.of == "attribute" and clause.name == "status":
+        return _of_status(clause)
+    value = clause.value
+    if clause.of == "attribute" and isinstance(value, float) and clause.name == "run_id":
+        value = str(value)
+    return wire.Condition(of=clause.of, name=_attribute(clause.of, clause.name), op=clause.op, value=value)  # type: ignore[arg-type]
+
+
+def _of_status(clause: Clause) -> wire.Condition:
+    """A status by all of our words that it stands for."""
+    asked = clause.value if isinstance(clause.value, list) else [str(clause.value)]
+    if clause.op not in ("=", "!=", "in", "not in") or any(one.upper() not in STATUS for one in asked):
+        raise Invalid("MUNI-Y119", "not a status of a run", given=str(clause.value)[:80], known=sorted(STATUS))
+    ours = [word for one in asked for word in STATUS[one.upper()]]
+    return wire.Condition(of="attribute", name="status", op="in" if clause.op in ("=", "in") else "not in", value=ours)
+
+
+def _attribute(of: str, name: str) -> str:
+    if of == "dataset":
+        raise Invalid("MUNI-Y120", "runs are not searched by data sets here", given=name[:80], do="muni search …")
+    if of != "attribute":
+        return name
+    if name not in _ATTRIBUTES:
+        raise Invalid(
+            "MUNI-Y121", f"runs have no attribute {name[:80]!r}", given=name[:80], known=sorted(set(_ATTRIBUTES))
+        )
+    return _ATTRIBUTES[name]
+
+
+CALLS: Final[Calls] = {
+    ("POST", "mlflow/runs/create"): create,
+    ("GET", "mlflow/runs/get"): get,
+    ("POST", "mlflow/runs/update"): update,
+    ("POST", "mlflow/runs/delete"): delete,
+    ("POST", "mlflow/runs/restore"): restore,
+    ("POST", "mlflow/runs/log-metric"): log_metric,
+    ("POST", "mlflow/runs/log-parameter"): log_param,
+    ("POST", "mlflow/runs/log-batch"): log_batch,
+    ("POST", "mlflow/runs/set-tag"): set_tag,
+    ("POST", "mlflow/runs/delete-tag"): delete_tag,
+    ("POST", "mlflow/runs/log-inputs"): log_inputs,
+    ("POST", "mlflow/runs/outputs"): log_outputs,
+    ("POST", "mlflow/runs/log-model"): log_model,
+    ("POST", "mlflow/runs/search"): search,
+    ("GET", "mlflow/metrics/get-history"): history,
+    ("GET", "mlflow/metrics/get-history-bulk"): history_bulk,
+    ("GET", "mlflow/metrics/get-history-bulk-interval"): history_bulk,
+}
