@@ -151,3 +151,28 @@ def test_text_tables_are_no_pickles(words: list[str]) -> None:
     """Lines of comma-separated words are not taken for pickles of the old, unmarked protocols."""
     found = recognise(("name,value\n" + "\n".join(f"{word},1" for word in words)).encode())
     assert found is None or not found.dangerous
+
+
+@pytest.mark.parametrize("size", [0x80, 0x180, 0x280, 0x480, 0x580, 0x10480])
+def test_a_length_that_looks_like_a_pickle_is_none(size: int) -> None:
+    """Safetensors begins with the length of its header, and 128 is the mark of a pickle: only the rest tells."""
+    header = b'{"__metadata__":{"a":"b"}}'.ljust(size)
+    content = size.to_bytes(8, "little") + header + b"\0" * 16
+    found = recognise(content[:HEAD_BYTES])
+    assert found is not None
+    assert (found.name, found.dangerous) == ("safetensors", False)
+    with pytest.raises(pickle.UnpicklingError):
+        pickle.loads(content)
+
+
+def test_a_file_that_is_both_is_a_pickle(tmp_path: Path) -> None:
+    """A length whose bytes jump over the brace as opcodes, and an import behind it: it runs, and so it is refused."""
+    marker = tmp_path / "marker"
+    number = b"\x47" + b"\0\0\0\0\0" + b'{" '  # BINFLOAT takes the eight bytes that hold the brace
+    content = b"\x80\x02" + number + pickle.dumps(Trap(marker), 0)
+    assert int.from_bytes(content[:8], "little") < 1 << 24
+    found = recognise(content)
+    assert found is not None
+    assert found.dangerous
+    pickle.loads(content)
+    assert marker.exists()

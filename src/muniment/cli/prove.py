@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
-import msgspec
 
 from muniment.cli.data import DETACH
 from muniment.cli.face import Command, Face, with_face
 from muniment.cli.knowing import ANYTHING, MODEL
 from muniment.cli.screen import Screen
 from muniment.sdk.lineage import steps
+from muniment.sdk.reproducing import VERDICTS, reproduced
 
 
 @click.command(
@@ -63,11 +65,30 @@ def reproduce(face: Face, model: str, detach: bool) -> None:
 
     Exit code 0 means that the job ran to its end; the verdict says how alike the models are.
     """
-    run = face.client.jobs.reproduce(model)
     if detach:
-        face.started(run)
+        face.started(face.client.jobs.reproduce(model))
         return
-    face.wait(run)
-    verdict = run.detail.verdict or {"verdict": "unknown"}
-    document = {**msgspec.to_builtins(verdict), "run": run.reference, "grade": run.detail.grade}
-    face.answer(document, lambda screen: screen.facts(f"{model}: {verdict.get('verdict')}", document))
+    found = reproduced(face.client, model, face.wait)
+    face.answer(found, lambda screen: picture(screen, model, found))
+
+
+def picture(screen: Screen, model: str, found: dict[str, Any]) -> None:
+    """What a reproduction came to, for people."""
+    verdict: str = found.get("verdict", "unknown")
+    shown = ("run", "grade", "requested_by", "original", "original_by", "plan")
+    facts: dict[str, Any] = {"means": VERDICTS.get(verdict), **{name: found[name] for name in shown if name in found}}
+    if verdict == "different":
+        facts["cause"] = found.get("cause")
+    screen.facts(f"{model}: {verdict}", facts)
+    if compared := found.get("comparison"):
+        numbers = ("rows", "differing", "max_difference", "max_ulp", "flips", "bounds") if compared["rows"] else ()
+        screen.line()
+        screen.facts(
+            "both, side by side",
+            {
+                "run": compared["run"],
+                "same meaning": compared["equal_canonical_digests"],
+                "no scores": compared["a"]["why_no_scores"] or compared["b"]["why_no_scores"],
+                **{name: compared[name] for name in numbers},
+            },
+        )

@@ -1,4 +1,4 @@
-"""What the outputs of training, of a user's script and of an evaluation are."""
+"""What the outputs of training, of a user's script, of an evaluation and of a comparison are."""
 
 from __future__ import annotations
 
@@ -41,4 +41,15 @@ def evaluate(run: Run, job: ResolvedJob, outcome: Outcome) -> tuple[Product, ...
     return report_product(outcome, role="evaluation")
 
 
-INTERPRETERS: Final[Mapping[str, Interpreter]] = {"train": train, "run": script, "evaluate": evaluate}
+def compare(run: Run, job: ResolvedJob, outcome: Outcome) -> tuple[Product, ...]:
+    """The report of the comparison."""
+    read_document(outcome, "output/data/report.json")
+    return report_product(outcome, role="comparison")
+
+
+INTERPRETERS: Final[Mapping[str, Interpreter]] = {
+    "train": train,
+    "run": script,
+    "evaluate": evaluate,
+    "compare": compare,
+}

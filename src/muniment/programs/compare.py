@@ -1,7 +1,9 @@
 """Compare two models, or two sets of predictions: a reproduction is identical, equivalent or different.
 
 Channels ``a`` and ``b`` each hold the files of a model, or ``predictions.parquet``. Models are compared on the rows
-of channel ``data``: the probe. Result: ``report.json`` with the verdict and the numbers it rests on.
+of channel ``data``: the probe. Models of the platform's own training and those that a script left are read alike; one
+that cannot be asked for scores is compared by what its file means. Result: ``report.json`` with the verdict and the
+numbers it rests on.
 """
 
 from __future__ import annotations
@@ -9,15 +11,17 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from muniment.analytics.comparison import difference, verdict
+from muniment.analytics.comparison import Verdict, difference, verdict
 from muniment.errors import IntegrityError, Invalid
 from muniment.programs.contract import Job, run
+from muniment.programs.foreign_models import open_foreign
+from muniment.programs.models import FORMAT as MODEL_FORMAT
 from muniment.programs.models import load, scores_digest
 from muniment.programs.parameters import Kind, Parameter
 from muniment.programs.snapshots import read_snapshot
@@ -25,6 +29,8 @@ from muniment.programs.snapshots import read_snapshot
 PARAMETERS: Final = (
     Parameter("max_difference", Kind.NUMBER, "absolute difference that is still equivalent", 1e-9, low=0, high=1),
     Parameter("max_ulp", Kind.INTEGER, "units in the last place that are still equivalent", 2**22, low=0, high=2**62),
+    Parameter("target", Kind.TEXT, "the column that is no feature of a script's model", ""),
+    Parameter("threshold", Kind.NUMBER, "score from which a script's model decides for the positive", 0.5),
 )
 
 
@@ -32,16 +38,41 @@ PARAMETERS: Final = (
 class _Side:
     """One of the two things compared."""
 
-    scores: np.ndarray
+    scores: np.ndarray | None
     threshold: float
     file_digest: str | None
     canonical_digest: str | None
+    why_not: str | None = None
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "scores_digest": None if self.scores is None else scores_digest(self.scores),
+            "file_digest": self.file_digest,
+            "canonical_digest": self.canonical_digest,
+            "why_no_scores": self.why_not,
+        }
 
 
 def compare(job: Job) -> None:
     """Score both where they are models, and compare."""
     given = job.parameters(PARAMETERS)
-    ours, theirs = (_side(job, job.channel(name)) for name in ("a", "b"))
+    ours, theirs = (_side(job, job.channel(name), given) for name in ("a", "b"))
+    known = ours.file_digest is not None and theirs.file_digest is not None
+    files = ours.file_digest == theirs.file_digest if known else None
+    models = ours.canonical_digest == theirs.canonical_digest if known else None
+    bounds = {name: given[name] for name in ("max_difference", "max_ulp")}
+    result: dict[str, Any] = {
+        "equal_files": files,
+        "equal_canonical_digests": models,
+        "bounds": bounds,
+        "a": ours.document(),
+        "b": theirs.document(),
+    }
+    if ours.scores is None or theirs.scores is None:
+        # What the file means decides the predictions: without scores, equal meaning is all that can be shown.
+        same = Verdict.IDENTICAL_BYTES if files else Verdict.IDENTICAL_PREDICTIONS if models else Verdict.DIFFERENT
+        job.write("report.json", {**result, "verdict": same, "rows": 0})
+        return
     if len(ours.scores) != len(theirs.scores):
         raise Invalid(
             "MUNI-D191",
@@ -51,34 +82,34 @@ def compare(job: Job) -> None:
             do="compare predictions for the same rows",
         )
     found = difference(ours.scores, theirs.scores, ours.threshold, theirs.threshold)
-    known = ours.file_digest is not None and theirs.file_digest is not None
-    files = ours.file_digest == theirs.file_digest if known else None
-    models = ours.canonical_digest == theirs.canonical_digest if known else None
-    result = verdict(
-        found, equal_files=files, equal_models=models, max_difference=given["max_difference"], max_ulp=given["max_ulp"]
-    )
+    said = verdict(found, equal_files=files, equal_models=models, **bounds)
     job.metrics(None, {"max_difference": found.max_difference, "max_ulp": float(found.max_ulp), "flips": found.flips})
-    job.write(
-        "report.json",
-        {
-            "verdict": result,
-            **asdict(found),
-            "equal_files": files,
-            "equal_canonical_digests": models,
-            "bounds": given,
-            "a": {"scores_digest": scores_digest(ours.scores), "file_digest": ours.file_digest},
-            "b": {"scores_digest": scores_digest(theirs.scores), "file_digest": theirs.file_digest},
-        },
-    )
+    job.write("report.json", {**result, **asdict(found), "verdict": said})
 
 
-def _side(job: Job, folder: Path) -> _Side:
+def _side(job: Job, folder: Path, given: dict[str, Any]) -> _Side:
     path = folder / "predictions.parquet"
-    if not path.exists():
-        probe = read_snapshot(job.channel("data"))
-        model = load(folder)
-        document = json.loads((folder / "model.json").read_bytes())
-        return _Side(model.score(probe), model.threshold, document["file_digest"], document["canonical_digest"])
+    if path.exists():
+        return _predictions(path)
+    probe = read_snapshot(job.channel("data"))
+    if not _is_ours(folder / "model.json"):
+        found = open_foreign(folder, probe, given["target"] or None)
+        return _Side(found.scores, given["threshold"], found.file_digest, found.canonical_digest, found.why_not)
+    model = load(folder)
+    document = json.loads((folder / "model.json").read_bytes())
+    return _Side(model.score(probe), model.threshold, document["file_digest"], document["canonical_digest"])
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether the platform's own training wrote it; a script may call anything ``model.json``."""
+    try:
+        document = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError, RecursionError):
+        return False
+    return isinstance(document, dict) and document.get("format") == MODEL_FORMAT
+
+
+def _predictions(path: Path) -> _Side:
     try:
         table = pq.read_table(path, page_checksum_verification=True, use_threads=False)
         scores = table.column("score").to_numpy().astype(np.float64, copy=False)

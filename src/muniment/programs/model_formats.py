@@ -10,6 +10,7 @@ from __future__ import annotations
 import bz2
 import io
 import lzma
+import pickletools
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -108,7 +109,7 @@ def _plain(head: bytes, tail: bytes) -> ModelFormat | None:
         return ModelFormat("XGBoost UBJSON", False)
     if _is_pickle(head):
         return _PICKLE
-    return None
+    return ModelFormat("safetensors", False) if _is_safetensors(head) else None
 
 
 # The low halves of the magic numbers of CPython 3.8 to 3.15.
@@ -120,12 +121,28 @@ _PYC_MAGICS: Final = frozenset(
 def _is_pickle(head: bytes) -> bool:
     """Whether the bytes begin like a pickle of any protocol.
 
-    Protocols 2 to 5 begin with PROTO. Protocols 0 and 1 have no mark: their opcodes are walked instead, and bytes
-    that walk to STOP, or through an import, are a pickle.
+    Protocols 2 to 5 begin with PROTO: they are one unless an opcode is met that there is none of before anything could
+    have run; the length that a safetensors file begins with may look like PROTO. Protocols 0 and 1 have no mark: their
+    opcodes are walked instead, and bytes that walk to STOP, or through an import, are a pickle.
     """
     if len(head) >= 2 and head[0] == 0x80 and head[1] <= 5:
-        return True
+        try:
+            return any(opcode.name in _RUNS for opcode, _, _ in pickletools.genops(head))
+        except ValueError as ended:
+            return "unknown" not in str(ended)
     return _walks(head)
+
+
+_RUNS: Final = frozenset(
+    {"GLOBAL", "STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "REDUCE", "BUILD", "STOP"}
+    | {"EXT1", "EXT2", "EXT4", "PERSID", "BINPERSID"}
+)
+"""What imports, calls or ends: from there on a pickle has done what it does."""
+
+
+def _is_safetensors(head: bytes) -> bool:
+    """Whether the bytes begin with the length of a JSON object and that object."""
+    return len(head) > 8 and head[4:8] == b"\0\0\0\0" and head[8:9] == b"{"
 
 
 def _walks(head: bytes) -> bool:  # noqa: PLR0912 - one branch for each shape of an opcode's argument

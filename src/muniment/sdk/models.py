@@ -14,6 +14,7 @@ from muniment.sdk.evidence import EvidencePack, pack_of, save_pack
 from muniment.sdk.explanations import Explanation, ExplanationList, explanation_of
 from muniment.sdk.frames import to_frame
 from muniment.sdk.lineage import Lineage, Proof, absence_of, lineage_of
+from muniment.sdk.reproducing import reproduced
 from muniment.sdk.shown import headline, measure
 from muniment.sdk.steps import Steps
 from muniment.wire import execution as wx
@@ -125,10 +126,12 @@ class Model(Steps):
         return ExplanationList(Explanation(self.reference, one) for one in found.explanations)
 
     def reproduce(self, watch: Watch | None = None) -> dict[str, Any]:
-        """Make it again from the record alone; gives the verdict and what it rests on."""
-        request = wx.ReproduceModel(project=self._asking.project, model=self.reference)
-        run = self._asking.start("execution:ReproduceModel", request).wait(watch).checked()
-        return {"run": run.reference, **(run.detail.verdict or {})}
+        """Make it again from the record alone; gives the verdict and what it rests on.
+
+        Where other bytes come out, both models score what they were made of: the verdict is then ``equivalent`` within
+        the bounds that it names, or ``different``.
+        """
+        return reproduced(self._asking, self.reference, lambda run: run.wait(watch).checked())
 
     def lineage(self) -> Lineage:
         """Where it comes from, down to file, code and environment."""

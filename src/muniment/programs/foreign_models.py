@@ -1,0 +1,194 @@
+"""Models that a user's own script left: one file of a format that carries no code, opened to be compared.
+
+Each is read by the library that wrote it and known by a *canonical digest* of what decides its predictions. It scores
+the probe by the feature names that it holds, or, where it holds none, by the numeric columns in their order; where
+neither fits it has no scores, and is compared by its digest alone. A network in safetensors holds weights and no
+architecture, so that it never has scores.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from muniment.errors import IntegrityError, Invalid
+from muniment.kernel.canonical import digest_of
+from muniment.kernel.digest import Digest
+from muniment.programs.engines.skops_files import settled
+from muniment.programs.model_formats import HEAD_BYTES, refuse_code
+
+__all__ = ["ForeignModel", "open_foreign"]
+
+Predict = Callable[[np.ndarray], np.ndarray]
+
+_PARAMETER_LINES: Final = re.compile(r"\nparameters:\n.*?\nend of parameters\n", re.DOTALL)
+_TRUSTED: Final = ["sklearn.tree._tree.Tree", "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
+"""What skops does not know of scikit-learn itself; nothing is ever added to it from a file."""
+
+_HEADER: Final = 100 << 20
+_SUFFIXES: Final = (".ubj", ".json", ".txt", ".skops", ".safetensors")
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignModel:
+    """A model that somebody else's code made."""
+
+    file: str
+    file_digest: str
+    canonical_digest: str
+    scores: np.ndarray | None
+    """What it gives the probe rows, float64; None where it cannot be asked."""
+
+    why_not: str | None
+    """Why it has no scores."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    essence: Any
+    names: Sequence[str]
+    width: int
+    predict: Predict | None
+
+
+def open_foreign(folder: Path, probe: pa.Table | None, target: str | None) -> ForeignModel:
+    """The one model in a folder.
+
+    Args:
+        folder: the files of a model, without the platform's ``model.json``.
+        probe: rows to score; None leaves it at the digests.
+        target: the column that is no feature.
+
+    Raises:
+        Invalid: there is no model of a known format, or there are several, or it would run code.
+        IntegrityError: it does not open.
+    """
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix in _SUFFIXES)
+    if len(files) != 1:
+        raise Invalid(
+            "MUNI-D199",
+            "a model is compared by its one file",
+            found=[path.name[:80] for path in files[:10]],
+            known=list(_SUFFIXES),
+            do="leave one file: XGBoost .ubj or .json, LightGBM .txt, .skops or .safetensors",
+        )
+    path = files[0]
+    data = path.read_bytes()
+    refuse_code(path.name, data[:HEAD_BYTES], len(data), data[-HEAD_BYTES:])
+    try:
+        opened = _OPENERS[path.suffix](data)
+    except Exception as broken:
+        raise IntegrityError("MUNI-D535", "the model file does not open", type=type(broken).__name__) from broken
+    scores, why_not = _scores(opened, probe, target)
+    return ForeignModel(path.name, Digest.of(data), digest_of({"model": opened.essence}), scores, why_not)
+
+
+def _scores(opened: _Opened, probe: pa.Table | None, target: str | None) -> tuple[np.ndarray | None, str | None]:
+    if opened.predict is None:
+        return None, "the file holds weights and no architecture"
+    if probe is None:
+        return None, "there are no rows to score"
+    numeric = [
+        field.name
+        for field in probe.schema
+        if field.name != target
+        and (pa.types.is_integer(field.type) or pa.types.is_floating(field.type) or pa.types.is_boolean(field.type))
+    ]
+    named = opened.names if opened.names and set(opened.names) <= set(numeric) else numeric
+    if len(named) != opened.width:
+        return None, f"it takes {opened.width} features, and the probe has {len(numeric)} numeric columns"
+    columns = [probe.column(name).cast(pa.float64()).to_numpy().astype(np.float64) for name in named]
+    try:
+        found = np.asarray(opened.predict(np.column_stack(columns)), np.float64)
+    except Exception as broken:  # whatever a stranger's model does with the rows
+        return None, f"it does not take the rows: {type(broken).__name__}"
+    scores = np.ascontiguousarray(found[:, -1] if found.ndim == 2 else found)
+    return (scores, None) if np.isfinite(scores).all() else (None, "its scores are not finite")
+
+
+def _xgboost(data: bytes) -> _Opened:
+    xgboost = import_module("xgboost")
+    booster = xgboost.Booster({"nthread": 1})
+    booster.load_model(bytearray(data))
+    names = list(booster.feature_names or [])
+
+    def predict(matrix: np.ndarray) -> np.ndarray:
+        rows = xgboost.DMatrix(matrix, feature_names=names or None, feature_types=booster.feature_types)
+        found: np.ndarray = booster.predict(rows)
+        return found
+
+    return _Opened(Digest.of(bytes(booster.save_raw("ubj"))), names, booster.num_features(), predict)
+
+
+def _lightgbm(data: bytes) -> _Opened:
+    lightgbm = import_module("lightgbm")
+    booster = lightgbm.Booster(model_str=data.decode())
+    text = _PARAMETER_LINES.sub("\n", booster.model_to_string())
+
+    def predict(matrix: np.ndarray) -> np.ndarray:
+        return np.asarray(booster.predict(matrix, num_threads=1))
+
+    return _Opened(Digest.of(text.encode()), booster.feature_name(), booster.num_feature(), predict)
+
+
+def _skops(data: bytes) -> _Opened:
+    skops = import_module("skops.io")
+    estimator = skops.loads(data, trusted=_TRUSTED)
+    ask = getattr(estimator, "predict_proba", None) or estimator.predict
+    names = [str(name) for name in getattr(estimator, "feature_names_in_", ())]
+    width = int(getattr(estimator, "n_features_in_", len(names)))
+    return _Opened(_members(settled(skops.dumps(estimator))), names, width, ask)
+
+
+def _members(data: bytes) -> dict[str, str]:
+    """What a skops file holds, by name. Of an array of records each field counts, and the padding between them not."""
+    found = {}
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        for name in archive.namelist():
+            content = archive.read(name)
+            if name.endswith(".npy"):
+                array = np.load(io.BytesIO(content), allow_pickle=False)
+                fields = [array[field] for field in array.dtype.names or ()]
+                content = str((array.dtype.descr, array.shape)).encode()
+                content += b"".join(np.ascontiguousarray(field).tobytes() for field in fields or [array])
+            found[name] = Digest.of(content)
+    return found
+
+
+def _safetensors(data: bytes) -> _Opened:
+    """Names, types, shapes and bytes of all tensors, whatever their order in the file.
+
+    Source: the safetensors format: eight bytes with the length of a JSON header, the header, the tensors.
+    """
+    size = int.from_bytes(data[:8], "little")
+    if not 2 <= size <= min(_HEADER, len(data) - 8):
+        raise ValueError("the header is longer than the file")
+    header = json.loads(data[8 : 8 + size])
+    return _Opened([list(tensor) for tensor in _tensors(header, data[8 + size :])], (), 0, None)
+
+
+def _tensors(header: dict[str, Any], body: bytes) -> Iterator[tuple[str, str, list[int], str]]:
+    for name in sorted(header.keys() - {"__metadata__"}):
+        start, end = header[name]["data_offsets"]
+        if not 0 <= start <= end <= len(body):
+            raise ValueError("a tensor lies outside of the file")
+        yield name, header[name]["dtype"], header[name]["shape"], Digest.of(body[start:end])
+
+
+_OPENERS: Final[dict[str, Callable[[bytes], _Opened]]] = {
+    ".ubj": _xgboost,
+    ".json": _xgboost,
+    ".txt": _lightgbm,
+    ".skops": _skops,
+    ".safetensors": _safetensors,
+}
