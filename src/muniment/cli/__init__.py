@@ -28,6 +28,7 @@ COMMANDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
     },
     "Work": {
         "data": ("data:data", "Data sets: add, list, show, split, profile."),
+        "feature": ("feature:feature", "Features: define, build, join as known at the time, read online."),
         "train": ("train:train", "Train a built-in algorithm, hermetically."),
         "run": ("run:run", "Run a script of yours unchanged, hermetically."),
         "evaluate": ("evaluate:evaluate", "Measure a model on a data set."),

@@ -15,11 +15,14 @@ from muniment.sdk.audit import Audit
 from muniment.sdk.catalogues import Catalogues
 from muniment.sdk.datasets import Data
 from muniment.sdk.environments import Environments
+from muniment.sdk.features import Features
 from muniment.sdk.inventory import Inventory
 from muniment.sdk.lineage import Lineage, Proof, absence_of, lineage_of
 from muniment.sdk.models import Models
 from muniment.sdk.oversight import Challenge, Changes, Findings, Gates, Reviews
+from muniment.sdk.outside import Sources
 from muniment.sdk.progress import picture
+from muniment.sdk.rows import RowProof, absence_of_rows
 from muniment.sdk.runs import Comparison, Jobs, Run, Runs
 from muniment.sdk.signing import Keys
 from muniment.sdk.tracking import TrackedRun, Tracking
@@ -47,6 +50,7 @@ class Client:
         close: Callable[[], None] = lambda: None,
         key_file: Path | None = None,
         spool: Path | None = None,
+        sources: Sources | None = None,
     ) -> None:
         """Ask through a transport.
 
@@ -57,6 +61,7 @@ class Client:
             close: lets go of the connection, or of the platform in this process.
             key_file: where the asker's private signing key lies; None for one that lives in memory.
             spool: folder in which tracked runs wait for the server; None for a temporary one.
+            sources: reads databases, buckets and tables on this machine; None for a client that reads files alone.
         """
         self._transport = transport
         self._worker = worker
@@ -64,8 +69,10 @@ class Client:
         """Let go of the connection, or of the platform in this process."""
         self.project = project
         """Name of the project."""
-        self.data = Data(self)
+        self.data = Data(self, sources)
         """Data sets."""
+        self.features = Features(self)
+        """Feature views."""
         self.models = Models(self)
         """Models."""
         self.audit = Audit(self)
@@ -221,6 +228,19 @@ class Client:
     def prove_unused(self, what: Any, model: Any) -> Proof:
         """Was this used to make that model? The answer holds at the checkpoint it names."""
         return absence_of(self, what, model)
+
+    def prove_rows_unused(
+        self, what: Any, model: Any, *, keys: Sequence[str] = (), watch: Watch | None = None
+    ) -> RowProof:
+        """Whether any row of this stood in what that model was made from, also under another name, format or order.
+
+        Args:
+            what: a snapshot, or its reference.
+            model: the model, or its reference.
+            keys: columns that name a row, looked at besides whole rows.
+            watch: see ``Run.wait``.
+        """
+        return absence_of_rows(self, what, model, keys=keys, watch=watch)
 
     def ask(self, action: str, request: msgspec.Struct, reply: type[T], body: BinaryIO | None = None) -> T:
         """Ask any verb of the platform; every other method comes down to this."""
