@@ -24,6 +24,7 @@ from muniment.sdk.outside import Sources
 from muniment.sdk.progress import picture
 from muniment.sdk.rows import RowProof, absence_of_rows
 from muniment.sdk.runs import Comparison, Jobs, Run, Runs
+from muniment.sdk.search import Found, Searches, search_in
 from muniment.sdk.signing import Keys
 from muniment.sdk.tracking import TrackedRun, Tracking
 from muniment.sdk.transport import Transport, Worker
@@ -206,6 +207,47 @@ class Client:
         """The runs of the project, newest first."""
         request = wx.ListRuns(project=self.project, experiment=experiment, kind=kind, status=status, limit=limit)
         return Runs(self.ask("execution:ListRuns", request, wx.Runs).runs)
+
+    @property
+    def searches(self) -> Searches:
+        """Queries that the project keeps."""
+        return Searches(self)
+
+    def search(
+        self,
+        query: str,
+        *,
+        columns: Sequence[str] = (),
+        limit: int = 100,
+        offset: int = 0,
+        count: bool = False,
+        everywhere: bool = False,
+        checkpoint: bool = False,
+    ) -> Found:
+        """Find objects by a query, such as ``run where metric.auc > 0.78 order by metric.auc desc``.
+
+        Args:
+            query: see the page "Search"; ``@name`` for a saved one.
+            columns: fields to show; none for those that the query speaks of and those of its kind.
+            limit: so many at most.
+            offset: so many are passed over.
+            count: count everything that is found, see ``Found.total``.
+            everywhere: look in every project that one may read.
+            checkpoint: sign the state of the ledger at which the answer holds.
+
+        Raises:
+            Invalid: the query is not understood; the facts name the place.
+        """
+        return search_in(
+            self,
+            query,
+            columns=columns,
+            limit=limit,
+            offset=offset,
+            count=count,
+            everywhere=everywhere,
+            checkpoint=checkpoint,
+        )
 
     def compare(self, *runs: Any) -> Comparison:
         """Two or more runs side by side."""

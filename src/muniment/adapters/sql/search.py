@@ -47,9 +47,11 @@ from sqlalchemy import Text as SqlText
 from sqlalchemy.dialects.postgresql import JSONB
 
 from muniment.adapters.sql.catalog import ACTIVITY, EDGE, ENTITY, NAMES
+from muniment.adapters.sql.execution import TAGS as _TAGS
 from muniment.adapters.sql.indexing import FIELD, OBJECT, PREFIX, RUN, VALUE
 from muniment.adapters.sql.inventory import RECORDS, VERSIONS
 from muniment.adapters.sql.schema import METADATA, MOMENT, NAME
+from muniment.execution.queue import DELETED
 from muniment.inventory.model import RecordKind
 from muniment.kernel.digest import Digest
 from muniment.kernel.expressions import Comparator, Day, Number
@@ -694,8 +696,10 @@ def _runs(compiler: _Compiler) -> _Source:
             here = select(ACTIVITY.c.ulid).join_from(reached, ACTIVITY, ACTIVITY.c.id == -reached.c.node)
         return r.c.run.in_(here)
 
+    gone = select(_TAGS.c.run).where(_TAGS.c.project.in_(compiler.scope.projects), _TAGS.c.name == DELETED)
     guard = {"id": r.c.run, "kind": r.c.kind, "author": r.c.author}
-    return _Source(r, r.c.number, r.c.project, (), (r.c.number,), plain, satellite, lineage, guard, "run")
+    within = (r.c.run.not_in(gone),)
+    return _Source(r, r.c.number, r.c.project, within, (r.c.number,), plain, satellite, lineage, guard, "run")
 
 
 def _thing(

@@ -28,6 +28,7 @@ from sqlalchemy import (
 from muniment.adapters.sql.catalog import LATEST, METRIC
 from muniment.adapters.sql.direct import Question
 from muniment.adapters.sql.execution import RUNS, TAGS, SqlRunQueue
+from muniment.adapters.sql.indexing import index_objects, index_run
 from muniment.adapters.sql.schema import DIGEST, ID, METADATA, MOMENT, NAME
 from muniment.execution.model import Run, RunStatus
 from muniment.execution.queue import DELETED
@@ -95,6 +96,7 @@ class SqlTrackedRuns:
         """Keep a run that is running; no lease ever runs out, because nobody leases it."""
         SqlRunQueue(self._db).add(run)
         self._db.execute(update(RUNS).where(RUNS.c.id == run.id).values(started_at=run.started_at))
+        index_run(self._db, run.id)
         if key is not None:
             row = {"project": run.project, "agent": run.requested_by, "key": key, "run": run.id}
             self._db.execute(KEYS.insert(), row)
@@ -127,6 +129,7 @@ class SqlTrackedRuns:
         """The run has ended."""
         told = {"status": status.value, "ended_at": ended_at, "result": canonical(dict(result)).decode()}
         self._db.execute(update(RUNS).where(RUNS.c.id == run, RUNS.c.kind == KIND).values(**told))
+        index_run(self._db, run)
 
     def use(self, run: str, inputs: Sequence[Used]) -> None:
         """Keep what a run says it used."""
@@ -139,6 +142,8 @@ class SqlTrackedRuns:
         ]
         if rows:
             self._db.execute(INPUTS.insert(), rows)
+            project = self._db.execute(select(RUNS.c.project).where(RUNS.c.id == run)).scalar_one()
+            index_objects(self._db, project, [(run, "input", one.role, str(one.digest)) for one in fresh])
 
     def used(self, run: str) -> tuple[Used, ...]:
         """What a run says it used, in the order in which it said so."""
