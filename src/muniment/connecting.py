@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
+from muniment.adapters.sources.opening import OutsideSources
 from muniment.errors import Invalid, NotFound
 from muniment.kernel.identifiers import check_name
 from muniment.sdk.client import Client
@@ -180,7 +181,9 @@ def _remote(
     from muniment.sdk.http import HttpTransport  # noqa: PLC0415  httpx is slow to import and seldom needed
 
     transport = HttpTransport(url, token)
-    return Client(transport, project=project, close=transport.close, key_file=key_file, spool=spool)
+    return Client(
+        transport, project=project, close=transport.close, key_file=key_file, spool=spool, sources=OutsideSources()
+    )
 
 
 def _local(
@@ -196,4 +199,5 @@ def _local(
         close=platform.close,
         key_file=key_file,
         spool=spool,
+        sources=OutsideSources(),
     )

@@ -7,11 +7,13 @@ from typing import Any
 import click
 import msgspec
 
+from muniment.cli.data_diff import diff
+from muniment.cli.data_overlap import overlap
 from muniment.cli.face import Face, Group, pairs, with_face
 from muniment.cli.knowing import DATA
 from muniment.cli.screen import Screen
 from muniment.cli.watching import sending
-from muniment.sdk.datasets import Dataset, called, parts_of, readable
+from muniment.sdk.datasets import Dataset, parts_of
 from muniment.sdk.shown import count, size
 from muniment.wire import data as wire
 from muniment.wire.execution import JobLimits
@@ -29,14 +31,27 @@ def data() -> None:
     """
 
 
-@data.command(epilog="Example: muni data add credit UCI_Credit_Card.csv.gz --target default_payment_next_month")
+@data.command(
+    epilog="Examples: muni data add credit UCI_Credit_Card.csv.gz --target default_payment_next_month; "
+    'muni data add loans --from postgresql://me@host/bank --query "select * from loans"'
+)
 @click.argument("name")
-@click.argument("file", type=click.Path())
+@click.argument("file", type=click.Path(), required=False)
+@click.option(
+    "--from",
+    "source",
+    metavar="SOURCE",
+    help="Another source than a file: postgresql://…, sqlite:///…, odbc:…, s3://bucket/key, or a table's folder.",
+)
+@click.option("--query", metavar="SQL", help="What to ask a database: one statement that reads.")
+@click.option("--sheet", metavar="NAME", help="Sheet of a workbook that has several.")
+@click.option("--at-version", metavar="VERSION", help="Version of a Delta or Iceberg table, or of an object.")
+@click.option("--at-time", metavar="TIME", help="The version that was the latest then: 2026-11-01T00:00:00Z.")
 @click.option("--target", metavar="COLUMN", help="The column that models shall predict.")
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["auto", "csv", "tsv", "jsonl", "parquet", "arrow"]),
+    type=click.Choice(["auto", "csv", "tsv", "jsonl", "parquet", "arrow", "excel"]),
     default="auto",
     show_default=True,
     help="What the file is; gzip and zstd are recognised by content.",
@@ -53,6 +68,17 @@ def data() -> None:
     help="How the data may be handled: public, internal, confidential or restricted.",
 )
 @click.option("--purpose", "purposes", multiple=True, metavar="TEXT", help="A use the data may have; repeatable.")
+@click.option("--owner", metavar="NAME", help="Who answers for the data.")
+@click.option("--legal-basis", multiple=True, metavar="TEXT", help="By which right it is processed; repeatable.")
+@click.option(
+    "--right",
+    "rights",
+    multiple=True,
+    metavar="LIMIT",
+    help="What it is kept from: no-training, no-scripts, no-evaluation, no-prediction, no-derivation; repeatable.",
+)
+@click.option("--use-until", metavar="DAY", help="The right to use it ends then: 2030-12-31, or 2y, 6m, 90d from now.")
+@click.option("--retention", metavar="DAY", help="It is kept until then: 2036-12-31, or 10y from now.")
 @click.option("--memory-mb", type=click.IntRange(min=1), help="Memory limit of the ingest job, MiB.")
 @click.option("--wall-s", type=click.IntRange(min=1), help="Time limit of the ingest job, seconds.")
 @FRESH
@@ -61,7 +87,12 @@ def data() -> None:
 def add(
     face: Face,
     name: str,
-    file: str,
+    file: str | None,
+    source: str | None,
+    query: str | None,
+    sheet: str | None,
+    at_version: str | None,
+    at_time: str | None,
     target: str | None,
     form: str,
     delimiter: str | None,
@@ -70,33 +101,48 @@ def add(
     columns: dict[str, str],
     classification: str,
     purposes: tuple[str, ...],
+    owner: str | None,
+    legal_basis: tuple[str, ...],
+    rights: tuple[str, ...],
+    use_until: str | None,
+    retention: str | None,
     memory_mb: int | None,
     wall_s: int | None,
     fresh: bool,
     detach: bool,
 ) -> None:
-    """Ingest FILE (CSV or Parquet) as the next version of data set NAME.
+    """Ingest FILE (CSV, JSON lines, Parquet, Arrow or Excel), or another source, as the next version of data set NAME.
 
-    The file is parsed strictly, once, inside the sandbox; what does not fit is refused with its line or column.
+    It is parsed strictly, once, inside the sandbox; what does not fit is refused with its line or column.
     """
-    path = readable(file)
-    request = wire.AddDataset(
-        project=face.client.project,
-        name=name,
-        filename=called(path),
-        target=target,
-        format=form,
-        delimiter=delimiter,
-        columns=columns,
-        header=header.split(",") if header else [],
-        nulls=list(nulls),
-        classification=classification,
-        purposes=list(purposes),
-        limits=JobLimits(memory_mb=memory_mb, wall_s=wall_s),
-        fresh=fresh,
+    if (file is None) == (source is None):
+        raise click.UsageError("give one source: a FILE, or --from SOURCE")
+    opened = face.client.data.open(
+        source or file or "", query=query, version=at_version, at=at_time, file=lambda path: sending(face.notes, path)
     )
-    with sending(face.notes, path) as body:
-        run = face.client.jobs.add(request, body)
+    with opened as sent:
+        request = wire.AddDataset(
+            project=face.client.project,
+            name=name,
+            target=target,
+            format=form,
+            delimiter=delimiter,
+            columns=columns,
+            header=header.split(",") if header else [],
+            nulls=list(nulls),
+            sheet=sheet,
+            classification=classification,
+            purposes=list(purposes),
+            owner=owner,
+            legal_basis=list(legal_basis),
+            rights=list(rights),
+            use_until=use_until,
+            retention=retention,
+            limits=JobLimits(memory_mb=memory_mb, wall_s=wall_s),
+            fresh=fresh,
+            **sent.fields,
+        )
+        run = face.client.jobs.add(request, sent.body)
     if detach:
         face.started(run)
         return
@@ -122,12 +168,16 @@ def list_(face: Face, limit: int) -> None:
     )
 
 
-@data.command()
+@data.command(epilog="Example: muni data show credit --at 2026-11-01T00:00:00Z")
 @click.argument("dataset", type=DATA)
+@click.option("--at", metavar="TIME", help="The version that was the latest then, in ISO 8601 with its zone.")
 @with_face
-def show(face: Face, dataset: str) -> None:
-    """Show one snapshot: its schema, findings, proofs and grade."""
-    found = face.client.data.get(dataset)
+def show(face: Face, dataset: str, at: str | None) -> None:
+    """Show one snapshot: where it came from, its terms, schema, statistics, findings, proofs and grade.
+
+    DATASET may name a version (credit@2) or a moment (credit@2026-11-01T00:00:00Z).
+    """
+    found = face.client.data.get(dataset, at=at)
     face.answer(found.detail, lambda screen: picture(screen, found))
 
 
@@ -222,14 +272,20 @@ def picture(screen: Screen, found: Dataset) -> None:
             "run": d.run,
             "grade": d.grade,
             **{
-                name: value
+                name.replace("_", " "): ", ".join(map(str, value)) if isinstance(value, list) else value
                 for name, value in d.facts.items()
-                if name in ("classification", "purposes", "part", "format")
+                if name in _TERMS
             },
+            "source": _origin(d.facts.get("origin")),
+            "query": (d.facts.get("origin") or {}).get("query"),
+            "read": _as_read(d.facts.get("read")),
         },
     )
-    screen.line()
-    screen.table(["column", "type", "nullable"], [[c.name, c.type, c.nullable] for c in d.columns])
+    if not (d.profile or {}).get("columns"):
+        screen.line()
+        columns = [[c.name, c.type, c.nullable] for c in d.columns[:_MOST_COLUMNS]]
+        screen.table(["column", "type", "nullable"], columns)
+        _more(screen, len(d.columns))
     if d.findings:
         screen.line()
         findings_picture(screen, d.findings)
@@ -241,6 +297,39 @@ def picture(screen: Screen, found: Dataset) -> None:
         profile_picture(screen, d.profile)
 
 
+_TERMS = (
+    "classification", "owner", "purposes", "legal_basis", "rights", "use_until", "retention", "part", "format",
+)  # fmt: skip
+_MOST_COLUMNS = 100
+"""So many columns are shown to people; ``--json`` has all."""
+
+_MOST_NAMES = 12
+
+
+def _origin(origin: Any) -> str | None:
+    """Where the bytes came from, in one line, with who stands behind it."""
+    if not isinstance(origin, dict):
+        return None
+    told = [f"{origin.get('kind')} {origin.get('location')}"]
+    told += [f"version {origin['version']}"] if origin.get("version") else []
+    told += [f"as of {origin['at'][:19]}Z"] if origin.get("at") else []
+    told += [f"read {origin['read_at'][:19]}Z"] if origin.get("read_at") else []
+    told += [f"{name} {value}" for name, value in (origin.get("details") or {}).items()]
+    return f"{', '.join(told)} ({origin.get('grade')})"
+
+
+def _as_read(read: Any) -> str | None:
+    """What the job saw of the source."""
+    if not isinstance(read, dict) or not set(read) - {"format", "delimiter"}:
+        return None
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in read.items())
+
+
+def _more(screen: Screen, columns: int) -> None:
+    if columns > _MOST_COLUMNS:
+        screen.line(f"… and {count(columns - _MOST_COLUMNS)} more columns; --json has all of them", style="dim")
+
+
 def findings_picture(screen: Screen, findings: list[dict[str, Any]]) -> None:
     """What was found in the data: one line for each kind of finding, with the columns it is about."""
     columns: dict[tuple[str, str], list[str]] = {}
@@ -248,8 +337,13 @@ def findings_picture(screen: Screen, findings: list[dict[str, Any]]) -> None:
         facts = finding.get("facts") or {}
         about = str(facts.get("column") or ", ".join(f"{name} {value}" for name, value in facts.items()))
         columns.setdefault((str(finding.get("code")), str(finding.get("message") or "")), []).append(about)
-    rows = [[code.replace("_", " "), message, ", ".join(about)] for (code, message), about in columns.items()]
+    rows = [[code.replace("_", " "), message, _few(about)] for (code, message), about in columns.items()]
     screen.table(["finding", "", "about"], rows, wrap=["", "about"])
+
+
+def _few(names: list[str]) -> str:
+    more = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {count(more)} more" if more > 0 else "")
 
 
 def proof_picture(screen: Screen, proof: dict[str, Any]) -> None:
@@ -284,11 +378,12 @@ def profile_picture(screen: Screen, profile: dict[str, Any]) -> None:
             _plain((column.get("distinct") or {}).get("count")),
             *(_plain((column.get("numbers") or {}).get(name)) for name in _NUMBERS),
         ]
-        for column in columns
+        for column in columns[:_MOST_COLUMNS]
     ]
     screen.table(
         ["column", "type", "nulls", "distinct", *_NUMBERS], rows, right=2 + len(_NUMBERS), spare=["sd", "type"]
     )
+    _more(screen, len(columns))
     target = profile.get("target") or {}
     screen.line()
     facts = {
@@ -318,5 +413,8 @@ def _shares(parts: dict[str, str]) -> dict[str, float]:
     except ValueError as wrong:
         raise click.BadParameter(f"a share is a number: {wrong}", param_hint="--part") from None
 
+
+data.add_command(overlap)
+data.add_command(diff)
 
 __all__ = ["DETACH", "data", "picture", "profile_picture"]

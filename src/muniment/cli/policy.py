@@ -11,7 +11,7 @@ import msgspec
 from muniment.cli.face import Face, Group, with_face
 from muniment.cli.screen import Screen
 from muniment.errors import Invalid
-from muniment.sdk.datasets import readable
+from muniment.sdk.outside import readable
 from muniment.wire import policy as wire
 
 SCOPE = click.option("--in", "scope", metavar="PROJECT", help="For this project; else for the whole installation.")

@@ -19,8 +19,8 @@ from muniment.sdk.features import Features
 from muniment.sdk.inventory import Inventory
 from muniment.sdk.lineage import Lineage, Proof, absence_of, lineage_of
 from muniment.sdk.models import Models
-from muniment.sdk.oversight import Challenge, Changes, Findings, Gates, Reviews
 from muniment.sdk.outside import Sources
+from muniment.sdk.oversight import Challenge, Changes, Findings, Gates, Reviews
 from muniment.sdk.progress import picture
 from muniment.sdk.rows import RowProof, absence_of_rows
 from muniment.sdk.runs import Comparison, Jobs, Run, Runs

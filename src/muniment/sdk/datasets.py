@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, BinaryIO, Final, Literal
 
-from muniment.errors import Invalid, NotFound
+from muniment.errors import Invalid
+from muniment.kernel.identifiers import format_time, parse_time
 from muniment.sdk.asking import Asking, Job, Watch
 from muniment.sdk.cells import card, facts, fold, table
 from muniment.sdk.frames import to_frame
 from muniment.sdk.lineage import Lineage, lineage_of
+from muniment.sdk.outside import Sending, Sources, opened
+from muniment.sdk.rows import Difference, Overlap, difference_of, overlap_of
 from muniment.sdk.shown import count, size, visible
 from muniment.wire import data as wd
 
@@ -72,6 +76,16 @@ class Dataset:
         self._asking.start("data:ProfileDataset", request).wait(watch).checked()
         self.detail = data_at(self._asking, self.reference).detail
         return self.detail.profile or {}
+
+    def overlap(
+        self, other: Any, *, keys: Sequence[str] = (), ignore_names: bool = False, watch: Watch | None = None
+    ) -> Overlap:
+        """How many rows it shares with another snapshot; see ``Data.overlap``."""
+        return overlap_of(self._asking, self, other, keys=keys, ignore_names=ignore_names, watch=watch)
+
+    def diff(self, other: Any, *, keys: Sequence[str] = (), watch: Watch | None = None) -> Difference:
+        """How another snapshot differs from it; see ``Data.diff``."""
+        return difference_of(self._asking, self, other, keys=keys, watch=watch)
 
     def lineage(self) -> Lineage:
         """Where it comes from."""
@@ -174,46 +188,92 @@ class Datasets(tuple[wd.DatasetSummary, ...]):
 class Data:
     """The data sets of the project: ``m.data``."""
 
-    def __init__(self, asking: Asking) -> None:
+    def __init__(self, asking: Asking, sources: Sources | None = None) -> None:
         self._asking = asking
+        self._sources = sources
+
+    def open(
+        self,
+        source: str | Path,
+        *,
+        query: str | None = None,
+        version: str | None = None,
+        at: str | None = None,
+        file: Callable[[Path], AbstractContextManager[BinaryIO]] | None = None,
+    ) -> AbstractContextManager[Sending]:
+        """A source on this machine, ready to be sent; see ``add`` for what it may be."""
+        opener = {} if file is None else {"file": file}
+        return opened(self._sources, source, query=query, version=version, at=at, **opener)
 
     def add(
         self,
         name: str,
         file: str | Path,
         *,
+        query: str | None = None,
+        sheet: str | None = None,
+        version: str | int | None = None,
+        at: str | None = None,
         target: str | None = None,
         columns: Mapping[str, str] | None = None,
         delimiter: str | None = None,
         header: Sequence[str] = (),
         nulls: Sequence[str] = (),
+        classification: str = "confidential",
+        owner: str | None = None,
+        purposes: Sequence[str] = (),
+        legal_basis: Sequence[str] = (),
+        rights: Sequence[str] = (),
+        use_until: str | None = None,
+        retention: str | None = None,
         watch: Watch | None = None,
     ) -> Dataset:
-        """Ingest a file (CSV or Parquet, also compressed) as the next version of a data set, and wait for it.
+        """Ingest a source as the next version of a data set, and wait for it.
 
         Args:
             name: name of the data set.
-            file: path of the file; only its last part is sent along.
+            file: path of a file (CSV, JSON lines, Parquet, Arrow, Excel), of which only the last part is sent along;
+                folder of a Delta or Iceberg table; or a URL: ``postgresql://…``, ``sqlite:///…``, ``s3://…``.
+            query: what to ask a database; one statement that reads.
+            sheet: sheet of a workbook that has several.
+            version: version of a table, or version id of an object.
+            at: the moment whose version is wanted, in ISO 8601.
             target: the column that models shall predict.
             columns: declared types by column name, where guessing is not good enough.
             delimiter: what separates fields; None means a comma.
             header: names of the columns of a file that has no header line.
             nulls: spellings of a missing value besides the empty field, such as ``?``.
+            classification: how the data may be handled: public, internal, confidential or restricted.
+            owner: who answers for them.
+            purposes: what they may be used for.
+            legal_basis: by which right they are processed.
+            rights: what they are kept from: ``no-training``, ``no-scripts``, ``no-evaluation``, ``no-prediction``,
+                ``no-derivation``.
+            use_until: the day, or the time from now, at which the right to use them ends: ``2030-12-31``, ``2y``.
+            retention: the day, or the time from now, until which they are kept.
             watch: see ``Run.wait``.
         """
-        path = readable(file)
-        request = wd.AddDataset(
-            project=self._asking.project,
-            name=name,
-            filename=called(path),
-            target=target,
-            columns=dict(columns or {}),
-            delimiter=delimiter,
-            header=list(header),
-            nulls=list(nulls),
-        )
-        with path.open("rb") as body:
-            run = self._asking.start("data:AddDataset", request, body)
+        asked = None if version is None else str(version)
+        with opened(self._sources, file, query=query, version=asked, at=at) as sending:
+            request = wd.AddDataset(
+                project=self._asking.project,
+                name=name,
+                target=target,
+                columns=dict(columns or {}),
+                delimiter=delimiter,
+                header=list(header),
+                nulls=list(nulls),
+                sheet=sheet,
+                classification=classification,
+                owner=owner,
+                purposes=list(purposes),
+                legal_basis=list(legal_basis),
+                rights=list(rights),
+                use_until=use_until,
+                retention=retention,
+                **sending.fields,
+            )
+            run = self._asking.start("data:AddDataset", request, sending.body)
         return data_at(self._asking, run.wait(watch).checked().product("data"))
 
     def list(self, limit: int = 100) -> Datasets:
@@ -221,9 +281,40 @@ class Data:
         request = wd.ListDatasets(project=self._asking.project, limit=limit)
         return Datasets(self._asking.ask("data:ListDatasets", request, wd.Datasets).datasets)
 
-    def get(self, reference: str) -> Dataset:
-        """One snapshot, ``data:credit@3`` or ``credit``."""
-        return data_at(self._asking, reference)
+    def overlap(
+        self, a: Any, b: Any, *, keys: Sequence[str] = (), ignore_names: bool = False, watch: Watch | None = None
+    ) -> Overlap:
+        """How many rows two snapshots share, whatever their formats, row order and column order.
+
+        Args:
+            a: a snapshot, or its reference.
+            b: another one.
+            keys: columns that alone are compared, ``NAME=OTHER`` where B calls one otherwise; none for all that both
+                have.
+            ignore_names: compare whole rows by their values, whatever the columns are called.
+            watch: see ``Run.wait``.
+        """
+        return overlap_of(self._asking, a, b, keys=keys, ignore_names=ignore_names, watch=watch)
+
+    def diff(self, a: Any, b: Any, *, keys: Sequence[str] = (), watch: Watch | None = None) -> Difference:
+        """How B differs from A: schema, counts, distributions, and rows added, removed and changed.
+
+        Args:
+            a: a snapshot, or its reference.
+            b: another one, such as its next version.
+            keys: columns that name a row; without them a changed row is one removed and one added.
+            watch: see ``Run.wait``.
+        """
+        return difference_of(self._asking, a, b, keys=keys, watch=watch)
+
+    def get(self, reference: str, *, at: str | None = None) -> Dataset:
+        """One snapshot: ``data:credit@3``, ``credit``, or the one that was the latest at a moment.
+
+        Args:
+            reference: its name, with or without a version.
+            at: a moment in ISO 8601 with its zone, where no version is named.
+        """
+        return data_at(self._asking, reference if at is None else moment_of(reference, at))
 
 
 def data_at(asking: Asking, reference: str) -> Dataset:
@@ -232,27 +323,18 @@ def data_at(asking: Asking, reference: str) -> Dataset:
     return Dataset(asking, asking.ask("data:ShowDataset", request, wd.DatasetDetail))
 
 
+def moment_of(reference: str, at: str) -> str:
+    """The reference of the version that was the latest at a moment.
+
+    Raises:
+        Invalid: a version is named already, or the moment is none.
+    """
+    if "@" in reference or reference.startswith("sha256:"):
+        raise Invalid("MUNI-A128", "a version is named: there is none at a time", given=reference[:200])
+    return f"{reference}@{format_time(parse_time(at))}"
+
+
 def parts_of(asking: Asking, run: Job, names: Iterable[str]) -> dict[str, Dataset]:
     """The data sets that a split made, by name of the part."""
     made = run.products
     return {name: data_at(asking, made[name]) for name in names}
-
-
-def readable(file: str | Path) -> Path:
-    """The path of a regular file that exists.
-
-    Raises:
-        NotFound: there is no such file.
-        Invalid: it is not a regular file.
-    """
-    path = Path(file).expanduser()
-    if not path.exists():
-        raise NotFound("MUNI-A202", f"there is no file {str(file)!r}", file=str(file))
-    if not path.is_file():
-        raise Invalid("MUNI-A104", f"{str(file)!r} is not a regular file", file=str(file))
-    return path
-
-
-def called(path: Path) -> str:
-    """The last part of a path as a text that can be sent: bytes that are no UTF-8 become question marks."""
-    return path.name.encode("utf-8", "replace").decode()
