@@ -13,6 +13,7 @@ from muniment.sdk.asking import Asking, Job, Watch
 from muniment.sdk.cells import card, facts, fold, table
 from muniment.sdk.frames import to_frame
 from muniment.sdk.lineage import Lineage, lineage_of
+from muniment.sdk.rows import Difference, Overlap, difference_of, overlap_of
 from muniment.sdk.outside import Sending, Sources, opened
 from muniment.sdk.rows import Difference, Overlap, difference_of, overlap_of
 from muniment.sdk.shown import count, size, visible
@@ -275,6 +276,32 @@ class Data:
             )
             run = self._asking.start("data:AddDataset", request, sending.body)
         return data_at(self._asking, run.wait(watch).checked().product("data"))
+
+    def overlap(
+        self, a: Any, b: Any, *, keys: Sequence[str] = (), ignore_names: bool = False, watch: Watch | None = None
+    ) -> Overlap:
+        """How many rows two snapshots share, whatever their formats, row order and column order.
+
+        Args:
+            a: a snapshot, or its reference.
+            b: another one.
+            keys: columns that alone are compared, ``NAME=OTHER`` where B calls one otherwise; none for all that both
+                have.
+            ignore_names: compare whole rows by their values, whatever the columns are called.
+            watch: see ``Run.wait``.
+        """
+        return overlap_of(self._asking, a, b, keys=keys, ignore_names=ignore_names, watch=watch)
+
+    def diff(self, a: Any, b: Any, *, keys: Sequence[str] = (), watch: Watch | None = None) -> Difference:
+        """How B differs from A: schema, counts, distributions, and rows added, removed and changed.
+
+        Args:
+            a: a snapshot, or its reference.
+            b: another one, such as its next version.
+            keys: columns that name a row; without them a changed row is one removed and one added.
+            watch: see ``Run.wait``.
+        """
+        return difference_of(self._asking, a, b, keys=keys, watch=watch)
 
     def list(self, limit: int = 100) -> Datasets:
         """The data sets of the project, newest first."""
