@@ -34,11 +34,12 @@ from muniment.data.rows.service import VERBS as ROWS
 from muniment.data.service import VERBS as DATA
 from muniment.errors import Invalid, NotFound
 from muniment.evidence import assets, briefing, changing, exporting, supervising
+from muniment.evidence import environments as environment_bills
 from muniment.evidence.exporting import Exporter
 from muniment.evidence.ports import Typesetter
 from muniment.evidence.service import VERBS as EVIDENCE
 from muniment.evidence.service import Packs
-from muniment.execution import auditing, bases, comparing, completing, environments, reading, submitting
+from muniment.execution import auditing, bases, comparing, completing, environments, indexes, reading, submitting
 from muniment.execution.admission import Admission, DataUse
 from muniment.execution.auditing import Ends
 from muniment.execution.completing import Outcomes
@@ -98,6 +99,8 @@ from muniment.stewardship import using
 from muniment.stewardship.using import StewardedUse
 from muniment.tracking import finding, grouping, logged_models, registry, showing, telling
 from muniment.tracking.auditing import ENDS
+from muniment.tuning.interpreting import INTERPRETERS as TUNING_INTERPRETERS
+from muniment.tuning.service import VERBS as TUNING
 from muniment.validation.interpreting import INTERPRETERS as VALIDATION_INTERPRETERS
 from muniment.validation.service import VERBS as VALIDATION
 from muniment.vault.service import VERBS as VAULT
@@ -117,6 +120,7 @@ VERBS: Final = VerbTable(
         *LEDGER,
         *POLICY,
         *SEARCH,
+        *TUNING,
         *VALIDATION,
         *VAULT,
         *WITNESSES,
@@ -134,6 +138,8 @@ VERBS: Final = VerbTable(
         *comparing.VERBS,
         *completing.VERBS,
         *environments.VERBS,
+        *environment_bills.VERBS,
+        *indexes.VERBS,
         *examining.VERBS,
         *features.VERBS,
         *features_online.VERBS,
@@ -256,6 +262,7 @@ class Platform:
                     **FEATURE_INTERPRETERS,
                     **ROW_INTERPRETERS,
                     **MODEL_INTERPRETERS,
+                    **TUNING_INTERPRETERS,
                     **VALIDATION_INTERPRETERS,
                 }
             ),

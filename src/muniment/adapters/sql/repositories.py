@@ -20,6 +20,7 @@ from muniment.adapters.sql import (
     search,
     stewardship,
     tracking,
+    tuning,
     vault,
     witness,
 )
@@ -37,6 +38,7 @@ REPOSITORIES: Final[dict[type[Any], Callable[[Connection], Any]]] = {
     **tracking.REPOSITORIES,
     **registry.REPOSITORIES,
     **search.REPOSITORIES,
+    **tuning.REPOSITORIES,
     **vault.REPOSITORIES,
     **witness.REPOSITORIES,
 }

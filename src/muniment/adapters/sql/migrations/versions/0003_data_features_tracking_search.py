@@ -56,6 +56,14 @@ def upgrade() -> None:
         sa.UniqueConstraint("project", "view", name=op.f("uq_feature_table_project_view")),
     )
     op.create_table(
+        "package_index",
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("at", sa.String(length=27), nullable=False),
+        sa.Column("by", sa.String(length=200), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_package_index")),
+    )
+    op.create_table(
         "run_param",
         sa.Column("project", sa.String(length=200), nullable=False),
         sa.Column("run", sa.String(length=26), nullable=False),
@@ -164,6 +172,19 @@ def upgrade() -> None:
     )
     op.create_index("ix_search_value_field_prefix", "search_value", ["field", "prefix", "object"], unique=False)
     op.create_table(
+        "study",
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("project", sa.String(length=200), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("by", sa.String(length=200), nullable=False),
+        sa.Column("at", sa.String(length=27), nullable=False),
+        sa.Column("document", sa.Text(), nullable=False),
+        sa.Column("stopped_at", sa.String(length=27), nullable=True),
+        sa.Column("resumed", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_study")),
+        sa.UniqueConstraint("project", "name", name=op.f("uq_study_project_name")),
+    )
+    op.create_table(
         "tracking_item",
         sa.Column("project", sa.String(length=200), nullable=False),
         sa.Column("kind", sa.String(length=24), nullable=False),
@@ -195,6 +216,18 @@ def upgrade() -> None:
         sa.Column("ordered_at", sa.String(length=27), nullable=False),
         sa.Column("destroyed_at", sa.String(length=27), nullable=True),
         sa.PrimaryKeyConstraint("project", "version", name=op.f("pk_vault_key_end")),
+    )
+    op.create_table(
+        "study_step",
+        sa.Column("study", sa.String(length=26), nullable=False),
+        sa.Column("do", sa.String(length=16), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("run", sa.String(length=26), nullable=False),
+        sa.ForeignKeyConstraint(["run"], ["run.id"], name=op.f("fk_study_step_run_run")),
+        sa.ForeignKeyConstraint(["study"], ["study.id"], name=op.f("fk_study_step_study_study")),
+        sa.PrimaryKeyConstraint("study", "do", "number", "attempt", name=op.f("pk_study_step")),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "tracked_artifact",
@@ -246,5 +279,6 @@ def upgrade() -> None:
             "told_us", sa.BigInteger(), nullable=True, comment="by the clock of who told it: microseconds since 1970"
         ),
     )
+    op.add_column("job_environment", sa.Column("index", sa.String(length=200), nullable=True))
     op.add_column("run", sa.Column("trial", sa.String(length=200), nullable=True))
     op.create_index(op.f("ix_run_project_experiment_id"), "run", ["project", "experiment", "id"], unique=False)
