@@ -32,6 +32,7 @@ from muniment.wire.execution import JobLimits, RunScript
     help="A hyperparameter; JSON if it parses, else text; repeatable.",
 )
 @click.option("--experiment", default="scripts", show_default=True, metavar="NAME", help="What the run belongs to.")
+@click.option("--trial", metavar="NAME", help="The attempt within the experiment that it is a component of.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Makes the run repeatable.")
 @rule_options("none")
 @click.option("--name", metavar="NAME", help="Name of the model; else made of experiment and script.")
@@ -55,6 +56,7 @@ def run(
     inputs: dict[str, str],
     params: dict[str, Any],
     experiment: str,
+    trial: str | None,
     seed: int,
     rules: str,
     own: tuple[str, ...],
@@ -92,6 +94,7 @@ def run(
         project=face.client.project,
         entry=source.entry,
         experiment=experiment,
+        trial=trial,
         inputs=inputs,
         params=params,
         arguments=list(arguments),

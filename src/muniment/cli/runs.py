@@ -12,6 +12,8 @@ from muniment.cli.face import Face, Group, with_face
 from muniment.cli.knowing import RUN
 from muniment.cli.rules import rules_told
 from muniment.cli.screen import Screen
+from muniment.cli.tracked import COMMANDS as TRACKED
+from muniment.cli.tracked import courses
 from muniment.sdk.runs import Run
 from muniment.sdk.shown import brief, duration, elapsed, headline, measure, size, visible
 from muniment.wire import execution as wire
@@ -27,13 +29,23 @@ def runs() -> None:
 
 @runs.command("list")
 @click.option("--experiment", metavar="NAME", help="Only of this experiment.")
-@click.option("--kind", metavar="KIND", help="Only ingest, split, profile, train, run, evaluate or reproduce.")
+@click.option("--trial", metavar="NAME", help="Only of this trial.")
+@click.option("--kind", metavar="KIND", help="Only of this kind, such as ingest, train, run or track.")
 @click.option("--status", metavar="STATUS", help="Only with this status, such as running or failed.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=30, show_default=True, help="So many at most.")
+@click.option("--deleted", is_flag=True, help="List deleted tracked runs too.")
 @with_face
-def list_(face: Face, experiment: str | None, kind: str | None, status: str | None, limit: int) -> None:
+def list_(
+    face: Face,
+    experiment: str | None,
+    trial: str | None,
+    kind: str | None,
+    status: str | None,
+    limit: int,
+    deleted: bool,
+) -> None:
     """List runs, newest first."""
-    found = face.client.runs(experiment, kind=kind, status=status, limit=limit)
+    found = face.client.runs(experiment, trial=trial, kind=kind, status=status, limit=limit, deleted=deleted)
 
     def draw(screen: Screen) -> None:
         rows = [
@@ -60,6 +72,8 @@ def list_(face: Face, experiment: str | None, kind: str | None, status: str | No
 def show(face: Face, run: str) -> None:
     """Show everything recorded about a run: inputs, products, metrics, what was enforced."""
     run_answer(face, face.client.run(run))
+    if not face.json:
+        courses(face.screen, face.client, run)
 
 
 @runs.command()
@@ -141,6 +155,7 @@ def picture(screen: Screen, d: wire.RunDetail) -> None:
             "status": d.status,
             "what": f"{d.kind} {d.label}",
             "experiment": d.experiment,
+            "trial": d.trial,
             "asked for": f"{d.created_at[:19]} by {d.requested_by}",
             "took": elapsed(d.started_at, d.ended_at),
             "attempt": d.attempt if d.attempt > 1 else None,
@@ -152,7 +167,13 @@ def picture(screen: Screen, d: wire.RunDetail) -> None:
     )
     for title, facts in (("inputs", d.inputs), ("parameters", d.params), ("verdict", d.verdict or {})):
         _section(screen, title, facts)
-    _section(screen, "metrics", {name: measure(value) for name, value in d.metrics.items()})
+    _section(screen, "told by the run itself (declared)", {**d.logged, **{f"tag {n}": t for n, t in d.tags.items()}})
+    by_code = d.grade == "proven" and d.metrics_grade == "declared"
+    _section(
+        screen,
+        "metrics (declared by the script)" if by_code else "metrics",
+        {name: measure(value) for name, value in d.metrics.items()},
+    )
     rules_told(screen, d.rules)
     if d.products:
         screen.line()
@@ -210,3 +231,7 @@ _UNITS: Final[dict[str, Callable[[float], str]]] = {
 
 def _value(row: wire.ComparisonRow, value: Any) -> str:
     return measure(value) if row.section == "metric" and isinstance(value, (int, float)) else brief(value)
+
+
+for _command in TRACKED:
+    runs.add_command(_command)

@@ -32,6 +32,7 @@ LIMITS = (
     callback=values,
     help="A parameter of the algorithm; JSON if it parses, else text; repeatable.",
 )
+@click.option("--trial", metavar="NAME", help="The attempt within the experiment that it is a component of.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Makes the run repeatable.")
 @click.option("--target", metavar="COLUMN", help="Column to predict; else the one the snapshot declares.")
 @click.option("--drop", multiple=True, metavar="COLUMN", help="Leave a column out; repeatable.")
@@ -51,6 +52,7 @@ def train(
     data: str,
     algorithm: str,
     params: dict[str, Any],
+    trial: str | None,
     seed: int,
     target: str | None,
     drop: tuple[str, ...],
@@ -74,6 +76,7 @@ def train(
     request = TrainModel(
         project=face.client.project,
         experiment=experiment,
+        trial=trial,
         data=data,
         algorithm=algorithm,
         params=params,

@@ -125,6 +125,7 @@ class Client:
         drop: tuple[str, ...] = (),
         name: str | None = None,
         use_case: str | None = None,
+        trial: str | None = None,
         fresh: bool = False,
         validation: Any = None,
         rules: Sequence[str] = ("default",),
@@ -144,6 +145,7 @@ class Client:
             drop: columns to leave out.
             name: name of the model; None derives it from experiment and algorithm.
             use_case: what it is for; None takes the use case that the experiment is bound to, if any.
+            trial: the attempt within the experiment that the run is a component of.
             fresh: run it although the record holds the answer.
             validation: a snapshot whose loss is reported after every round, or its reference.
             rules: training rules that look at it: names, ``default``, ``all`` or ``none``.
@@ -165,6 +167,7 @@ class Client:
             drop=list(drop),
             name=name,
             use_case=use_case,
+            trial=trial,
             fresh=fresh,
             validation=None if validation is None else reference_of(validation),
             watching=wx.Watching(
@@ -202,10 +205,25 @@ class Client:
         return run
 
     def runs(
-        self, experiment: str | None = None, *, kind: str | None = None, status: str | None = None, limit: int = 50
+        self,
+        experiment: str | None = None,
+        *,
+        trial: str | None = None,
+        kind: str | None = None,
+        status: str | None = None,
+        limit: int = 50,
+        deleted: bool = False,
     ) -> Runs:
-        """The runs of the project, newest first."""
-        request = wx.ListRuns(project=self.project, experiment=experiment, kind=kind, status=status, limit=limit)
+        """The runs of the project, newest first; with ``deleted`` also those that somebody took out of lists."""
+        request = wx.ListRuns(
+            project=self.project,
+            experiment=experiment,
+            trial=trial,
+            kind=kind,
+            status=status,
+            limit=limit,
+            deleted=deleted,
+        )
         return Runs(self.ask("execution:ListRuns", request, wx.Runs).runs)
 
     @property

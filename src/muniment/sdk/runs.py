@@ -11,12 +11,14 @@ from muniment.errors import MunimentError
 from muniment.sdk.asking import Asking, Job, reference_of
 from muniment.sdk.cells import picture, table
 from muniment.sdk.datasets import Dataset, data_at
+from muniment.sdk.experiments import Artifacts, MetricSeries, series_of
 from muniment.sdk.frames import to_frame
 from muniment.sdk.lineage import Lineage, lineage_of
 from muniment.sdk.models import Model, model_at
 from muniment.sdk.shown import brief, elapsed, headline, measure, seconds, visible
 from muniment.wire import data as wd
 from muniment.wire import execution as wx
+from muniment.wire import tracking as wt
 from muniment.wire import validation as wv
 
 __all__ = ["Comparison", "Jobs", "Run", "Runs"]
@@ -45,6 +47,15 @@ class Run(Job):
     def dataset(self) -> Dataset:
         """The data set it made."""
         return data_at(self._asking, self.product("data"))
+
+    def series(self, name: str) -> MetricSeries:
+        """Every value of one metric; a picture in a notebook."""
+        return series_of(self._asking, self.reference, name)
+
+    def artifacts(self) -> Artifacts:
+        """The files that it left, such as figures."""
+        request = wt.ListArtifacts(project=self._asking.project, run=self.reference)
+        return Artifacts(self._asking, self._asking.ask("tracking:ListArtifacts", request, wt.TrackedArtifacts))
 
     def lineage(self) -> Lineage:
         """What it used, and where that comes from."""

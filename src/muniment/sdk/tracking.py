@@ -33,6 +33,7 @@ import msgspec
 from muniment.errors import Conflict, Invalid, MunimentError, NotFound, Unavailable
 from muniment.kernel import tracker
 from muniment.sdk.asking import Asking, reference_of
+from muniment.sdk.experiments import Artifacts, Experiment, Experiments, MetricSeries, series_of, summaries_of
 from muniment.sdk.sending import Sender
 from muniment.sdk.spool import Spool, check_folder, leftovers
 from muniment.wire import tracking as wire
@@ -332,6 +333,39 @@ class Tracking:
         if params:
             run.log_params(params)
         return run
+
+    def experiments(self, prefix: str = "", *, limit: int = 100, deleted: bool = False) -> Experiments:
+        """The experiments of the project, the one with the newest run first."""
+        request = wire.ListExperiments(project=self._asking.project, prefix=prefix, limit=limit, deleted=deleted)
+        return Experiments(self._asking.ask("tracking:ListExperiments", request, wire.Experiments))
+
+    def experiment(self, name: str, *, limit: int = 200, deleted: bool = False) -> Experiment:
+        """One experiment: its trials and their components."""
+        request = wire.ShowExperiment(project=self._asking.project, experiment=name, limit=limit, deleted=deleted)
+        return Experiment(self._asking.ask("tracking:ShowExperiment", request, wire.ExperimentDetail))
+
+    def series(self, run: Any, name: str) -> MetricSeries:
+        """Every value of one metric of a run."""
+        return series_of(self._asking, reference_of(run), name)
+
+    def metrics(self, run: Any) -> wire.TrackedMetrics:
+        """What was measured in a run, one line per metric, NaN and infinities included."""
+        return summaries_of(self._asking, reference_of(run))
+
+    def artifacts(self, run: Any, *, versions: bool = False) -> Artifacts:
+        """The files of a run, tracked or hermetic."""
+        request = wire.ListArtifacts(project=self._asking.project, run=reference_of(run), versions=versions)
+        return Artifacts(self._asking, self._asking.ask("tracking:ListArtifacts", request, wire.TrackedArtifacts))
+
+    def delete(self, run: Any) -> None:
+        """Take a tracked run out of lists; everything of it is retained."""
+        request = wire.DeleteRun(project=self._asking.project, run=reference_of(run))
+        self._asking.ask("tracking:DeleteRun", request, wire.Retained)
+
+    def restore(self, run: Any) -> None:
+        """Put a deleted run back into lists."""
+        request = wire.RestoreRun(project=self._asking.project, run=reference_of(run))
+        self._asking.ask("tracking:RestoreRun", request, wire.Retained)
 
     def _sync_quietly(self) -> None:
         with suppress(MunimentError, OSError):

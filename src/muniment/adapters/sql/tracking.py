@@ -142,6 +142,8 @@ class SqlTrackedRuns:
         ]
         if rows:
             self._db.execute(INPUTS.insert(), rows)
+            told = canonical(_by_role([*known, *fresh])).decode()
+            self._db.execute(update(RUNS).where(RUNS.c.id == run, RUNS.c.kind == KIND).values(asked=told))
             project = self._db.execute(select(RUNS.c.project).where(RUNS.c.id == run)).scalar_one()
             index_objects(self._db, project, [(run, "input", one.role, str(one.digest)) for one in fresh])
 
@@ -254,6 +256,15 @@ class SqlMeasurements:
             .limit(limit)
         )
         return [tuple(row) for row in self._db.execute(query)]
+
+
+def _by_role(inputs: Sequence[Used]) -> dict[str, str]:
+    """Inputs as a job has them, one by channel; the second of one role is ``train/2``."""
+    named: dict[str, str] = {}
+    for one in inputs:
+        taken = sum(1 for name in named if name == one.role or name.startswith(f"{one.role}/"))
+        named[one.role if not taken else f"{one.role}/{taken + 1}"] = one.what
+    return named
 
 
 def _deleted(project: str) -> Any:
