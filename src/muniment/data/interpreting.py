@@ -51,7 +51,7 @@ class _Manifest(Struct):
 
 def ingest(run: Run, job: ResolvedJob, outcome: Outcome) -> tuple[Product, ...]:
     """One snapshot, named as the asker wished, and the report of what was found in the file."""
-    facts = {"classification": run.facts.get("classification", "confidential")}
+    facts = {"classification": "confidential", **_kept(run.facts, (*INHERITED, "origin")), **_as_read(outcome)}
     return (snapshot_product(outcome, "output/data", "snapshot", "snapshot", run.name, facts), *report_product(outcome))
 
 

@@ -30,11 +30,11 @@ _COMPRESSIONS: Final = (
 _TABLE: Final = b"muniment-table.json\0"
 _FORMATS: Final = ((b"PAR1", "parquet"), (b"ARROW1", "arrow"), (b"\xff\xff\xff\xff", "arrow"))
 _FOREIGN: Final = (
-    (b"PK\x03\x04", "a zip archive or a spreadsheet", "unpack it, or export the sheet as CSV"),
+    (b"PK\x03\x04", "a zip archive, or a spreadsheet other than .xlsx", "unpack it, or save the sheet as .xlsx or CSV"),
     (b"PK\x05\x06", "a zip archive", "unpack it"),
     (b"\xd0\xcf\x11\xe0", "an old Office document", "export the sheet as CSV"),
     (b"%PDF", "a PDF document", "export the table as CSV"),
-    (b"SQLite format 3\x00", "an SQLite database", "export the table as CSV or Parquet"),
+    (b"SQLite format 3\x00", "an SQLite database", "ask it: --from sqlite:///FILE --query SQL"),
     (b"\x89HDF", "an HDF5 file", "export the table as Parquet"),
     (b"ORC", "an ORC file", "export the table as Parquet"),
     (b"Obj\x01", "an Avro file", "export the table as Parquet"),

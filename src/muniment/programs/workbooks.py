@@ -62,7 +62,8 @@ def read_workbook(
         check_names(columns, source.limits.max_columns)
         body = book.load_sheet(
             chosen,
-            header_row=0,
+            header_row=None,
+            skip_rows=1,
             column_names=columns,
             schema_sample_rows=None,
             dtype_coercion="strict",
