@@ -78,10 +78,10 @@ def test_every_version_is_what_its_own_library_reads(kind: str, tables: Path, be
         oracle = pq.read_table(tables / f"oracle/{kind}-{version['version']}.parquet")
         if not oracle.num_rows:
             continue
-        made = read(desk, archive, version=version["version"])
+        made = read(desk, archive, version=str(version["version"]))
         assert made.column_names == oracle.column_names
         assert rows(made) == rows(oracle)
-        assert desk.result("report.json")["source"]["table_version"] == version["version"]
+        assert desk.result("report.json")["source"]["table_version"] == str(version["version"])
     newest = read(bench("newest"), archive)
     assert rows(newest) == rows(oracle)
 
@@ -96,7 +96,7 @@ def test_a_version_at_a_time_is_the_last_one_before(kind: str, tables: Path, ben
         moment = pa.scalar(version["time"], pa.timestamp("ms", "UTC")).as_py().isoformat()
         desk = bench(f"job{number}")
         read(desk, archive, at=moment)
-        assert desk.result("report.json")["source"]["table_version"] == version["version"]
+        assert desk.result("report.json")["source"]["table_version"] == str(version["version"])
     with pytest.raises(NotFound) as refused:
         read(bench("early"), archive, at="2000-01-01T00:00:00Z")
     assert refused.value.code == "MUNI-J202"
@@ -108,7 +108,7 @@ def test_a_version_at_a_time_is_the_last_one_before(kind: str, tables: Path, ben
 def test_an_unknown_version_is_named(kind: str, tables: Path, bench: Benches) -> None:
     """A version that the table does not hold is refused with those that it holds."""
     with pytest.raises(NotFound) as refused:
-        read(bench("job"), packed(tables / kind), version=4711)
+        read(bench("job"), packed(tables / kind), version="4711")
     assert refused.value.code in ("MUNI-J201", "MUNI-J203")
 
 
@@ -186,7 +186,7 @@ def test_lying_sizes_and_counts_are_refused(tables: Path, bench: Benches, tmp_pa
             path.unlink()
 
     with pytest.raises(Invalid) as refused:
-        read(bench("fewer"), changed(tables / "delta", tmp_path / "2", fewer), version=0)
+        read(bench("fewer"), changed(tables / "delta", tmp_path / "2", fewer), version="0")
     assert refused.value.code == "MUNI-J116"
 
 
@@ -299,12 +299,12 @@ def test_position_deletes_are_applied_and_equality_deletes_refused(
         rewrite(listed, lambda records: [*records, more])
         return packed(folder)
 
-    whole = read(bench("whole"), packed(tables / "iceberg"), version=version)
-    left = read(bench("left"), with_deletes(1), version=version)
+    whole = read(bench("whole"), packed(tables / "iceberg"), version=str(version))
+    left = read(bench("left"), with_deletes(1), version=str(version))
     assert left.num_rows == whole.num_rows - 2
     assert set(rows(left)) < set(rows(whole))
     with pytest.raises(Invalid) as refused:
-        read(bench("equality"), with_deletes(2), version=version)
+        read(bench("equality"), with_deletes(2), version=str(version))
     assert (refused.value.code, refused.value.facts["feature"]) == ("MUNI-J114", "equality deletes")
 
 
@@ -320,7 +320,7 @@ def test_a_manifest_that_leaves_the_table_is_refused(path: str, tables: Path, be
 
     with pytest.raises(Invalid) as refused:
         version = versions(tables, "iceberg")[0]["version"]
-        read(bench("job"), changed(tables / "iceberg", tmp_path, elsewhere), version=version)
+        read(bench("job"), changed(tables / "iceberg", tmp_path, elsewhere), version=str(version))
     assert refused.value.code == "MUNI-J113"
 
 

@@ -68,6 +68,8 @@ def add_dataset(call: Call, request: wire.AddDataset) -> Started:
     if request.version is not None and request.at is not None:
         raise Invalid("MUNI-J157", "a table is read at a version or at a time, not both", do="leave one out")
     if request.version is not None:
+        if not request.version.isdecimal() or len(request.version) > 19:
+            raise Invalid("MUNI-J132", "the version of a table is a number", given=request.version[:80])
         params["version"] = request.version
     if request.at is not None:
         params["at"] = format_time(parse_time(request.at))

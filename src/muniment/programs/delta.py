@@ -127,7 +127,7 @@ def read_delta(
         constants = {column: _partition(column, schema.field(column).type, given.get(column)) for column in partitions}
         for piece in table.batches(name, file):
             take(_conform(piece, schema, constants, name))
-    return {"table_version": wanted, "table_time": log.time_text(wanted), "files": len(state.files)}
+    return {"table_version": str(wanted), "table_time": log.time_text(wanted), "files": len(state.files)}
 
 
 class _Log:

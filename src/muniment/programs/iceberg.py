@@ -157,7 +157,7 @@ class _Table:
                 take(whole)
         made = snapshot.get("timestamp-ms")
         return {
-            "table_version": snapshot.get("snapshot-id"),
+            "table_version": str(snapshot["snapshot-id"]) if snapshot else None,
             "table_time": (_EPOCH + timedelta(milliseconds=made)).isoformat() if isinstance(made, int) else None,
             "files": len(data),
             "delete_files": len(deletes),
@@ -193,8 +193,8 @@ class _Table:
             raise NotFound(
                 "MUNI-J203",
                 f"the table has no snapshot {wanted}",
-                version=wanted,
-                known=list(snapshots)[-20:],
+                version=str(wanted),
+                known=[str(one) for one in list(snapshots)[-20:]],
                 do="choose one of the snapshots that the table still holds",
             )
         found: Mapping[str, Any] = snapshots[wanted]

@@ -41,7 +41,7 @@ PARAMETERS: Final = (
         choices=("auto", "csv", "tsv", "jsonl", "parquet", "arrow", "excel", "rows", "table"),
     ),
     Parameter("sheet", Kind.TEXT, "sheet of a workbook; needed where it has several"),
-    Parameter("version", Kind.INTEGER, "version of a Delta table, or snapshot of an Iceberg table"),
+    Parameter("version", Kind.TEXT, "version of a Delta table, or snapshot of an Iceberg table: a number"),
     Parameter("at", Kind.TEXT, "moment whose version of a Delta or Iceberg table is read, in ISO 8601"),
     Parameter("delimiter", Kind.TEXT, "separator of a delimited file, one ASCII character; a comma unless declared"),
     Parameter("encoding", Kind.TEXT, "encoding of a text file", "utf-8", choices=("utf-8",)),
@@ -138,7 +138,18 @@ def _table(source: Source, given: dict[str, Any], intake: _Intake) -> dict[str, 
     files = TableFiles(source)
     read = _reader("delta").read_delta if files.kind == "delta" else _reader("iceberg").read_iceberg
     at = None if given["at"] is None else parse_time(given["at"])
-    return {"table": files.kind, **read(files, given["version"], at, intake.begin)}
+    return {"table": files.kind, **read(files, _number(given["version"]), at, intake.begin)}
+
+
+def _number(version: str | None) -> int | None:
+    """A version as a number; it comes as a text, since ids of snapshots are larger than JSON holds exactly."""
+    if version is None:
+        return None
+    if not version.isdecimal() or len(version) > 19:
+        raise Invalid(
+            "MUNI-J131", f"{version[:40]!r} is no version of a table", given=version[:80], do="give its number"
+        )
+    return int(version)
 
 
 def _only_file(folder: Path) -> Path:

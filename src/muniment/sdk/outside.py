@@ -108,7 +108,7 @@ def opened(
         )
         fields: dict[str, Any] = {"filename": found.filename, "origin": origin}
         if found.table:
-            fields |= {"version": _number(version), "at": None if moment is None else format_time(moment)}
+            fields |= {"version": version, "at": None if moment is None else format_time(moment)}
         yield Sending(found.body, fields)
 
 
@@ -134,13 +134,3 @@ def called(path: Path) -> str:
 
 def _elsewhere(text: str) -> bool:
     return "://" in text or text.lower().startswith(_SCHEMES)
-
-
-def _number(version: str | None) -> int | None:
-    if version is None:
-        return None
-    if not version.isdecimal() or len(version) > 19:
-        raise Invalid(
-            "MUNI-A127", f"{version[:40]!r} is no version of a table", given=version[:80], do="give its number"
-        )
-    return int(version)

@@ -58,8 +58,8 @@ class AddDataset(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     sheet: str | None = None
     """Sheet of a workbook; needed where it has several."""
 
-    version: int | None = None
-    """Version of a Delta table, or snapshot of an Iceberg table; None takes the newest."""
+    version: str | None = None
+    """Version of a Delta table, or snapshot of an Iceberg table, a number as text; None takes the newest."""
 
     at: str | None = None
     """Moment whose version of a Delta or Iceberg table is read."""
