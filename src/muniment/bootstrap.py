@@ -32,7 +32,7 @@ from muniment.data.interpreting import INTERPRETERS as DATA_INTERPRETERS
 from muniment.data.rows.interpreting import INTERPRETERS as ROW_INTERPRETERS
 from muniment.data.rows.service import VERBS as ROWS
 from muniment.data.service import VERBS as DATA
-from muniment.errors import Invalid, NotFound
+from muniment.errors import Invalid, MunimentError, NotFound
 from muniment.evidence import assets, briefing, changing, exporting, supervising
 from muniment.evidence import environments as environment_bills
 from muniment.evidence.exporting import Exporter
@@ -95,7 +95,9 @@ from muniment.ledger.witnessing import Witnesses
 from muniment.policy.authorizer import CedarAuthorizer
 from muniment.policy.service import VERBS as POLICY
 from muniment.search.service import VERBS as SEARCH
-from muniment.stewardship import using
+from muniment.stewardship import erasing, granting, holding, setting, using
+from muniment.stewardship.guarding import RetentionPolicy, StewardedGuards
+from muniment.stewardship.interpreting import INTERPRETERS as STEWARDSHIP_INTERPRETERS
 from muniment.stewardship.using import StewardedUse
 from muniment.tracking import finding, grouping, logged_models, registry, showing, telling
 from muniment.tracking.auditing import ENDS
@@ -165,6 +167,10 @@ VERBS: Final = VerbTable(
         *logged_models.VERBS,
         *registry.VERBS,
         *using.VERBS,
+        *setting.VERBS,
+        *granting.VERBS,
+        *holding.VERBS,
+        *erasing.VERBS,
     )
 )
 """Everything that can be asked of the platform."""
@@ -189,6 +195,9 @@ class Settings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=
 
     require: str = "enforced"
     """``enforced``: no job starts without walls. ``none``: without walls jobs run too, and are graded declared."""
+
+    evidence_years: int = 10
+    """Years for which models, proofs, reports and metrics cannot be destroyed, from the day they were recorded."""
 
     upload_limit_gib: int = 64
     """GiB that one body may have which comes over HTTP."""
@@ -229,7 +238,9 @@ class Platform:
         keys = LocalKeys(
             Path(settings.key_file), home=home, passphrase=passphrase_of(settings), entropy=entropy, faults=faults
         )
-        self.vault = Vault(self.store, FileBlobs(home / "objects", faults), keys, clock, entropy, faults)
+        guards = StewardedGuards(RetentionPolicy(years=settings.evidence_years))
+        blobs = FileBlobs(home / "objects", faults)
+        self.vault = Vault(self.store, blobs, keys, clock, entropy, faults, guards)
         signer = keys.signer("ledger")
         self.ledger = Ledger(
             self.store,
@@ -264,6 +275,7 @@ class Platform:
                     **MODEL_INTERPRETERS,
                     **TUNING_INTERPRETERS,
                     **VALIDATION_INTERPRETERS,
+                    **STEWARDSHIP_INTERPRETERS,
                 }
             ),
             LastUses: uses,
@@ -298,6 +310,10 @@ class Platform:
             faults,
             data_use.still,
         )
+        try:
+            self.worker.end_keys()  # an erasure that was interrupted is brought to its end
+        except MunimentError as trouble:
+            _log.warning("keys that shall be destroyed are still there: %s", trouble)
         self._engine = parts.engine
         self._engine_lock = threading.Lock()
 

@@ -39,6 +39,9 @@ class Entities(Protocol):
     def alike(self, project: str, digests: Iterable[Digest]) -> Sequence[Match]:
         """Other entities with the same content as one of these, or that share a piece with it, are one, or hold it."""
 
+    def holders(self, project: str, pieces: Iterable[Digest]) -> Mapping[Digest, frozenset[Digest]]:
+        """The entities that each of these is a piece of; a piece need not be an entity of its own."""
+
 
 class Activities(Protocol):
     """What ran in a project."""

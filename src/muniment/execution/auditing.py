@@ -28,7 +28,7 @@ from muniment.kernel.reference import Named, parse_reference
 from muniment.kernel.resources import INSTALLATION
 from muniment.kernel.verb import Call, Effect, verb
 from muniment.ledger.ports import CheckpointRepository, EntryRepository
-from muniment.vault.service import Vault
+from muniment.vault.service import ERASED, Vault
 from muniment.wire import records as wire
 
 _CHUNK: Final = 1024
@@ -239,7 +239,8 @@ def _damage(call: Call, entity: Entity | None, node: EntityNode | None) -> Itera
         if entity.kind is EntityKind.PROOF:
             proof = json.loads(read(entity.digest))
     except MunimentError as broken:
-        yield f"{broken.code}: {broken.message}"
+        if broken.code != ERASED:  # what was destroyed by a decision that stands is not damaged
+            yield f"{broken.code}: {broken.message}"
         return
     if not entity.content_digest == node.content_digest == content:
         yield "its content digest is not the one in its manifest"

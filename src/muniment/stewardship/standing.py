@@ -224,9 +224,8 @@ class _Walk:
     def _stated(self, digest: Digest) -> tuple[Terms, list[Record], tuple[Record, ...]]:
         terms = self._began.get(digest, ANYTHING)
         entity = self._known[digest]
-        if "classification" in entity.facts:
-            terms = strictest([terms, at_ingestion({"classification": entity.classification})])
-        if entity.kind is EntityKind.DATA:
+        made = any(self._known[one].kind is not EntityKind.FILE for one in self._inputs[digest])
+        if entity.kind is EntityKind.DATA and not made:  # what was made of data takes over what holds of them now
             terms = strictest([terms, at_ingestion(entity.facts)])
         records = self._in_force(digest)
         for record in records:

@@ -177,7 +177,7 @@ class StewardedUse:
         serving = situation.granted(account, asked or _all(situation), now)
         decision: Decision | None = None
         needed: tuple[DataGrant, ...] = ()
-        if entity.kind is EntityKind.DATA:
+        if entity.kind is EntityKind.DATA and kind not in _SCRUTINY:
             decision = self._decide(call, entity, attributes_of(situation, now, asked), purposes)
             if decision.allowed and serving:
                 bare = attributes_of(situation, now, asked) | {"granted": [], "granted_services": []}
@@ -220,7 +220,7 @@ def _obstacles(
 
 def _why_not(situation: Situation, kind: str, purposes: frozenset[str], account: str, now: datetime) -> Iterator[str]:
     yield from obstacles(situation.terms, kind, purposes, now)
-    for hold in situation.frozen:
+    for hold in situation.frozen if kind not in _SCRUTINY else ():
         yield f"{hold} forbids its use"
     if situation.terms.access == "grant" and kind not in _SCRUTINY:
         wanted = _asked(kind, purposes)

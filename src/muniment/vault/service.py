@@ -46,6 +46,9 @@ from muniment.wire import vault as wire
 SMALL: Final = 16 << 20
 """Bytes that ``read_bytes`` takes into memory when it is not told otherwise."""
 
+ERASED: Final = "MUNI-V205"
+"""Code of the error that says that an object was destroyed on purpose."""
+
 _PAGE: Final = 1000
 
 

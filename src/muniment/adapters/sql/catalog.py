@@ -271,6 +271,18 @@ class SqlEntities:
         found = {tuple(row) for way in ways for row in _by_chunks(self._db, way, chosen)}
         return [Match(*map(Digest, match)) for match in sorted(found) if match[0] != match[1]]
 
+    def holders(self, project: str, pieces: Iterable[Digest]) -> dict[Digest, frozenset[Digest]]:
+        """The entities that each of these is a piece of."""
+        query = (
+            select(PART.c.digest, ENTITY.c.digest)
+            .join(ENTITY, ENTITY.c.id == PART.c.entity)
+            .where(ENTITY.c.project == project, _any_of(PART.c.digest))
+        )
+        found: dict[Digest, set[Digest]] = {}
+        for piece, entity in _by_chunks(self._db, query, list(pieces)):
+            found.setdefault(Digest(piece), set()).add(Digest(entity))
+        return {piece: frozenset(entities) for piece, entities in found.items()}
+
 
 class SqlActivities:
     """``Activities`` on SQL."""
