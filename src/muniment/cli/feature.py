@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 import msgspec
@@ -16,6 +16,10 @@ from muniment.cli.screen import Screen
 from muniment.sdk.feature_files import read_definition
 from muniment.sdk.features import FeatureView, Skew
 from muniment.sdk.shown import count, duration, measure
+
+if TYPE_CHECKING:
+    from muniment.sdk.asking import Job
+    from muniment.sdk.runs import Run
 
 VIEW = Reference("features")
 
@@ -91,7 +95,7 @@ def show(face: Face, view: str, freshness: str | None) -> None:
 @with_face
 def build(face: Face, view: str, detach: bool) -> None:
     """Fill VIEW: its transform runs hermetically over its pinned sources, twice, and both runs must agree."""
-    run = face.client.features.start_build(view)
+    run = _run(face.client.features.start_build(view))
     if detach:
         face.started(run)
         return
@@ -103,7 +107,11 @@ def build(face: Face, view: str, detach: bool) -> None:
         picture(screen, made)
         lineage = (report.get("column_lineage") or {}).get("features") or {}
         screen.line()
-        rows = [[name, ", ".join(one["columns"]), one["grade"]] for name, one in lineage.items()]
+        rows = [
+            [c.name, ", ".join(lineage[c.name]["columns"]), lineage[c.name]["grade"]]
+            for c in made.detail.columns
+            if c.name in lineage
+        ]
         screen.table(["feature", "rests on", "grade"], rows, wrap=["rests on"])
 
     document = {**msgspec.to_builtins(made.detail), "run": run.reference, "report": report}
@@ -126,7 +134,7 @@ def join(
     Every request comes back once, in its order; what was not known is null; no value comes from the future of either
     clock.
     """
-    run = face.client.features.start_join(requests, *views, time=time, name=name, full_names=full_names)
+    run = _run(face.client.features.start_join(requests, *views, time=time, name=name, full_names=full_names))
     if detach:
         face.started(run)
         return
@@ -154,7 +162,7 @@ def publish(face: Face, view: str, rows: str | None, prune: bool) -> None:
     A row that would go back in event time, or at equal event time in knowledge time, is left out.
     """
     features = face.client.features
-    run = face.wait(features.start_pick(view, build=rows))
+    run = face.wait(_run(features.start_pick(view, build=rows)))
     done = features.published(view, run, prune=prune)
 
     def draw(screen: Screen) -> None:
@@ -175,7 +183,7 @@ def publish(face: Face, view: str, rows: str | None, prune: bool) -> None:
 @feature.command(epilog="Example: muni feature get behaviour --key customer=42 --features late_payments,balance")
 @click.argument("view", type=VIEW)
 @click.option(
-    "--key", "key", multiple=True, metavar="COLUMN=VALUE", callback=pairs, help="The entity; all key columns."
+    "--key", "key", multiple=True, metavar="COLUMN=VALUE", callback=pairs, help="The entity, by all its keys."
 )
 @click.option("--keys", "file", type=click.File(encoding="utf-8"), help="Many entities: one JSON object per line.")
 @click.option("--features", "chosen", metavar="F1,F2", help="Which features; else all.")
@@ -208,7 +216,7 @@ def get(face: Face, view: str, key: dict[str, str], file: Any, chosen: str | Non
 def skew(face: Face, view: str, sample: int | None, seed: int, detach: bool) -> None:
     """Compare what online reads give with what the point-in-time join gives."""
     features = face.client.features
-    run = features.start_skew(view, sample=sample, seed=seed)
+    run = _run(features.start_skew(view, sample=sample, seed=seed))
     if detach:
         face.started(run)
         return
@@ -226,7 +234,7 @@ def skew(face: Face, view: str, sample: int | None, seed: int, detach: bool) -> 
 @with_face
 def drift(face: Face, view: str, reference: str | None, detach: bool) -> None:
     """Measure how far the latest build of VIEW lies from the one before: PSI by feature."""
-    run = face.client.features.start_drift(view, reference=reference)
+    run = _run(face.client.features.start_drift(view, reference=reference))
     if detach:
         face.started(run)
         return
@@ -304,6 +312,11 @@ def skew_picture(screen: Screen, found: Skew) -> None:
     apart = [[one["name"], count(one["different"])] for one in r["features"] if one["different"]]
     if apart:
         screen.table(["feature", "different"], apart, right=1)
+
+
+def _run(job: Job) -> Run:
+    """The client starts runs; the rooms of the SDK know them as jobs."""
+    return cast("Run", job)
 
 
 def _object(line: str) -> dict[str, Any]:

@@ -54,8 +54,7 @@ def _compared(before: pa.ChunkedArray, now: pa.ChunkedArray) -> dict[str, Any]:
     levels = [value for value in pc.unique(texts[0]).to_pylist() if value is not None]
     if len(levels) > _MOST_LEVELS:
         return {"psi": None, "reason": f"more than {_MOST_LEVELS} levels"}
-    codes = [_codes(one, levels) for one in texts]
-    found = by_level(*codes, levels)
+    found = by_level(_codes(texts[0], levels), _codes(texts[1], levels), levels)
     return {"psi": found["psi"], "bins": len(levels), "missing": found["missing"]}
 
 

@@ -147,7 +147,7 @@ class PythonTransform(Transforming):
         """The rows that the function makes of the sources."""
         frames = {name: pl.from_arrow(table) for name, table in sources.items()}
         with _guarded(self._tree, self._view.transform.entry, watched=watched, function=self._function):
-            made = self._call({name: frame.lazy() for name, frame in frames.items()})  # type: ignore[union-attr]
+            made = self._call({name: frame.lazy() for name, frame in frames.items()})
             return _frame(made, self._view).to_arrow()
 
     def reads(self, schemas: Mapping[str, pa.Schema], features: tuple[str, ...]) -> Reads:

@@ -27,7 +27,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Final
 
 from muniment.errors import Invalid
-from muniment.wire.features import DefineView
+from muniment.wire.features import DefineView, FeatureSpec
 
 __all__ = ["Definition", "definition_of", "inline_definition", "read_definition"]
 
@@ -61,14 +61,12 @@ class Definition:
     def request(self, project: str) -> DefineView:
         """What is asked of the platform."""
         given = self.fields
-        features = {
-            name: one if isinstance(one, str) else str(one.get("type", "")) for name, one in given["features"].items()
-        }
-        descriptions = {
-            name: str(one["description"])
+        features = [
+            FeatureSpec(name=name, type=one)
+            if isinstance(one, str)
+            else FeatureSpec(name=name, type=str(one["type"]), description=str(one.get("description", "")))
             for name, one in given["features"].items()
-            if isinstance(one, Mapping) and one.get("description")
-        }
+        ]
         entry, _, function = str(given["transform"]).partition(":")
         return DefineView(
             project=project,
@@ -81,7 +79,6 @@ class Definition:
             description=given.get("description", ""),
             sources=dict(given["sources"]),
             features=features,
-            descriptions=descriptions,
             entry=entry,
             function=function or ("transform" if entry.endswith(".py") else ""),
         )

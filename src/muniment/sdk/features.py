@@ -181,7 +181,7 @@ class Skew:
     @property
     def clean(self) -> bool:
         """Whether every value that was compared is equal on both sides, and none is missing."""
-        return self.report["equal"] == self.report["compared"]
+        return bool(self.report["equal"] == self.report["compared"])
 
     def to_frame(self) -> Any:
         """A data frame, one row per feature."""
@@ -303,13 +303,13 @@ class Features:
         self, view: Any, *keys: Mapping[str, Any], features: Sequence[str] | None = None, **key: Any
     ) -> OnlineValues:
         """Read features online: ``m.features.get("behaviour", customer=42)``, or several keys as mappings."""
-        request = wf.GetFeatures(
+        request = wf.LookUpFeatures(
             project=self._asking.project,
             view=reference_of(view),
             keys=[dict(one) for one in keys] or [key],
             features=None if features is None else list(features),
         )
-        return OnlineValues(self._asking.ask("features:GetFeatures", request, wf.OnlineFeatures))
+        return OnlineValues(self._asking.ask("features:LookUpFeatures", request, wf.OnlineFeatures))
 
     def skew(self, view: Any, *, sample: int | None = None, seed: int = 0, watch: Watch | None = None) -> Skew:
         """Compare, hermetically, what online reads give with what the point-in-time join gives."""

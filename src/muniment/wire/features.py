@@ -9,6 +9,14 @@ from msgspec import Struct, field
 from muniment.wire.execution import JobLimits
 
 
+class FeatureSpec(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """One feature, as it is defined."""
+
+    name: str
+    type: str
+    description: str = ""
+
+
 class DefineView(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Define the next version of a feature view; a tar of the source tree that holds its transform comes along."""
 
@@ -21,8 +29,7 @@ class DefineView(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     sources: dict[str, str]
     """Reference of a snapshot by the name that the transform knows it by."""
 
-    features: dict[str, str]
-    """Type by name, in order."""
+    features: list[FeatureSpec]
 
     entry: str
     """The file with the transform, inside the tree: ``.py`` or ``.sql``."""
@@ -40,8 +47,6 @@ class DefineView(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """None for who defines it."""
 
     description: str = ""
-    descriptions: dict[str, str] = field(default_factory=dict)
-    """What each feature means."""
 
 
 class Defined(Struct, kw_only=True, frozen=True):
@@ -251,7 +256,7 @@ class Published(Struct, kw_only=True, frozen=True):
     """Entities in the table now."""
 
 
-class GetFeatures(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+class LookUpFeatures(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Read features of entities online."""
 
     project: str

@@ -34,7 +34,7 @@ def transform(run: Run, job: ResolvedJob, outcome: Outcome) -> tuple[Product, ..
             "features": dict(list(lineage["features"].items())[:_MOST_FACTS]),
         },
     }
-    return (snapshot_product(outcome, "output/data", "rows", run.name, facts), *report_product(outcome))
+    return (snapshot_product(outcome, "output/data", "snapshot", "rows", run.name, facts), *report_product(outcome))
 
 
 def join(run: Run, job: ResolvedJob, outcome: Outcome) -> tuple[Product, ...]:
@@ -44,7 +44,7 @@ def join(run: Run, job: ResolvedJob, outcome: Outcome) -> tuple[Product, ...]:
         "classification": run.facts.get("classification", "confidential"),
         "joined": {"time": report.get("time"), "from": run.facts.get("columns", {})},
     }
-    return (snapshot_product(outcome, "output/data", "joined", run.name, facts), *report_product(outcome))
+    return (snapshot_product(outcome, "output/data", "snapshot", "joined", run.name, facts), *report_product(outcome))
 
 
 def publish(run: Run, job: ResolvedJob, outcome: Outcome) -> tuple[Product, ...]:

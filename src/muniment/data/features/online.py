@@ -114,16 +114,19 @@ def publish_view(call: Call, request: wire.PublishView) -> wire.Published:
 
 
 @verb(
-    "features:GetFeatures",
+    "features:LookUpFeatures",
     on=FEATURES,
-    request=wire.GetFeatures,
+    request=wire.LookUpFeatures,
     reply=wire.OnlineFeatures,
     event="features.read",
     group="data:read",
     effect=Effect.READ,
 )
-def get_features(call: Call, request: wire.GetFeatures) -> wire.OnlineFeatures:
-    """Read features of entities from the online table; one request takes up to 1,000 entities."""
+def get_features(call: Call, request: wire.LookUpFeatures) -> wire.OnlineFeatures:
+    """Read features of entities from the online table; one request takes up to 1,000 entities.
+
+    Keys name people: the request travels in a body, never in a URL, and the ledger entry holds counts, no key.
+    """
     if not 1 <= len(request.keys) <= _MOST_KEYS:
         raise Invalid("MUNI-F117", f"one request reads 1 to {_MOST_KEYS} entities", found=len(request.keys))
     one, last = _published(call, request.view)

@@ -56,8 +56,6 @@ def define_view(call: Call, request: wire.DefineView) -> wire.Defined:
         source: resolve(call.session, call.project, reference, EntityKind.DATA)
         for source, reference in request.sources.items()
     }
-    if strangers := sorted(set(request.descriptions) - set(request.features)):
-        raise Invalid("MUNI-F110", f"{strangers[0][:60]!r} is described but is no feature", unknown=strangers[:20])
     view = read_view(
         {
             "format": FORMAT,
@@ -70,8 +68,7 @@ def define_view(call: Call, request: wire.DefineView) -> wire.Defined:
             "description": request.description,
             "sources": {source: str(entity.digest) for source, entity in sources.items()},
             "features": [
-                {"name": feature, "type": kind, "description": request.descriptions.get(feature, "")}
-                for feature, kind in request.features.items()
+                {"name": one.name, "type": one.type, "description": one.description} for one in request.features
             ],
             "transform": {
                 "language": "sql" if request.entry.endswith(".sql") else "python",
@@ -99,7 +96,10 @@ def define_view(call: Call, request: wire.DefineView) -> wire.Defined:
     }
     named = define_document(call, EntityKind.FEATURES, name, "view.json", document, facts)
     call.note(
-        view=str(named), digest=str(named.digest), source=str(call.body.digest), features=list(request.features)[:50]
+        view=str(named),
+        digest=str(named.digest),
+        source=str(call.body.digest),
+        features=[one.name for one in request.features[:50]],
     )
     return wire.Defined(
         view=str(named),
