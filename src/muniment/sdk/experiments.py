@@ -9,7 +9,7 @@ from typing import Any, Final
 from muniment.errors import Invalid
 from muniment.sdk.asking import Asking
 from muniment.sdk.cells import card, facts, picture, table
-from muniment.sdk.curves import chart, spark, svg
+from muniment.sdk.courses import chart, spark, svg
 from muniment.sdk.frames import to_frame
 from muniment.sdk.shown import headline, measure, size, visible
 from muniment.wire import tracking as wire
