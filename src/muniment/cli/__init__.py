@@ -30,6 +30,7 @@ COMMANDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "data": ("data:data", "Data sets: add, list, show, split, profile."),
         "feature": ("feature:feature", "Features: define, build, join as known at the time, read online."),
         "train": ("train:train", "Train a built-in algorithm, hermetically."),
+        "tune": ("tune:tune", "Search for the parameters of an algorithm."),
         "run": ("run:run", "Run a script of yours unchanged, hermetically."),
         "evaluate": ("evaluate:evaluate", "Measure a model on a data set."),
         "explain": ("explain:explain", "What each feature contributes to a model."),

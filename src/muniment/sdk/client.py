@@ -28,6 +28,7 @@ from muniment.sdk.search import Found, Searches, search_in
 from muniment.sdk.signing import Keys
 from muniment.sdk.tracking import TrackedRun, Tracking
 from muniment.sdk.transport import Transport, Worker
+from muniment.sdk.tuning import Show, Studies, Study, request_of
 from muniment.sdk.usecases import UseCases
 from muniment.wire import execution as wx
 
@@ -197,6 +198,59 @@ class Client:
             tags: tags.
         """
         return self.tracking.open(experiment, trial=trial, name=name, params=params, tags=tags)
+
+    def tune(
+        self,
+        algorithm: str,
+        data: Any,
+        *,
+        validation: Any,
+        experiment: str,
+        space: Mapping[str, Any],
+        study: str | None = None,
+        rules: Sequence[str] = (),
+        show: Show | None = None,
+        **given: Any,
+    ) -> Study:
+        """Search for the parameters of a built-in algorithm as many hermetic trainings, and wait for the end.
+
+        Args:
+            algorithm: ``logistic_regression``, ``xgboost`` or ``lightgbm``.
+            data: the snapshot that trials learn from, or its reference.
+            validation: the snapshot that they are measured on.
+            experiment: what the runs belong to.
+            space: by parameter: ``"int:2..8"``, ``"log:0.01..0.3"``, a list of choices.
+            study: name of the search; None makes one of experiment and algorithm.
+            rules: training rules that look at every trial.
+            show: see ``Studies.drive``.
+            given: ``sampler``, ``trials``, ``concurrency``, ``objective``, ``direction``, ``seed``, ``training_seed``,
+                ``early_stop``, ``warmup``, ``params``, ``target``, ``drop``, ``use_case``; see ``wire.tuning``.
+
+        Raises:
+            MunimentError: it was refused.
+        """
+        request = request_of(
+            self.project,
+            algorithm,
+            data,
+            validation,
+            experiment,
+            space,
+            study=study,
+            watching=wx.Watching(rules=list(rules)),
+            **given,
+        )
+        return self.studies.drive(self.studies.create(request), show)
+
+    @property
+    def studies(self) -> Studies:
+        """Searches for parameters."""
+        return Studies(self)
+
+    @property
+    def worker(self) -> Worker | None:
+        """What works the queue in this process, where no server does."""
+        return self._worker
 
     def run(self, reference: str) -> Run:
         """One run, to look at or to wait for again."""
