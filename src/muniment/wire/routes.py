@@ -38,6 +38,11 @@ _READING: Final = (
     "Who",
 )
 
+_STARTING: Final = frozenset(
+    {"data:CompareRows", "data:ProveRowsUnused", "execution:CompareModels", "stewardship:SearchSubject"}
+)
+"""Verbs whose phrase reads like a question, but which start a job that answers it."""
+
 
 def path(action: str, project: str | None) -> str:
     """The path of a verb; ``project`` is None for a verb that concerns the whole installation.
@@ -69,7 +74,7 @@ def reads(action: str) -> bool:
 
     All others are asked by POST, also a reading one whose request is a document, such as a draft of policies to test.
     """
-    return action.partition(":")[2].startswith(_READING)
+    return action.partition(":")[2].startswith(_READING) and action not in _STARTING
 
 
 def parameters(request: msgspec.Struct) -> dict[str, str]:
