@@ -21,6 +21,9 @@ from muniment.wire import registry as wire
 
 __all__ = ["CALLS"]
 
+_PROMPT: Final = "mlflow.prompt.is_prompt"
+"""Clients ask for names without this tag as for those where it is not ``true``."""
+
 _MOST_VERSION: Final = 10**9
 
 
@@ -257,7 +260,7 @@ def _number(fields: Fields) -> int:
 
 def _of_name(one: wire.RegisteredModel, of: str, name: str) -> Any:
     if of == "tag":
-        return one.tags.get(name)
+        return one.tags.get(name, "false" if name == _PROMPT else None)
     values = {
         "name": one.name,
         "timestamp": milliseconds(one.updated_at),

@@ -134,7 +134,8 @@ def log_batch(question: Question) -> dict[str, Any]:
             do="send several batches; nothing of this one was kept",
         )
     run = _id(question)
-    points = [_point(one) for one in metrics]
+    # Clients send a batch in any order and mean the value of the highest step as the last one.
+    points = sorted((_point(one) for one in metrics), key=lambda point: (point.step, point.at_us or 0))
     if told:
         question.ask(
             wire.LogBatch(project=question.project, run=run, params=params, metrics=points, tags=dict(tags.items()))
