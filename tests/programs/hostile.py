@@ -11,6 +11,7 @@ import gzip
 import io
 import json
 import lzma
+import math
 import pickle
 import random
 import tarfile
@@ -18,6 +19,8 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
@@ -81,7 +84,7 @@ def cases(seed: int = 0) -> list[Case]:
         *foreign(),
         *columnar(chance),
     ]
-    found += [*json_lines(), *extremes(chance), *half_written(chance)]
+    found += [*json_lines(), *extremes(chance), *half_written(chance), *typed_rows(), *workbooks()]
     assert len({case.name for case in found}) == len(found)
     return found
 
@@ -271,7 +274,7 @@ def foreign() -> Iterator[Case]:
     folder = io.BytesIO()
     with zipfile.ZipFile(folder, "w") as archive:
         archive.writestr("../../etc/passwd", GOOD)
-    yield reject("zip", folder.getvalue(), "MUNI-D154", {"found": "a zip archive or a spreadsheet"})
+    yield reject("zip", folder.getvalue(), "MUNI-D154", {"found": "a zip archive, or a spreadsheet other than .xlsx"})
     tape = io.BytesIO()
     with tarfile.open(fileobj=tape, mode="w") as archive:
         archive.addfile(tarfile.TarInfo("../x"), io.BytesIO())
@@ -391,3 +394,153 @@ def ipc(table: pa.Table, *, stream: bool) -> bytes:
     with (pa.ipc.new_stream if stream else pa.ipc.new_file)(sink, table.schema) as writer:
         writer.write_table(table)
     return sink.getvalue()
+
+
+def rows(columns: list[tuple[str, str]], *lines: Any, end: int | None = -1) -> bytes:
+    """Typed rows as a connector writes them; ``end`` is the count at the end, -1 the right one, None for none."""
+    header = {"format": "muniment.rows/1", "columns": [{"name": name, "type": kind} for name, kind in columns]}
+    tail = [] if end is None else [{"rows": len(lines) if end == -1 else end}]
+    return b"".join(
+        json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n" for line in [header, *lines, *tail]
+    )
+
+
+def typed_rows() -> Iterator[Case]:
+    big, edge = 2**53 + 1, -(2**63)
+    yield accept(
+        "rows: null is not the empty text", rows([("a", "string")], [None], [""], ["x"]), {"a": [None, "", "x"]}
+    )
+    yield accept("rows: integers never through floats", rows([("a", "int64")], [big], [edge]), {"a": [big, edge]})
+    yield accept(
+        "rows: decimals of any scale",
+        rows([("a", "decimal")], ["1.10"], ["-123456789012345678901234.5"], [None]),
+        {"a": [Decimal("1.10"), Decimal("-123456789012345678901234.50"), None]},
+    )
+    yield accept("rows: decimals as declared", rows([("a", "decimal(6,2)")], ["1.5"]), {"a": [Decimal("1.50")]})
+    yield accept(
+        "rows: days and moments",
+        rows([("d", "date"), ("t", "timestamp"), ("l", "timestamp_local")],
+             ["0001-01-01", "2026-01-02 03:04:05.25+00", "2026-01-02 03:04:05"]),
+        {"d": [date(1, 1, 1)], "t": [datetime(2026, 1, 2, 3, 4, 5, 250_000, UTC)],
+         "l": [datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC).replace(tzinfo=None)]},
+    )  # fmt: skip
+    yield accept("rows: infinite numbers", rows([("a", "float64")], ["-Infinity"], [1.5]),
+                 {"a": [-math.inf, 1.5]})  # fmt: skip
+    yield accept("rows: found types", rows([("a", "any"), ("b", "any")], [1, None], [2.5, "x"]),
+                 {"a": [1.0, 2.5], "b": [None, "x"]})  # fmt: skip
+    yield accept(
+        "rows: declared", rows([("d", "any")], ["2026-01-02"]), {"d": [date(2026, 1, 2)]}, schema={"d": "date"}
+    )
+    yield reject("rows: a type that changes", rows([("a", "any")], [1], ["x"]), "MUNI-J101", {"row": 2, "column": "a"})
+    yield reject("rows: inexact", rows([("a", "any")], [big], [0.5]), "MUNI-J107", {"row": 1, "column": "a"})
+    yield reject("rows: beyond 64 bits", rows([("a", "int64")], [2**63]), "MUNI-J108", {"line": 2})
+    yield reject("rows: a float among integers", rows([("a", "int64")], [1], [2.0]), "MUNI-J108", {"line": 3})
+    yield reject("rows: a decimal too long", rows([("a", "decimal")], ["1" * 39]), "MUNI-J102", {"digits": 39})
+    yield reject("rows: a decimal that is none", rows([("a", "decimal")], ["NaN"]), "MUNI-J106", {"row": 1})
+    yield reject("rows: a huge exponent", rows([("a", "decimal")], ["1e999999999"]), "MUNI-J106", {"row": 1})
+    yield reject(
+        "rows: not the declared type", rows([("d", "any")], ["x"]), "MUNI-J105", {"row": 1}, schema={"d": "date"}
+    )
+    yield reject("rows: declared, not there", rows([("d", "any")], ["x"]), "MUNI-J103", {}, schema={"e": "date"})
+    yield reject("rows: cut off", rows([("a", "int64")], [1], end=None), "MUNI-J104", {"rows": 1})
+    yield reject("rows: cut off within a row", rows([("a", "int64")], [12345], end=None)[:-4], "MUNI-J108")
+    yield reject("rows: a wrong count", rows([("a", "int64")], [1], end=2), "MUNI-J108")
+    yield reject("rows: something behind the end", rows([("a", "int64")], [1]) + b"[2]\n", "MUNI-J108")
+    yield reject("rows: too few values", rows([("a", "int64"), ("b", "int64")], [1]), "MUNI-J108")
+    yield reject("rows: no rows", rows([("a", "int64")]), "MUNI-D102")
+    yield reject("rows: no columns", rows([]), "MUNI-J108")
+    yield reject("rows: an unknown type", rows([("a", "blob")], [1]), "MUNI-J108")
+    yield reject("rows: nested", rows([("a", "any")], [[1]]), "MUNI-J108")
+    yield reject("rows: twice the same name", rows([("a", "int64"), ("a", "int64")], [1, 2]), "MUNI-D107")
+
+
+CELL = {int: "", float: "", str: ' t="inlineStr"', bool: ' t="b"'}
+
+
+def workbook(*sheets: tuple[str, list[list[Any]]], extra: str = "", xml: str = "", **files: bytes) -> bytes:
+    """A small workbook; a cell that is a tuple is its XML after the reference, as it stands."""
+
+    def cell(at: int, row: int, value: Any) -> str:
+        place = f"{chr(65 + at)}{row}"
+        if value is None:
+            return ""
+        if isinstance(value, tuple):
+            return f'<c r="{place}"{value[0]}>{value[1]}</c>'
+        content = (
+            f"<is><t>{value}</t></is>"
+            if isinstance(value, str)
+            else f"<v>{int(value) if isinstance(value, bool) else value}</v>"
+        )
+        return f'<c r="{place}"{CELL[type(value)]}>{content}</c>'
+
+    out = io.BytesIO()
+    space = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
+    office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    package = 'xmlns="http://schemas.openxmlformats.org/package/2006'
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("[Content_Types].xml", f'<Types {package}/content-types"/>')
+        archive.writestr("_rels/.rels", f'<Relationships {package}/relationships"><Relationship Id="r" '
+                         f'Type="{office}/officeDocument" Target="xl/workbook.xml"/></Relationships>')  # fmt: skip
+        names = "".join(f'<sheet name="{name}" sheetId="{n}" r:id="r{n}"/>' for n, (name, _) in enumerate(sheets, 1))
+        archive.writestr(
+            "xl/workbook.xml", f'{xml}<workbook {space} xmlns:r="{office}"><sheets>{names}</sheets></workbook>'
+        )
+        links = "".join(
+            f'<Relationship Id="r{n}" Type="{office}/worksheet" Target="worksheets/sheet{n}.xml"/>'
+            for n in range(1, len(sheets) + 1)
+        )
+        archive.writestr(
+            "xl/_rels/workbook.xml.rels", f'<Relationships {package}/relationships">{links}</Relationships>'
+        )
+        for n, (_, lines) in enumerate(sheets, 1):
+            body = "".join(
+                f'<row r="{r}">{"".join(cell(at, r, value) for at, value in enumerate(line))}</row>'
+                for r, line in enumerate(lines, 1)
+            )
+            archive.writestr(
+                f"xl/worksheets/sheet{n}.xml", f"<worksheet {space}><sheetData>{body}</sheetData>{extra}</worksheet>"
+            )
+        for name, content in files.items():
+            archive.writestr(f"xl/{name}.xml", content)
+    return out.getvalue()
+
+
+def workbooks() -> Iterator[Case]:
+    good = [["a", "b", "y"], [1, "x", 0.5], [2, None, 1.5]]
+    values = {"a": [1, 2], "b": ["x", None], "y": [0.5, 1.5]}
+    yield accept("workbook", workbook(("s", good)), values)
+    yield accept("workbook: a sheet by name", workbook(("s", good), ("t", [["z"], [1]])), {"z": [1]}, sheet="t")
+    yield accept("workbook: empty rows at the end", workbook(("s", [*good, [None], []])), values)
+    yield accept("workbook: whole numbers up to 2^53", workbook(("s", [["a"], [2**53], [-1]])), {"a": [2**53, -1]})
+    yield accept("workbook: true and false", workbook(("s", [["a"], [True], [False]])), {"a": [True, False]})
+    yield flag("workbook: formulas", workbook(("s", [["a"], [("", "<f>1+1</f><v>2</v>")]])),
+               "formulas", {"a": [2]}, {"count": 1})  # fmt: skip
+    merged = '<mergeCells count="1"><mergeCell ref="B2:B3"/></mergeCells>'
+    yield flag(
+        "workbook: merged cells", workbook(("s", good), extra=merged), "merged_cells", values, {"cells": ["B2:B3"]}
+    )
+    yield reject("workbook: several sheets", workbook(("s", good), ("t", good)), "MUNI-J122", {"sheets": ["s", "t"]})
+    yield reject("workbook: no such sheet", workbook(("s", good)), "MUNI-J120", {"sheets": ["s"]}, sheet="x")
+    yield reject("workbook: a mixed column", workbook(("s", [["a"], [1], ["x"]])), "MUNI-J121", {"column": "a"})
+    yield reject(
+        "workbook: an error", workbook(("s", [["a"], [(' t="e"', "<v>#DIV/0!</v>")]])), "MUNI-J124", {"cell": "A2"}
+    )
+    yield reject("workbook: no kept value", workbook(("s", [["a"], [("", "<f>1+1</f>")]])), "MUNI-J125", {"cell": "A2"})
+    yield reject("workbook: an empty sheet", workbook(("s", [])), "MUNI-D101")
+    yield reject("workbook: header only", workbook(("s", [["a", "b"]])), "MUNI-D102")
+    yield reject("workbook: a column without a name", workbook(("s", [["a", None, "b"], [1, 2, 3]])), "MUNI-D105")
+    yield reject("workbook: twice the same name", workbook(("s", [["a", "a"], [1, 2]])), "MUNI-D107")
+    bomb = b"<x>" + b" " * (64 << 20) + b"</x>"
+    yield reject("workbook: a bomb", workbook(("s", good), bomb=bomb), "MUNI-D152", {"setting": "max_ratio"})
+    lying = bytearray(workbook(("s", good), bomb=bomb))
+    for place in (lying.rfind(b"PK\x03\x04") + 22, lying.rfind(b"PK\x01\x02") + 24):
+        lying[place : place + 4] = (100).to_bytes(4, "little")
+    yield reject("workbook: a bomb that lies", bytes(lying), "MUNI-D152", {"setting": "max_ratio"})
+    laughs = '<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]>'
+    yield reject("workbook: entities", workbook(("s", good), xml=laughs), "MUNI-J126")
+    whole = workbook(("s", good))
+    yield reject("workbook: cut off", whole[: len(whole) // 2], "MUNI-D154")
+    damaged = bytearray(whole)
+    place = damaged.find(b"xl/worksheets/sheet1.xml") + 40
+    damaged[place] ^= 0xFF
+    yield reject("workbook: damaged", bytes(damaged), "MUNI-J126")

@@ -339,7 +339,7 @@ def test_damaged_avro_is_refused(tables: Path, bench: Benches, tmp_path: Path) -
 
         try:
             made = read(
-                bench(f"job{number}"), changed(tables / "iceberg", tmp_path / str(number), flip), version=version
+                bench(f"job{number}"), changed(tables / "iceberg", tmp_path / str(number), flip), version=str(version)
             )
         except (Invalid, NotFound):
             continue
