@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
 from muniment.errors import Invalid, NotFound
+from muniment.execution.indexes import Indexes, check_index
 from muniment.kernel.canonical import digest_of
 from muniment.kernel.digest import Digest
 from muniment.kernel.identifiers import check_name, format_time
@@ -56,6 +57,8 @@ class JobEnvironment:
     """The lock's text, sealed in the platform's own project."""
 
     created_at: str
+    index: str | None = None
+    """Name of the package index its wheels came from, as its maker said."""
 
     @property
     def digest(self) -> Digest:
@@ -84,6 +87,18 @@ class Environments(Protocol):
 
     def of_digest(self, digest: Digest) -> JobEnvironment | None:
         """An environment by what it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """What an installed package says of itself. It is a stranger's word: shown, never acted on."""
+
+    name: str
+    version: str
+    licence: str
+    licence_files: tuple[str, ...]
+    summary: str
+    home: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +139,9 @@ class Workshop(Protocol):
 
     def ready(self, digest: Digest) -> bool:
         """Whether the tree of this environment is built on this machine."""
+
+    def packages(self, environment: JobEnvironment, read: ReadWheel) -> tuple[Package, ...]:
+        """What the packages in the tree of an environment say of themselves, by name."""
 
 
 def check_lock(lock: str, wheels: tuple[Wheel, ...]) -> None:
@@ -228,6 +246,7 @@ def define_environment(call: Call, request: wire.DefineEnvironment) -> wire.Envi
     if missing:
         raise Invalid("MUNI-X103", "some wheels are not kept here", missing=missing[:10], do="store them first")
     check_lock(request.lock, wheels)
+    check_index(call.use(Indexes), request.index)
     newest = environments.newest(name)
     if newest is not None and newest.digest == environment_digest(workshop.python, wheels):
         return environment_reply(newest, workshop)
@@ -240,6 +259,7 @@ def define_environment(call: Call, request: wire.DefineEnvironment) -> wire.Envi
         wheels=wheels,
         lock=sealed.digest,
         created_at=format_time(call.now),
+        index=request.index,
     )
     environments.add(made)
     call.note(environment=f"env:{name}@{made.version}", digest=str(made.digest), wheels=len(wheels))
@@ -285,6 +305,7 @@ def environment_reply(environment: JobEnvironment, workshop: Workshop) -> wire.E
         wheels=[wire.WheelName(filename=wheel.filename, digest=str(wheel.digest)) for wheel in environment.wheels],
         created_at=environment.created_at,
         ready=workshop.ready(environment.digest),
+        index=environment.index,
     )
 
 

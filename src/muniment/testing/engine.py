@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from muniment.errors import IntegrityError
-from muniment.execution.environments import BaseRoot, JobEnvironment, ReadWheel
+from muniment.execution.environments import BaseRoot, JobEnvironment, Package, ReadWheel
 from muniment.execution.ports import Enforcement, Exit, ExitStatus, Launch, Sink, Strength, Usage
 from muniment.kernel.digest import Digest
 
@@ -76,6 +76,11 @@ class EmptyWorkshop:
     def tree(self, environment: JobEnvironment, read: ReadWheel) -> Path:
         """A tree that is nowhere."""
         return Path("/nowhere")
+
+    def packages(self, environment: JobEnvironment, read: ReadWheel) -> tuple[Package, ...]:
+        """The packages that the names of the wheels tell of."""
+        named = [wheel.filename.split("-") for wheel in environment.wheels]
+        return tuple(Package(name, version, "MIT", (), "", "") for name, version, *_ in named)
 
     def ready(self, digest: Digest) -> bool:
         """Always."""

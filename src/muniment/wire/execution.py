@@ -397,6 +397,79 @@ class DefineEnvironment(Struct, kw_only=True, frozen=True, forbid_unknown_fields
     lock: str
     """The lock the wheels were taken from: a requirements file with hashes."""
 
+    index: str | None = None
+    """Name of the package index that they came from; only allowed ones are taken."""
+
+
+class AllowIndex(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Allow a package index: from then on environments are made of wheels of allowed indexes only."""
+
+    name: str
+    url: str
+    """Address without credentials; those are taken from the asker's own ``.netrc``."""
+
+
+class ForbidIndex(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Take a package index off the list of allowed ones."""
+
+    name: str
+
+
+class ListIndexes(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """The allowed package indexes."""
+
+
+class PackageIndex(Struct, kw_only=True, frozen=True):
+    """A package index that environments may be made from."""
+
+    name: str
+    url: str
+    allowed_at: str
+    allowed_by: str
+
+
+class PackageIndexes(Struct, kw_only=True, frozen=True):
+    """The allowed package indexes; none when any will do."""
+
+    indexes: list[PackageIndex]
+
+
+class DescribeEnvironment(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """What the packages of an environment say of themselves."""
+
+    env: str
+
+
+class Package(Struct, kw_only=True, frozen=True):
+    """One package of an environment."""
+
+    name: str
+    version: str
+    wheel: str
+    """Digest of its wheel."""
+
+    licence: str
+    """Its licence as it says itself: an SPDX expression, else its classifiers or its words; empty when it says none."""
+
+    licence_files: list[str] = field(default_factory=list)
+    """Names of the licence texts that the wheel carries."""
+
+    summary: str = ""
+    home: str = ""
+
+
+class EnvironmentPackages(Struct, kw_only=True, frozen=True):
+    """The packages of an environment, with its bill of materials."""
+
+    env: str
+    digest: str
+    packages: list[Package]
+    licences: dict[str, int]
+    """How many packages are under each licence."""
+
+    bom: dict[str, Any]
+    """CycloneDX 1.6: every wheel with its SHA-256 and what it says of its licence."""
+
 
 class ListEnvironments(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """The job environments of the installation."""
@@ -413,6 +486,9 @@ class Environment(Struct, kw_only=True, frozen=True):
     created_at: str
     ready: bool
     """Whether its tree is built on this machine."""
+
+    index: str | None = None
+    """Name of the package index that its wheels came from, as its maker said."""
 
 
 class Environments(Struct, kw_only=True, frozen=True):

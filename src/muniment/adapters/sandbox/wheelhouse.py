@@ -16,12 +16,13 @@ _HASH: Final = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 _PIN: Final = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?==([^\s;\\]+)", re.MULTILINE)
 
 
-def fetch_wheels(lock: Path, folder: Path) -> list[Path]:
+def fetch_wheels(lock: Path, folder: Path, index: str | None = None) -> list[Path]:
     """The wheels of a lock, one for each requirement, in a folder that serves as a cache.
 
     Args:
         lock: a requirements file with versions and hashes.
         folder: where wheels are kept; a wheel that is there already and has a hash of the lock is not fetched again.
+        index: address of the package index; None for the one that this machine is set up for.
 
     Raises:
         Unavailable: a wheel is missing and cannot be fetched, or what came has no hash of the lock.
@@ -38,6 +39,7 @@ def fetch_wheels(lock: Path, folder: Path) -> list[Path]:
                     *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"),
                     *("--require-hashes", "--no-deps", "--only-binary", ":all:", "--dest", fresh),
                     *("--find-links", str(folder), "--requirement", str(lock)),
+                    *(("--index-url", index) if index else ()),
                 ],
                 capture_output=True,
                 text=True,

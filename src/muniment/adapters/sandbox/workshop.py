@@ -22,9 +22,10 @@ from typing import BinaryIO, Final
 from uv import find_uv_bin
 
 from muniment.adapters.sandbox.base import INTERPRETER, digest_tree, seal_base
+from muniment.adapters.sandbox.describing import described
 from muniment.adapters.sandbox.packing import pack_tree, unpack_tree
 from muniment.errors import IntegrityError, Invalid, Unavailable
-from muniment.execution.environments import BaseRoot, JobEnvironment, ReadWheel
+from muniment.execution.environments import BaseRoot, JobEnvironment, Package, ReadWheel
 from muniment.kernel.digest import Digest
 
 _PYTHON: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -107,6 +108,11 @@ class LocalWorkshop:
             elif self._stamp(digest).get("marks") != _marks(folder / digest.hex):
                 self._seal(digest, self.verify(digest))
         return folder / digest.hex
+
+    def packages(self, environment: JobEnvironment, read: ReadWheel) -> tuple[Package, ...]:
+        """What the packages in the tree of an environment say of themselves, by name."""
+        folder = self.tree(environment, read) / _PACKAGES
+        return tuple(sorted((described(one) for one in folder.glob("*.dist-info")), key=lambda one: one.name.lower()))
 
     def verify(self, digest: Digest) -> Digest:
         """Hash the whole tree of an environment again and compare.

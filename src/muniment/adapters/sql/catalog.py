@@ -45,7 +45,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError as Duplicate
 
 from muniment.adapters.sql.direct import Bulk
-from muniment.adapters.sql.indexing import forget_values, index_edges, index_entity, index_metrics
+from muniment.adapters.sql.indexing import forget_values, index_edges, index_entity, index_metrics, index_name
 from muniment.adapters.sql.schema import DIGEST, ID, METADATA, MOMENT, NAME
 from muniment.catalog.growing import grown
 from muniment.catalog.model import (
@@ -92,6 +92,7 @@ ENTITY: Final = Table(
     UniqueConstraint("project", "digest"),
     Index(None, "project", "content_digest"),
     Index(None, "project", "kind", "id"),
+    Index("ix_catalog_entity_project_kind_at", "project", "kind", "at"),
 )
 
 PART: Final = Table(
@@ -473,6 +474,7 @@ class SqlNames:
             self._db.execute(NAMES.insert(), row)
         except Duplicate as raced:
             raise Unavailable("MUNI-C502", f"another version of {kind}:{name} came first", retry=True) from raced
+        index_name(self._db, project, str(digest))
         return named
 
     def find(self, project: str, kind: EntityKind, name: str, version: int | None) -> Name | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from datetime import datetime
 from itertools import islice
 from typing import Any, Final
@@ -33,6 +34,7 @@ from muniment.adapters.sql.schema import DIGEST, ID, METADATA, MOMENT, NAME
 from muniment.errors import Conflict
 from muniment.execution.bases import Bases
 from muniment.execution.environments import Environments, JobEnvironment, Wheel
+from muniment.execution.indexes import Indexes, PackageIndex
 from muniment.execution.model import Run, RunStatus
 from muniment.execution.queue import DELETED, LogChunk, RunLabels, RunLogs, RunQueue
 from muniment.kernel.canonical import canonical
@@ -125,7 +127,17 @@ ENVIRONMENTS: Final = Table(
     Column("wheels", Text, nullable=False),
     Column("lock", DIGEST, nullable=False),
     Column("created_at", MOMENT, nullable=False),
+    Column("index", NAME),
     Index(None, "digest"),
+)
+
+INDEXES: Final = Table(
+    "package_index",
+    METADATA,
+    Column("name", NAME, primary_key=True),
+    Column("url", Text, nullable=False),
+    Column("at", MOMENT, nullable=False),
+    Column("by", NAME, nullable=False),
 )
 
 _CHUNK: Final = 1000
@@ -172,7 +184,7 @@ class SqlRunQueue:
         row = (
             self._connection.execute(select(RUNS).where(RUNS.c.id == run, RUNS.c.project == project)).mappings().first()
         )
-        return _run(row) if row else None
+        return run_of(row) if row else None
 
     def status(self, run: str) -> RunStatus | None:
         """Where a run of any project stands."""
@@ -200,12 +212,12 @@ class SqlRunQueue:
             gone = select(TAGS.c.run).where(TAGS.c.project == project, TAGS.c.name == DELETED)
             query = query.where(RUNS.c.id.not_in(gone))
         rows = self._connection.execute(query.order_by(RUNS.c.id.desc()).limit(limit)).mappings()
-        return tuple(_run(row) for row in rows)
+        return tuple(run_of(row) for row in rows)
 
     def of_plan(self, project: str, plan: Digest) -> tuple[Run, ...]:
         """The runs of one plan, oldest first."""
         query = select(RUNS).where(RUNS.c.project == project, RUNS.c.plan == str(plan)).order_by(RUNS.c.id)
-        return tuple(_run(row) for row in self._connection.execute(query).mappings())
+        return tuple(run_of(row) for row in self._connection.execute(query).mappings())
 
     def waiting(self, now: str) -> bool:
         """Whether a run is queued, or running under a lease that has run out."""
@@ -237,7 +249,7 @@ class SqlRunQueue:
             }
         self._connection.execute(update(RUNS).where(RUNS.c.id == row["id"]).values(**change))
         index_run(self._connection, row["id"])
-        return _run({**row, **change})
+        return run_of({**row, **change})
 
     def renew(self, run: str, owner: str, until: str) -> bool | None:
         """Keep a lease alive."""
@@ -402,6 +414,7 @@ class SqlEnvironments:
                 "wheels": canonical([wheel.document() for wheel in environment.wheels]).decode(),
                 "lock": str(environment.lock),
                 "created_at": environment.created_at,
+                "index": environment.index,
             },
         )
 
@@ -425,6 +438,27 @@ class SqlEnvironments:
         return _environment(row) if row else None
 
 
+class SqlIndexes:
+    """Allowed package indexes by name."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def all(self) -> tuple[PackageIndex, ...]:
+        """All of them, by name."""
+        rows = self._connection.execute(select(INDEXES).order_by(INDEXES.c.name)).mappings()
+        return tuple(PackageIndex(**row) for row in rows)
+
+    def add(self, index: PackageIndex) -> None:
+        """Allow one; one of the same name is replaced."""
+        self.remove(index.name)
+        self._connection.execute(INDEXES.insert(), asdict(index))
+
+    def remove(self, name: str) -> bool:
+        """Take one off the list; False when it is not on it."""
+        return self._connection.execute(INDEXES.delete().where(INDEXES.c.name == name)).rowcount == 1
+
+
 class SqlBases:
     """Kept base roots by digest."""
 
@@ -443,7 +477,8 @@ class SqlBases:
         return None if found is None else Digest(found)
 
 
-def _run(row: RowMapping | Mapping[str, Any]) -> Run:
+def run_of(row: RowMapping | Mapping[str, Any]) -> Run:
+    """The run that a row of the table is."""
     return Run(
         id=row["id"],
         project=row["project"],
@@ -476,6 +511,7 @@ def _environment(row: RowMapping) -> JobEnvironment:
         wheels=tuple(Wheel.parse(wheel) for wheel in json.loads(row["wheels"])),
         lock=Digest(row["lock"]),
         created_at=row["created_at"],
+        index=row["index"],
     )
 
 
@@ -500,5 +536,6 @@ REPOSITORIES: Final = {
     RunLabels: SqlRunLabels,
     RunLogs: SqlRunLogs,
     Bases: SqlBases,
+    Indexes: SqlIndexes,
     Environments: SqlEnvironments,
 }

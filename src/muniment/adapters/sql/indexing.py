@@ -47,13 +47,16 @@ __all__ = [
     "RUN",
     "VALUE",
     "forget_values",
+    "index_edges",
     "index_entity",
     "index_metrics",
+    "index_name",
     "index_objects",
     "index_run",
     "index_values",
     "reindex",
     "renumbered",
+    "value_of",
 ]
 
 _NUMBER: Final = BigInteger().with_variant(Integer, "sqlite")
@@ -85,6 +88,7 @@ RUN: Final = Table(
     Column("plan", DIGEST),
     UniqueConstraint("run"),
     Index(None, "project", "number"),
+    Index(None, "project", "created_at"),
 )
 
 FIELD: Final = Table(
@@ -92,7 +96,7 @@ FIELD: Final = Table(
     METADATA,
     Column("id", _NUMBER, primary_key=True, autoincrement=True),
     Column("project", NAME, nullable=False),
-    Column("space", String(16), nullable=False, comment="metric, param, tag, fact or column"),
+    Column("space", String(16), nullable=False, comment="metric, param, tag, input, output, fact or column"),
     Column("name", NAME, nullable=False),
     UniqueConstraint("project", "space", "name"),
 )
@@ -129,6 +133,9 @@ _CHUNK: Final = 1000
 _LONGEST_NAME: Final = 200
 _MOST_FACTS: Final = 500
 _NO_FACTS: Final = frozenset({"files", "schema", "content_digest"})
+_LISTS: Final = frozenset({"input", "output", "fact"})
+"""Spaces in which an object may come to have fewer values than before."""
+
 _AROUND: Final = frozenset({"code", "env", "base"})
 """Kinds of entity that every job runs on; they are no inputs of it."""
 
@@ -209,6 +216,36 @@ def index_objects(db: Connection, project: str, used: Sequence[tuple[str, str, s
         if run in numbers
     ]
     _insert_new(db, OBJECT, rows)
+    if rows:
+        _name_objects(db, [numbers[run] for run, *_ in used if run in numbers])
+
+
+def index_name(db: Connection, project: str, digest: str) -> None:
+    """Let the runs that used or made something be found by a name that it has now."""
+    runs = db.execute(select(OBJECT.c.run).where(OBJECT.c.project == project, OBJECT.c.digest == digest).distinct())
+    _name_objects(db, {run for (run,) in runs})
+
+
+def _name_objects(db: Connection, runs: Iterable[int]) -> None:
+    """Put names and kinds of what runs used and made beside the runs, where a look at each run is cheap."""
+    for chunk in _chunks(sorted(set(runs))):
+        named = and_(_NAMES.c.project == OBJECT.c.project, _NAMES.c.digest == OBJECT.c.digest)
+        known = and_(_ENTITY.c.project == OBJECT.c.project, _ENTITY.c.digest == OBJECT.c.digest)
+        query = (
+            select(OBJECT.c.run, OBJECT.c.project, OBJECT.c.side, _NAMES.c.name, _ENTITY.c.kind)
+            .outerjoin_from(OBJECT, _NAMES, named)
+            .outerjoin(_ENTITY, known)
+            .where(OBJECT.c.run.in_(chunk))
+        )
+        told: dict[tuple[int, str, str], dict[str, set[str]]] = {}
+        for run, project, side, name, kind in db.execute(query):
+            found = told.setdefault((run, project, side), {"name": set(), "kind": set()})
+            for what, text in (("name", name), ("kind", kind)):
+                if text is not None:
+                    found[what].add(text)
+        for (run, project, side), found in told.items():
+            texts = {what: [(None, text) for text in sorted(some)] for what, some in found.items() if some}
+            index_values(db, project, side, run, texts)
 
 
 def renumbered(db: Connection, runs: Iterable[str]) -> dict[str, int]:
@@ -251,7 +288,7 @@ def index_values(
         for name, some in told.items()
         for place, (number, text) in enumerate(some)
     ]
-    if any(len(some) != 1 for some in told.values()):
+    if space in _LISTS or any(len(some) != 1 for some in told.values()):
         for chunk in _chunks(fields[name] for name in told):
             db.execute(delete(VALUE).where(VALUE.c.object == thing, VALUE.c.field.in_(chunk)))
     if rows:
@@ -355,6 +392,7 @@ _PARAMS: Final = table("run_param", *map(column, ["project", "run", "name", "tex
 _TAGS: Final = table("run_tag", *map(column, ["project", "run", "name", "text"]))
 _LATEST: Final = table("catalog_metric_latest", *map(column, ["project", "activity", "name", "value"]))
 _ENTITY: Final = table("catalog_entity", *map(column, ["id", "project", "digest", "kind", "facts"]))
+_NAMES: Final = table("catalog_name", *map(column, ("project", "digest", "name")))
 _ACTIVITY: Final = table("catalog_activity", *map(column, ["id", "ulid", "project"]))
 _EDGE: Final = table("catalog_edge", *map(column, ["source", "target", "role"]))
 

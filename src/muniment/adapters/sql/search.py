@@ -112,6 +112,13 @@ class _Cell:
     prefix: ColumnElement[Whatever] | None = None
     """An indexed column that holds the first characters; then ``text`` is null where these are all."""
 
+    def by_object(self) -> _Cell:
+        """The same for a look at one object's rows: written so that SQLite goes by the object, not by the value."""
+        if self.prefix is None:
+            return self
+        number = None if self.number is None else self.number + literal_column("0")
+        return _Cell(self.type, number, self.text, self.prefix.op("||")(literal_column("''")))
+
     @property
     def whole(self) -> ColumnElement[Whatever]:
         """All of the text."""
@@ -143,6 +150,8 @@ class _Satellite:
     """The object's key in the rows; None when rows cannot lead."""
 
     many: bool
+    leading: FromClause | None = None
+    """The rows with the owner among them, where the owner is not in the rows themselves."""
 
     def holds(self, condition: _Sql | None) -> _Sql:
         """Whether a row of the object satisfies this."""
@@ -151,7 +160,8 @@ class _Satellite:
     def owners(self, condition: _Sql | None) -> Select[Whatever]:
         """The objects of which a row satisfies this."""
         assert self.owner is not None
-        return select(self.owner).select_from(self.rows).where(*self._meant(condition))
+        rows = self.rows if self.leading is None else self.leading
+        return select(self.owner).select_from(rows).where(*self._meant(condition))
 
     def _meant(self, condition: _Sql | None) -> list[_Sql]:
         return [*self.within, *([] if condition is None else [condition])]
@@ -222,8 +232,8 @@ class _Compiler:
         self.db, self.query, self.scope = db, query, scope
         self.engine: Final[str] = db.dialect.name
         self.kind = KINDS[query.kind]
-        self.source = SOURCES[query.kind](self)
         self._fields: dict[tuple[str, str], tuple[int, ...]] = {}
+        self.source = SOURCES[query.kind](self)
 
     def count(self) -> int:
         """How many objects there are."""
@@ -232,14 +242,21 @@ class _Compiler:
         return int(self.db.execute(query).scalar_one())
 
     def page(self, columns: Sequence[Path], limit: int, offset: int) -> list[Whatever]:
-        """The rows of the objects wanted: key, guard and plain columns."""
+        """The rows of the objects wanted, in order: key, guard and plain columns.
+
+        First only the keys are found and put in order, because an engine that sorts drags along whatever it selects.
+        """
         lead, condition = self._led(self.query.condition)
-        walked = None if lead or offset + limit > _PAGE else self._walked(columns, condition, limit, offset)
-        if walked is not None:
-            return walked
-        query = self._select(columns).where(*self._within(), *lead, condition)
-        query = query.order_by(*self._order()).limit(limit).offset(offset)
-        return [*self.db.execute(query).mappings()]
+        keys = None if lead else self._walked(limit, offset)
+        if keys is None:
+            query = select(self.source.key).select_from(self.source.base).where(*self._within(), *lead, condition)
+            query = query.order_by(*self._order()).limit(limit).offset(offset)
+            keys = [key for (key,) in self.db.execute(query)]
+        rows: dict[Whatever, Whatever] = {}
+        for chunk in _chunks(keys):
+            told = self._select(columns).where(self.source.key.in_(chunk), *self._within())
+            rows |= {row["key"]: row for row in self.db.execute(told).mappings()}
+        return [rows[key] for key in keys]
 
     def hits(self, rows: Sequence[Whatever], columns: Sequence[Path]) -> list[Hit]:
         """What is told of the objects of these rows."""
@@ -326,11 +343,12 @@ class _Compiler:
         if satellite is None:
             condition = self._condition(self._plain_cell(test.path), test)
             return not_(condition) if negated else condition
+        cell = satellite.cell.by_object() if self.engine == "sqlite" else satellite.cell
         if not satellite.many:
-            condition = self._condition(satellite.cell, test)
+            condition = self._condition(cell, test)
             return satellite.holds(not_(condition) if negated else condition)
         positive, flipped = _positive(test)
-        condition = self._condition(satellite.cell, positive)
+        condition = self._condition(cell, positive)
         if negated is flipped:
             return satellite.holds(condition)
         return and_(satellite.holds(condition.is_not(None)), not_(satellite.holds(condition)))
@@ -476,31 +494,46 @@ class _Compiler:
             return None
         return satellite.owners(self._condition(satellite.cell, part))
 
-    def _walked(self, columns: Sequence[Path], condition: _Sql, limit: int, offset: int) -> list[Whatever] | None:
-        """The page read off the index of the first key; None when there is no such index.
+    def _walked(self, limit: int, offset: int) -> list[Whatever] | None:
+        """The keys of a page, led by the values of the first key; None when it is not such a one.
 
-        What has the field comes first, in its order; only when it does not fill the page is the rest asked for.
+        What has the field comes first, in its order; only when it does not fill the page is the rest asked for. Tests
+        of the same field are made on the same rows. A page near the beginning is read off the index of the values; one
+        far away is found faster in the order of the objects, and sorted.
         """
-        if not self.query.order:
+        if not self.query.order or len(self.scope.projects) != 1:
             return None
         first = self.query.order[0]
         field_, satellite = self.field(first.path), self.satellite(first.path)
         if satellite is None or satellite.many or field_.type is not Type.NUMBER or satellite.owner is None:
             return None
-        if len(self.scope.projects) != 1:
-            return None
-        base = satellite.rows.join(self.source.base, satellite.of)
-        number = satellite.cell.number
+        near = offset + limit <= _PAGE
+        lite = self.engine == "sqlite"
+        cell = satellite.cell if near or not lite else satellite.cell.by_object()
+        number = cell.number
         assert number is not None
-        rest = [*self._order()[2:]]
-        keyed = number.desc() if first.descending else number
-        query = self._select(columns, base).where(*satellite.within, number.is_not(None), *self._within(), condition)
-        found = [*self.db.execute(query.order_by(keyed, *rest).limit(offset + limit)).mappings()]
-        if len(found) < offset + limit:
-            without = not_(satellite.holds(number.is_not(None)))
-            more = self._select(columns).where(*self._within(), condition, without)
-            found += self.db.execute(more.order_by(*rest).limit(offset + limit - len(found))).mappings()
+        mine, others = self._split(first.path)
+        owner = satellite.owner + literal_column("0") if lite else satellite.owner
+        base = satellite.rows.join(self.source.base, self.source.key == owner)
+        within = [*satellite.within, number.is_not(None), *self.source.within]
+        tests = [self._condition(cell, test) for test in mine]
+        holds = [self.holds(part) for part in others]
+        rest = self._order()[2:]
+        query = select(self.source.key).select_from(base).where(*within, *tests, *holds)
+        query = query.order_by(number.desc() if first.descending else number, *rest)
+        found = [key for (key,) in self.db.execute(query.limit(offset + limit))]
+        if len(found) < offset + limit and not mine:
+            without = not_(satellite.holds(satellite.cell.by_object().number.is_not(None)))  # type: ignore[union-attr]
+            more = select(self.source.key).select_from(self.source.base).where(*self._within(), without, *holds)
+            found += [key for (key,) in self.db.execute(more.order_by(*rest).limit(offset + limit - len(found)))]
         return found[offset:]
+
+    def _split(self, path: Path) -> tuple[list[Comparison | Membership | Match], list[Condition]]:
+        """The tests that must hold of this field, and whatever else must hold."""
+        condition = self.query.condition
+        parts = () if condition is None else condition.parts if isinstance(condition, All) else (condition,)
+        mine = [part for part in parts if isinstance(part, (Comparison, Membership, Match)) and part.path == path]
+        return mine, sorted((part for part in parts if part not in mine), key=_weight)
 
     def _order(self) -> list[ColumnElement[Whatever]]:
         keys = [one for key in self.query.order for one in self._keyed(key)]
@@ -509,7 +542,8 @@ class _Compiler:
     def _keyed(self, key: Key) -> Iterator[ColumnElement[Whatever]]:
         """What is absent comes last either way; texts by their letters' numbers, alike on every engine."""
         for column in self._sorted(key):
-            yield case((column.is_(None), 1), else_=0)
+            if getattr(column, "nullable", True):
+                yield case((column.is_(None), 1), else_=0)
             yield column.desc() if key.descending else column
 
     def _sorted(self, key: Key) -> Iterator[ColumnElement[Whatever]]:
@@ -685,6 +719,8 @@ def _runs(compiler: _Compiler) -> _Source:
     def satellite(compiler: _Compiler, path: Path, field: Field) -> _Satellite | None:
         if path.head in ("metric", "param", "tag"):
             return compiler.values_of(path.head, path.name or "", r.c.number, field)
+        if path.name in ("name", "kind"):
+            return compiler.values_of(path.head, path.name, r.c.number, field)
         used = OBJECT.alias()
         of = used.c.run == r.c.number
         return _thing(compiler, path, field, used, of, used.c.side == path.head, used.c.run)
@@ -715,14 +751,12 @@ def _thing(
     if path.name in ("digest", "role"):
         cell = _Cell(field.type, text=used.c[path.name])
         return _Satellite(used, cell, of, (within,), owner, True)
-    if path.name in ("name", "version", "reference"):
+    if path.name in ("version", "reference"):
         names = NAMES.alias()
         rows = used.join(names, and_(names.c.project == used.c.project, names.c.digest == used.c.digest))
         return _Satellite(rows, _name_cell(path.name, names, field), of, (within,), owner, True)
     entity = ENTITY.alias()
     rows = used.join(entity, and_(entity.c.project == used.c.project, entity.c.digest == used.c.digest))
-    if path.name == "kind":
-        return _Satellite(rows, _Cell(field.type, text=entity.c.kind), of, (within,), owner, True)
     told = compiler.values_of("fact", "classification", entity.c.id, field)
     rows = rows.join(told.rows, told.of)
     return _Satellite(rows, told.cell, of, (within, *told.within), owner, True)
@@ -798,21 +832,38 @@ def _of_entity(compiler: _Compiler, path: Path, field: Field) -> _Satellite | No
         return _measured(compiler, path, field)
     if path.head == "trained_on":
         made, used = OBJECT.alias(), OBJECT.alias()
-        inner = _thing(compiler, path, field, used, used.c.run == made.c.run, used.c.side == "input", None)
-        of = and_(made.c.project == e.c.project, made.c.digest == e.c.digest, made.c.side == "output")
-        return _Satellite(made.join(inner.rows, inner.of), inner.cell, of, inner.within, None, True)
+        if path.name in ("name", "kind"):
+            inner = compiler.values_of("input", path.name, made.c.run, field)
+        else:
+            inner = _thing(compiler, path, field, used, used.c.run == made.c.run, used.c.side == "input", None)
+        return _about(e, made, inner, (made.c.side == "output",))
     name = path.name if path.head == "fact" else path.head
     return compiler.values_of("fact", name or "", e.c.id, field)
 
 
 def _measured(compiler: _Compiler, path: Path, field: Field) -> _Satellite:
     """Metrics of the runs that made a model or evaluated it."""
-    e, told, run = ENTITY, OBJECT.alias(), RUN.alias()
+    told, run = OBJECT.alias(), RUN.alias()
     values = compiler.values_of("metric", path.name or "", told.c.run, field)
-    rows = told.join(run, run.c.number == told.c.run).join(values.rows, values.of)
-    about = or_(told.c.side == "output", run.c.kind == "evaluate")
-    of = and_(told.c.project == e.c.project, told.c.digest == e.c.digest)
-    return _Satellite(rows, values.cell, of, (about, *values.within), None, True)
+    evaluated = exists(select(literal_column("1")).where(run.c.number == told.c.run, run.c.kind == "evaluate"))
+    return _about(ENTITY, told, values, (or_(told.c.side == "output", evaluated),))
+
+
+def _about(entity: Table, told: FromClause, values: _Satellite, within: tuple[_Sql, ...]) -> _Satellite:
+    """Values of the runs that used or made an entity, as values of the entity."""
+    mine = ENTITY.alias()
+    same = and_(mine.c.project == told.c.project, mine.c.digest == told.c.digest)
+    of = and_(told.c.project == entity.c.project, told.c.digest == entity.c.digest)
+    rows = told.join(values.rows, values.of)
+    return _Satellite(
+        rows,
+        values.cell,
+        of,
+        (*within, *values.within),
+        mine.c.id,
+        True,
+        leading=values.rows.join(told, values.of).join(mine, same),
+    )
 
 
 def _experiments(compiler: _Compiler) -> _Source:

@@ -62,6 +62,32 @@ def model_bom(dossier: Mapping[str, Any]) -> dict[str, Any]:
 def software_bom(dossier: Mapping[str, Any]) -> dict[str, Any]:
     """Every wheel of the environment that the model was trained in, with the digest of the wheel."""
     environment = dossier["environment"]
+    return {**_head(dossier, "software", _container(environment)), **_software(environment)}
+
+
+def environment_bom(environment: Mapping[str, Any], version: str) -> dict[str, Any]:
+    """The bill of materials of a job environment by itself; the same environment always has the same one.
+
+    Args:
+        environment: ``name``, ``digest``, ``python``, ``created_at`` and ``packages``, each ``{name, version, sha256}``
+            and where it says one a ``licence``.
+        version: of this software.
+    """
+    name = f"urn:muniment:environment:{environment['digest']}"
+    return {**_document(name, environment["created_at"], version, _container(environment)), **_software(environment)}
+
+
+def _container(environment: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "container",
+        "bom-ref": environment["digest"],
+        "name": environment["name"],
+        "hashes": [_hash(environment["digest"])],
+        "properties": [{"name": "muniment:python", "value": str(environment["python"])}],
+    }
+
+
+def _software(environment: Mapping[str, Any]) -> dict[str, Any]:
     packages = [
         {
             "type": "library",
@@ -70,34 +96,30 @@ def software_bom(dossier: Mapping[str, Any]) -> dict[str, Any]:
             "version": package["version"],
             "purl": _purl(package),
             "hashes": [{"alg": "SHA-256", "content": package["sha256"].removeprefix("sha256:")}],
+            # As text, not as an expression: what a package says of its licence follows no grammar.
+            **({"licenses": [{"license": {"name": package["licence"]}}]} if package.get("licence") else {}),
         }
         for package in sorted(environment["packages"], key=lambda one: (one["name"], one["version"]))
     ]
-    component = {
-        "type": "container",
-        "bom-ref": environment["digest"],
-        "name": environment["name"],
-        "hashes": [_hash(environment["digest"])],
-        "properties": [{"name": "muniment:python", "value": str(environment["python"])}],
-    }
-    return {
-        **_head(dossier, "software", component),
-        "components": packages,
-        "dependencies": [{"ref": environment["digest"], "dependsOn": [one["bom-ref"] for one in packages]}],
-    }
+    depends = [one["bom-ref"] for one in packages]
+    return {"components": packages, "dependencies": [{"ref": environment["digest"], "dependsOn": depends}]}
 
 
 def _head(dossier: Mapping[str, Any], what: str, component: Mapping[str, Any]) -> dict[str, Any]:
     checkpoint = dossier["checkpoint"]
     name = f"urn:muniment:{checkpoint['origin']}:{checkpoint['size']}:{dossier['model']['digest']}:{what}"
-    tool = {"type": "application", "name": "muniment", "version": dossier["installation"]["version"]}
+    return _document(name, checkpoint["time"], dossier["installation"]["version"], component)
+
+
+def _document(name: str, time: str, version: str, component: Mapping[str, Any]) -> dict[str, Any]:
+    tool = {"type": "application", "name": "muniment", "version": version}
     return {
         "bomFormat": "CycloneDX",
         "specVersion": _SPEC,
         "serialNumber": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, name)}",
         "version": 1,
         "metadata": {
-            "timestamp": f"{checkpoint['time'][:19]}Z",
+            "timestamp": f"{time[:19]}Z",
             "tools": {"components": [tool]},
             "component": dict(component),
         },
