@@ -39,7 +39,7 @@ from muniment.evidence.exporting import Exporter
 from muniment.evidence.ports import Typesetter
 from muniment.evidence.service import VERBS as EVIDENCE
 from muniment.evidence.service import Packs
-from muniment.execution import auditing, bases, comparing, completing, environments, indexes, reading, submitting
+from muniment.execution import aligning, auditing, bases, comparing, completing, environments, indexes, reading, submitting
 from muniment.execution.admission import Admission, DataUse
 from muniment.execution.auditing import Ends
 from muniment.execution.completing import Outcomes
@@ -129,6 +129,7 @@ VERBS: Final = VerbTable(
         *approving.VERBS,
         *assessing.VERBS,
         *assets.VERBS,
+        *aligning.VERBS,
         *auditing.VERBS,
         *bases.VERBS,
         *inventory_auditing.VERBS,

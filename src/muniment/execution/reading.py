@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from codecs import getincrementaldecoder
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -188,31 +187,6 @@ def cancel_run(call: Call, request: wire.CancelRun) -> wire.Cancelled:
     return wire.Cancelled(run=f"run:{run.id}", status=status.value)
 
 
-@verb(
-    "execution:CompareRuns",
-    on=PROJECT,
-    request=wire.CompareRuns,
-    reply=wire.Comparison,
-    event="runs.compared",
-    group="catalog:read",
-    effect=Effect.READ,
-)
-def compare_runs(call: Call, request: wire.CompareRuns) -> wire.Comparison:
-    """Compare two or more runs: parameters, inputs, environment, metrics."""
-    if not 2 <= len(request.runs) <= 20:
-        raise Invalid("MUNI-X139", "a comparison takes 2 to 20 runs", given=len(request.runs))
-    runs = [find_run(call.session, call.project, reference) for reference in request.runs]
-    metrics = latest_metrics(call, [run.id for run in runs])
-    rows = [
-        *_rows("run", [_identity(run) for run in runs]),
-        *_rows("parameter", [{k: _flat(v) for k, v in run.job["params"].items()} for run in runs]),
-        *_rows("input", [dict(run.asked) for run in runs]),
-        *_rows("environment", [{k: run.job[k] for k in ("code", "source", "env", "base", "seed")} for run in runs]),
-        *_rows("metric", [metrics.get(run.id, {}) for run in runs]),
-    ]
-    return wire.Comparison(runs=[f"run:{run.id}" for run in runs], rows=rows)
-
-
 def summary(
     run: Run,
     metrics: dict[str, float],
@@ -281,33 +255,6 @@ def visible(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
 
 
-def _rows(section: str, columns: list[dict[str, Any]]) -> list[wire.ComparisonRow]:
-    names = sorted({name for column in columns for name in column})
-    return [
-        wire.ComparisonRow(
-            section=section,
-            name=name,
-            values=[column.get(name) for column in columns],
-            differs=len({repr(column.get(name)) for column in columns}) > 1,
-        )
-        for name in names
-    ]
-
-
-def _identity(run: Run) -> dict[str, Any]:
-    return {
-        "kind": run.kind,
-        "label": run.label,
-        "status": run.status.value,
-        "by": run.requested_by,
-        "experiment": run.experiment,
-    }
-
-
-def _flat(value: Any) -> Any:
-    return value if isinstance(value, (str, int, float, bool)) or value is None else json.dumps(value, sort_keys=True)
-
-
 def _error(run: Run) -> dict[str, Any] | None:
     if run.status is RunStatus.LOST:
         return {
@@ -319,4 +266,4 @@ def _error(run: Run) -> dict[str, Any] | None:
     return dict(error) if error else None
 
 
-VERBS: Final = (list_runs, show_run, get_log, cancel_run, compare_runs)
+VERBS: Final = (list_runs, show_run, get_log, cancel_run)

@@ -251,7 +251,7 @@ def training_spec(call: Call, request: wire.TrainModel) -> JobSpec:
     if request.validation is not None:
         if request.params.get("validation_fraction"):
             raise Invalid(
-                "MUNI-X146",
+                "MUNI-X160",
                 "validation is a snapshot or a share of the training rows, not both",
                 data=request.validation,
             )

@@ -355,13 +355,73 @@ class Comparison(Struct, kw_only=True, frozen=True):
 
     runs: list[str]
     rows: list[ComparisonRow]
+    curves: list[Curve] = field(default_factory=list)
+    code: list[CodeDifference] = field(default_factory=list)
+    """How source trees differ from that of the first run; nothing for one that is the same."""
+
+    data: list[DataDifference] = field(default_factory=list)
+    """How inputs differ from those of the first run; nothing for one that is the same."""
+
+
+class Curve(Struct, kw_only=True, frozen=True):
+    """What runs reported of one metric, step by step."""
+
+    metric: str
+    points: list[list[list[float]]]
+    """For each run, step and value; thinned where there are many."""
+
+
+class FileDifference(Struct, kw_only=True, frozen=True):
+    """How one file of a source tree differs."""
+
+    path: str
+    change: str
+    """``added``, ``removed`` or ``changed``."""
+
+    lines: list[str] = field(default_factory=list)
+    """A unified diff without its head."""
+
+    note: str = ""
+    """Why no lines are shown."""
+
+
+class CodeDifference(Struct, kw_only=True, frozen=True):
+    """How the source tree of a run differs from that of the first."""
+
+    run: int
+    """Place of the run in the comparison."""
+
+    files: list[FileDifference]
+    more: int = 0
+    """Files that differ too and are not shown."""
+
+    note: str = ""
+    """Why nothing is shown."""
+
+
+class DataDifference(Struct, kw_only=True, frozen=True):
+    """How an input of a run differs from that of the first, by what is known without reading it."""
+
+    channel: str
+    run: int
+    references: list[str | None]
+    """Of the first run, and of this one."""
+
+    rows: list[int | None]
+    added: list[str] = field(default_factory=list)
+    """Columns."""
+
+    removed: list[str] = field(default_factory=list)
+    retyped: list[str] = field(default_factory=list)
+    same_content: bool = False
+    """Whether schema and values are the same, and only files differ."""
 
 
 class ComparisonRow(Struct, kw_only=True, frozen=True):
     """One aspect of several runs."""
 
     section: str
-    """``run``, ``parameter``, ``input``, ``environment`` or ``metric``."""
+    """``run``, ``parameter``, ``input``, ``environment``, ``package``, ``rule`` or ``metric``."""
 
     name: str
     values: list[str | float | int | bool | None]
