@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 import click
 import msgspec
+from rich.text import Text
 
 from muniment.cli.face import Face, Group, with_face
 from muniment.cli.knowing import RUN
@@ -14,10 +16,15 @@ from muniment.cli.rules import rules_told
 from muniment.cli.screen import Screen
 from muniment.cli.tracked import COMMANDS as TRACKED
 from muniment.cli.tracked import courses
+from muniment.errors import Conflict
+from muniment.sdk.comparisons import Comparison, data_facts, page
+from muniment.sdk.curves import spark
 from muniment.sdk.runs import Run
 from muniment.sdk.shown import brief, duration, elapsed, headline, measure, size, visible
 from muniment.wire import execution as wire
 
+_CODE_LINES: Final = 60
+_INKS: Final = {"+": "green", "-": "red", "@": "cyan", "#": "bold"}
 _SHOWN = 3
 """So many metrics fit on a line of the list."""
 
@@ -112,24 +119,58 @@ def cancel(face: Face, run: str) -> None:
 
 @runs.command()
 @click.argument("run", nargs=-1, required=True, type=RUN)
-@click.option("--all", "everything", is_flag=True, help="Show rows that do not differ too.")
+@click.option("--all", "everything", is_flag=True, help="Show rows that do not differ too, and all of the code.")
+@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write a page with pictures there.")
 @with_face
-def compare(face: Face, run: tuple[str, ...], everything: bool) -> None:
-    """Put two or more runs side by side: what differs, and what was measured."""
+def compare(face: Face, run: tuple[str, ...], everything: bool, html: Path | None) -> None:
+    """Put two or more runs side by side: what differs in parameters, code, packages and data, and what was measured."""
     if len(run) < 2:
         raise click.UsageError("name at least two runs to compare")
-    found = face.client.compare(*run).reply
+    found = face.client.compare(*run)
+    if html is not None:
+        _write_page(html, page(found))
+    face.answer(found.reply, lambda screen: _side_by_side(screen, found, everything=everything))
+    if html is not None:
+        face.notes.line(f"wrote {html}", style="dim")
 
-    def draw(screen: Screen) -> None:
-        rows = [
-            [f"{row.section} {row.name}", *(_value(row, value) for value in row.values)]
-            for row in found.rows
-            if everything or row.differs or row.section == "metric"
+
+def _write_page(path: Path, text: str) -> None:
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise Conflict(
+            "MUNI-A311", f"{str(path)!r} exists already", file=str(path), do="choose another name with --html"
+        ) from None
+
+
+def _side_by_side(screen: Screen, found: Comparison, *, everything: bool) -> None:
+    """Runs side by side for people: what differs, curves in one line each, then data and code."""
+    reply = found.reply
+    rows = [
+        [f"{row.section} {row.name}", *(_value(row, value) for value in row.values)]
+        for row in reply.rows
+        if everything or row.differs or row.section == "metric"
+    ]
+    columns = ["", *(f"run:…{reference[-8:]}" for reference in reply.runs)]
+    screen.table(columns, rows, empty="the runs do not differ")
+    if screen.mark("▁▂▃▄▅▆▇█", "") and reply.curves:
+        screen.line()
+        curves = [
+            [curve.metric, *(Text(spark([y for _, y in points], 24), style="cyan") for points in curve.points)]
+            for curve in reply.curves
         ]
-        columns = ["", *(f"run:…{reference[-8:]}" for reference in found.runs)]
-        screen.table(columns, rows, empty="the runs do not differ")
-
-    face.answer(found, draw)
+        screen.table(["curves", *columns[1:]], curves)
+    for difference in reply.data:
+        screen.line()
+        screen.facts(f"input {difference.channel} of {columns[difference.run + 1]}", data_facts(difference))
+    code = found.code_diff().splitlines()
+    if code:
+        screen.line()
+        for line in code if everything else code[:_CODE_LINES]:
+            screen.console.print(Text(line, style=_INKS.get(line[:1], "")), soft_wrap=True)
+        if len(code) > _CODE_LINES and not everything:
+            screen.line(f"and {len(code) - _CODE_LINES} more lines: --all", style="dim")
 
 
 def _result(run: wire.RunSummary) -> str:
@@ -186,6 +227,7 @@ def picture(screen: Screen, d: wire.RunDetail) -> None:
             ["refused output", "because"], [[r.get("path"), r.get("reason")] for r in d.refused], wrap=["because"]
         )
     _section(screen, "enforced", _enforced(d.enforcement or {}))
+    _section(screen, "ran on", {name: value for name, value in (d.machine or {}).items() if name != "flags"})
     _section(screen, "used", _used(d.usage or {}))
     if d.error:
         _section(screen, "error", {**d.error, **dict(d.error.get("facts") or {}), "facts": None})

@@ -10,12 +10,13 @@ import msgspec
 from muniment.errors import MunimentError
 from muniment.sdk.asking import Asking, Job, reference_of
 from muniment.sdk.cells import picture, table
+from muniment.sdk.comparisons import Comparison
 from muniment.sdk.datasets import Dataset, data_at
 from muniment.sdk.experiments import Artifacts, MetricSeries, series_of
 from muniment.sdk.frames import to_frame
 from muniment.sdk.lineage import Lineage, lineage_of
 from muniment.sdk.models import Model, model_at
-from muniment.sdk.shown import brief, elapsed, headline, measure, seconds, visible
+from muniment.sdk.shown import elapsed, headline, measure, seconds, visible
 from muniment.wire import data as wd
 from muniment.wire import execution as wx
 from muniment.wire import tracking as wt
@@ -136,37 +137,6 @@ class Runs(Sequence[wx.RunSummary]):
 def _model(row: wx.RunSummary) -> str | None:
     """The model that a run made, if it made one."""
     return next((product for product in row.products if product.startswith("model:")), None)
-
-
-class Comparison:
-    """Runs side by side: what differs, and what was measured."""
-
-    def __init__(self, reply: wx.Comparison) -> None:
-        self.reply = reply
-
-    def to_frame(self) -> Any:
-        """A data frame, one row per aspect, one column per run."""
-        return to_frame(
-            [
-                {"section": row.section, "name": row.name, **dict(zip(self.reply.runs, row.values, strict=True))}
-                for row in self.reply.rows
-            ],
-            ("section", "name", *self.reply.runs),
-        )
-
-    def __repr__(self) -> str:
-        return "\n".join(
-            f"{'*' if row.differs else ' '} {row.section:11} {visible(row.name):24} "
-            + "  ".join(brief(value, 24) for value in row.values)
-            for row in self.reply.rows
-        )
-
-    def _repr_html_(self) -> str:
-        rows = [
-            ["≠" if row.differs else "", row.section, row.name, *("" if v is None else v for v in row.values)]
-            for row in self.reply.rows
-        ]
-        return table(["", "", "", *self.reply.runs], rows)
 
 
 class Jobs:
