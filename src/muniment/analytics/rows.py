@@ -131,10 +131,10 @@ class RowHasher:
         if self._by == "keys":
             tokens = tokens[tokens[:, :, 0].any(axis=1)]
         rows = len(tokens)
-        flat = np.ascontiguousarray(tokens).reshape(rows, -1)
+        width = TOKEN * len(self._columns)
+        flat = np.ascontiguousarray(tokens).reshape(rows, width)
         if self._by == "values":
-            flat = np.sort(flat.view(f"S{TOKEN}"), axis=1).view(np.uint8).reshape(rows, -1)
-        width = flat.shape[1]
+            flat = np.sort(flat.view(f"S{TOKEN}"), axis=1).view(np.uint8).reshape(rows, width)
         content, start = memoryview(np.ascontiguousarray(flat)).cast("B") if rows else memoryview(b""), self._row.copy
         pieces = []
         for at in range(0, rows * width, width):
