@@ -89,6 +89,7 @@ RUN: Final = Table(
     UniqueConstraint("run"),
     Index(None, "project", "number"),
     Index(None, "project", "created_at"),
+    Index(None, "project", "experiment", "status", "created_at"),
 )
 
 FIELD: Final = Table(
@@ -124,8 +125,10 @@ OBJECT: Final = Table(
     Column("role", NAME, nullable=False),
     Column("digest", DIGEST, nullable=False),
     Column("project", NAME, nullable=False),
+    Column("entity", _NUMBER, comment="its number, once it is an entity"),
     PrimaryKeyConstraint("run", "side", "role", "digest"),
     Index(None, "project", "digest", "side", "run"),
+    Index(None, "entity", "side", "run"),
     sqlite_with_rowid=False,
 )
 
@@ -210,12 +213,27 @@ def index_objects(db: Connection, project: str, used: Sequence[tuple[str, str, s
         used: run, ``input`` or ``output``, role, digest.
     """
     numbers = renumbered(db, (run for run, *_ in used))
+    nodes: dict[str, int] = {}
+    for chunk in _chunks({digest for *_, digest in used}):
+        query = select(_ENTITY.c.digest, _ENTITY.c.id).where(_ENTITY.c.project == project, _ENTITY.c.digest.in_(chunk))
+        nodes |= dict(_pairs(db, query))
     rows = [
-        {"run": numbers[run], "side": side, "role": role[:_LONGEST_NAME], "digest": digest, "project": project}
+        {
+            "run": numbers[run],
+            "side": side,
+            "role": role[:_LONGEST_NAME],
+            "digest": digest,
+            "project": project,
+            "entity": nodes.get(digest),
+        }
         for run, side, role, digest in used
         if run in numbers
     ]
-    _insert_new(db, OBJECT, rows)
+    if rows:
+        statement = _upserting(db, OBJECT)
+        key = ["run", "side", "role", "digest"]
+        known = statement.on_conflict_do_update(index_elements=key, set_={"entity": statement.excluded.entity})
+        db.execute(known, rows)
     if rows:
         _name_objects(db, [numbers[run] for run, *_ in used if run in numbers])
 

@@ -89,7 +89,7 @@ SAVED: Final = Table(
     PrimaryKeyConstraint("project", "name"),
 )
 
-_FEW: Final = 3000
+_FEW: Final = 10_000
 """A test that at most so many rows satisfy leads a statement."""
 
 _PAGE: Final = 2000
@@ -150,8 +150,6 @@ class _Satellite:
     """The object's key in the rows; None when rows cannot lead."""
 
     many: bool
-    leading: FromClause | None = None
-    """The rows with the owner among them, where the owner is not in the rows themselves."""
 
     def holds(self, condition: _Sql | None) -> _Sql:
         """Whether a row of the object satisfies this."""
@@ -160,8 +158,7 @@ class _Satellite:
     def owners(self, condition: _Sql | None) -> Select[Whatever]:
         """The objects of which a row satisfies this."""
         assert self.owner is not None
-        rows = self.rows if self.leading is None else self.leading
-        return select(self.owner).select_from(rows).where(*self._meant(condition))
+        return select(self.owner).select_from(self.rows).where(*self._meant(condition))
 
     def _meant(self, condition: _Sql | None) -> list[_Sql]:
         return [*self.within, *([] if condition is None else [condition])]
@@ -507,12 +504,12 @@ class _Compiler:
         field_, satellite = self.field(first.path), self.satellite(first.path)
         if satellite is None or satellite.many or field_.type is not Type.NUMBER or satellite.owner is None:
             return None
-        near = offset + limit <= _PAGE
+        mine, others = self._split(first.path)
         lite = self.engine == "sqlite"
+        near = not others or offset + limit <= _PAGE
         cell = satellite.cell if near or not lite else satellite.cell.by_object()
         number = cell.number
         assert number is not None
-        mine, others = self._split(first.path)
         owner = satellite.owner + literal_column("0") if lite else satellite.owner
         base = satellite.rows.join(self.source.base, self.source.key == owner)
         within = [*satellite.within, number.is_not(None), *self.source.within]
@@ -851,19 +848,9 @@ def _measured(compiler: _Compiler, path: Path, field: Field) -> _Satellite:
 
 def _about(entity: Table, told: FromClause, values: _Satellite, within: tuple[_Sql, ...]) -> _Satellite:
     """Values of the runs that used or made an entity, as values of the entity."""
-    mine = ENTITY.alias()
-    same = and_(mine.c.project == told.c.project, mine.c.digest == told.c.digest)
-    of = and_(told.c.project == entity.c.project, told.c.digest == entity.c.digest)
+    of = told.c.entity == entity.c.id
     rows = told.join(values.rows, values.of)
-    return _Satellite(
-        rows,
-        values.cell,
-        of,
-        (*within, *values.within),
-        mine.c.id,
-        True,
-        leading=values.rows.join(told, values.of).join(mine, same),
-    )
+    return _Satellite(rows, values.cell, of, (*within, *values.within), told.c.entity, True)
 
 
 def _experiments(compiler: _Compiler) -> _Source:
@@ -874,7 +861,6 @@ def _experiments(compiler: _Compiler) -> _Source:
             r.c.project,
             r.c.experiment.label("name"),
             func.count().label("runs"),
-            func.count(r.c.trial.distinct()).label("trials"),
             func.sum(case((busy, 1), else_=0)).label("running"),
             func.sum(case((bad, 1), else_=0)).label("failed"),
             func.min(r.c.created_at).label("created"),
@@ -884,7 +870,11 @@ def _experiments(compiler: _Compiler) -> _Source:
         .group_by(r.c.project, r.c.experiment)
         .subquery("counted")
     )
-    names = ("name", "runs", "trials", "running", "failed", "created", "latest")
+    names = ("name", "runs", "running", "failed", "created", "latest")
+    one = RUN.alias()
+    trials = select(func.count(one.c.trial.distinct())).where(
+        one.c.project == counted.c.project, one.c.experiment == counted.c.name
+    )
     key = counted.c.project + "/" + counted.c.name
     return _Source(
         counted,
@@ -892,7 +882,7 @@ def _experiments(compiler: _Compiler) -> _Source:
         counted.c.project,
         (),
         (counted.c.latest, counted.c.name),
-        {name: counted.c[name] for name in names},
+        {**{name: counted.c[name] for name in names}, "trials": trials.scalar_subquery()},
         guard={"id": counted.c.name},
         reference="experiment",
     )

@@ -95,7 +95,9 @@ def upgrade() -> None:
         "search_field",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("project", sa.String(length=200), nullable=False),
-        sa.Column("space", sa.String(length=16), nullable=False, comment="metric, param, tag, fact or column"),
+        sa.Column(
+            "space", sa.String(length=16), nullable=False, comment="metric, param, tag, input, output, fact or column"
+        ),
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_search_field")),
         sa.UniqueConstraint("project", "space", "name", name=op.f("uq_search_field_project_space_name")),
@@ -107,9 +109,16 @@ def upgrade() -> None:
         sa.Column("role", sa.String(length=200), nullable=False),
         sa.Column("digest", sa.String(length=71), nullable=False),
         sa.Column("project", sa.String(length=200), nullable=False),
+        sa.Column(
+            "entity",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            nullable=True,
+            comment="its number, once it is an entity",
+        ),
         sa.PrimaryKeyConstraint("run", "side", "role", "digest", name=op.f("pk_search_object")),
         sqlite_with_rowid=False,
     )
+    op.create_index(op.f("ix_search_object_entity_side_run"), "search_object", ["entity", "side", "run"], unique=False)
     op.create_index(
         op.f("ix_search_object_project_digest_side_run"),
         "search_object",
@@ -140,6 +149,13 @@ def upgrade() -> None:
         sa.Column("plan", sa.String(length=71), nullable=True),
         sa.PrimaryKeyConstraint("number", name=op.f("pk_search_run")),
         sa.UniqueConstraint("run", name=op.f("uq_search_run_run")),
+    )
+    op.create_index(op.f("ix_search_run_project_created_at"), "search_run", ["project", "created_at"], unique=False)
+    op.create_index(
+        op.f("ix_search_run_project_experiment_status_created_at"),
+        "search_run",
+        ["project", "experiment", "status", "created_at"],
+        unique=False,
     )
     op.create_index(op.f("ix_search_run_project_number"), "search_run", ["project", "number"], unique=False)
     op.create_table(
@@ -273,6 +289,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("run", "writer", name=op.f("pk_tracked_writer")),
         sqlite_with_rowid=False,
     )
+    op.create_index("ix_catalog_entity_project_kind_at", "catalog_entity", ["project", "kind", "at"], unique=False)
     op.add_column(
         "catalog_metric",
         sa.Column(
