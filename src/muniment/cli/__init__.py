@@ -50,7 +50,7 @@ COMMANDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "audit": ("audit:audit", "The ledger: tail, search, show, export, verify."),
         "witness": ("witness:witness", "Witnesses: somebody outside cosigns what the ledger grows to."),
         "export": ("exporting:export", "Take everything out, readable without the platform."),
-        "import": ("exporting:import_", "Make an installation of an export."),
+        "import": ("importing:import_", "Make an installation of an export; bring in a store of MLflow."),
         "fsck": ("keys:fsck", "Check that every sealed object is there and opens."),
     },
     "Govern": {
