@@ -8,7 +8,11 @@ import click
 import msgspec
 
 from muniment.cli.data_diff import diff
+from muniment.cli.data_erase import erase
+from muniment.cli.data_grant import grant
+from muniment.cli.data_hold import hold
 from muniment.cli.data_overlap import overlap
+from muniment.cli.data_rights import due, rights, terms
 from muniment.cli.face import Face, Group, pairs, with_face
 from muniment.cli.knowing import DATA
 from muniment.cli.screen import Screen
@@ -414,6 +418,12 @@ def _shares(parts: dict[str, str]) -> dict[str, float]:
         raise click.BadParameter(f"a share is a number: {wrong}", param_hint="--part") from None
 
 
+data.add_command(rights)
+data.add_command(terms)
+data.add_command(grant)
+data.add_command(hold)
+data.add_command(due)
+data.add_command(erase)
 data.add_command(overlap)
 data.add_command(diff)
 

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from muniment.cli.face import Command, Face, Group, with_face
+from muniment.errors import Denied, Invalid, NotFound
 from muniment.wire import identity as wire
 
 
@@ -54,6 +55,10 @@ def login(face: Face, name: str | None, token_stdin: bool, profile_name: str | N
 def whoami(face: Face) -> None:
     """Show who the platform takes you for: groups, roles, and the credential in use."""
     me = face.client.ask("identity:WhoAmI", wire.WhoAmI(), wire.Identity)
+    try:
+        grants = face.client.stewardship.grants(mine=True, state="active")
+    except (Denied, NotFound, Invalid):  # whoever may not look into the project has no access to its data either
+        grants = []
     roles = [
         f"{r.role} {'in ' + r.scope if r.scope else 'everywhere'}" + (f" until {r.until[:16]}" if r.until else "")
         for r in me.roles
@@ -71,6 +76,7 @@ def whoami(face: Face) -> None:
                 "limited to": me.actions,
                 "groups": me.groups,
                 "roles": roles or "none",
+                "access to data": [f"{g.dataset} for {g.purpose} until {(g.until or '')[:16]}" for g in grants] or None,
             },
         ),
     )

@@ -37,6 +37,7 @@ from muniment.wire.execution import JobLimits, RunScript
 @rule_options("none")
 @click.option("--name", metavar="NAME", help="Name of the model; else made of experiment and script.")
 @click.option("--use-case", metavar="NAME", help="What it is for; else what its experiment is bound to.")
+@click.option("--purpose", default="", metavar="TEXT", help="What the data are used for; else what the use case says.")
 @click.option("--env", default="tabular", show_default=True, metavar="REF", help="Job environment.")
 @click.option(
     "--tree", type=click.Path(path_type=Path), metavar="DIR", help="Source tree; else git's, else the folder."
@@ -64,6 +65,7 @@ def run(
     stop_on: tuple[str, ...],
     name: str | None,
     use_case: str | None,
+    purpose: str,
     env: str,
     tree: Path | None,
     memory_mb: int | None,
@@ -103,6 +105,7 @@ def run(
         name=name,
         env=env,
         use_case=use_case,
+        purpose=purpose,
         watching=watching_from(rules, own, rule_config, stop_on),
         limits=JobLimits(memory_mb=memory_mb, wall_s=wall_s, cpu_s=cpu_s, processes=processes, output_mb=output_mb),
         fresh=fresh,

@@ -40,6 +40,7 @@ LIMITS = (
 @rule_options("default")
 @click.option("--name", metavar="NAME", help="Name of the model; else made of experiment and algorithm.")
 @click.option("--use-case", metavar="NAME", help="What it is for; else what its experiment is bound to.")
+@click.option("--purpose", default="", metavar="TEXT", help="What the data are used for; else what the use case says.")
 @click.option("--env", default="tabular", show_default=True, metavar="REF", help="Job environment.")
 @LIMITS[0]
 @LIMITS[1]
@@ -63,6 +64,7 @@ def train(
     stop_on: tuple[str, ...],
     name: str | None,
     use_case: str | None,
+    purpose: str,
     env: str,
     memory_mb: int | None,
     wall_s: int | None,
@@ -85,6 +87,7 @@ def train(
         drop=list(drop),
         name=name,
         use_case=use_case,
+        purpose=purpose,
         validation=validation,
         watching=watching_from(rules, own, rule_config, stop_on),
         env=env,

@@ -27,6 +27,7 @@ from muniment.sdk.runs import Comparison, Jobs, Run, Runs
 from muniment.sdk.search import Found, Searches, search_in
 from muniment.sdk.signing import Keys
 from muniment.sdk.tracking import TrackedRun, Tracking
+from muniment.sdk.stewardship import Stewardship
 from muniment.sdk.transport import Transport, Worker
 from muniment.sdk.tuning import Show, Studies, Study, request_of
 from muniment.sdk.usecases import UseCases
@@ -109,6 +110,8 @@ class Client:
         """What models may be used for."""
         self.inventory = Inventory(self)
         """Registered models, and the board."""
+        self.stewardship = Stewardship(self)
+        """Who may use which data for what, and how data are let go of."""
         self.tracking = Tracking(self, spool)
         """Tracked runs, experiments, and what waits for the server."""
         self.jobs = Jobs(self)
@@ -126,6 +129,7 @@ class Client:
         drop: tuple[str, ...] = (),
         name: str | None = None,
         use_case: str | None = None,
+        purpose: str = "",
         trial: str | None = None,
         fresh: bool = False,
         validation: Any = None,
@@ -146,6 +150,7 @@ class Client:
             drop: columns to leave out.
             name: name of the model; None derives it from experiment and algorithm.
             use_case: what it is for; None takes the use case that the experiment is bound to, if any.
+            purpose: what the data are used for; empty takes the purpose of the use case, if any.
             trial: the attempt within the experiment that the run is a component of.
             fresh: run it although the record holds the answer.
             validation: a snapshot whose loss is reported after every round, or its reference.
@@ -168,6 +173,7 @@ class Client:
             drop=list(drop),
             name=name,
             use_case=use_case,
+            purpose=purpose,
             trial=trial,
             fresh=fresh,
             validation=None if validation is None else reference_of(validation),
