@@ -25,6 +25,7 @@ from muniment.adapters.typeset.typst_pages import TypstPages
 from muniment.adapters.witness.client import HttpWitnesses
 from muniment.catalog.ports import Checkpoints
 from muniment.catalog.service import VERBS as CATALOG
+from muniment.data.assessing import VERBS as ASSESSMENTS
 from muniment.data.features import online as features_online
 from muniment.data.features import service as features
 from muniment.data.features.interpreting import INTERPRETERS as FEATURE_INTERPRETERS
@@ -39,7 +40,17 @@ from muniment.evidence.exporting import Exporter
 from muniment.evidence.ports import Typesetter
 from muniment.evidence.service import VERBS as EVIDENCE
 from muniment.evidence.service import Packs
-from muniment.execution import aligning, auditing, bases, comparing, completing, environments, indexes, reading, submitting
+from muniment.execution import (
+    aligning,
+    auditing,
+    bases,
+    comparing,
+    completing,
+    environments,
+    indexes,
+    reading,
+    submitting,
+)
 from muniment.execution.admission import Admission, DataUse
 from muniment.execution.auditing import Ends
 from muniment.execution.completing import Outcomes
@@ -115,6 +126,7 @@ VERBS: Final = VerbTable(
     (
         *CATALOG,
         *DATA,
+        *ASSESSMENTS,
         *ROWS,
         *EVIDENCE,
         *IDENTITY,

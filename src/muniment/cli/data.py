@@ -12,6 +12,8 @@ from muniment.cli.data_erase import erase
 from muniment.cli.data_grant import grant
 from muniment.cli.data_hold import hold
 from muniment.cli.data_overlap import overlap
+from muniment.cli.data_quality import quality
+from muniment.cli.data_represent import represent
 from muniment.cli.data_rights import due, rights, terms
 from muniment.cli.face import Face, Group, pairs, with_face
 from muniment.cli.knowing import DATA
@@ -424,6 +426,8 @@ data.add_command(grant)
 data.add_command(hold)
 data.add_command(due)
 data.add_command(erase)
+data.add_command(quality)
+data.add_command(represent)
 data.add_command(overlap)
 data.add_command(diff)
 

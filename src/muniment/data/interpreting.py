@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from msgspec import Struct, ValidationError, convert
@@ -24,6 +25,14 @@ _READ: Final = (
     "files",
     "metadata",
 )
+
+
+_ASSESSMENTS: Final = {
+    "muniment.quality/1": "quality",
+    "muniment.representation/1": "representation",
+    "muniment.bias/1": "bias",
+}
+"""Formats of judgements, and what such a report is to its run."""
 
 
 class _Part(Struct):
@@ -153,4 +162,25 @@ def _output(outcome: Outcome, path: str) -> tuple[Digest, int]:
     return found.sealed.digest, found.sealed.size
 
 
-INTERPRETERS: Final[Mapping[str, Interpreter]] = {"ingest": ingest, "split": split, "profile": profile}
+def assess(run: Run, job: ResolvedJob, outcome: Outcome) -> tuple[Product, ...]:
+    """The report of a judgement of data, with its verdict as a fact that can be searched for.
+
+    Raises:
+        Invalid: the job left no report of a format that a judgement has.
+    """
+    report = read_document(outcome, "output/data/report.json")
+    role = _ASSESSMENTS.get(str(report.get("format")))
+    if role is None or report.get("verdict") not in ("ok", "violated", "unknown"):
+        raise Invalid("MUNI-X179", "the job left no judgement of data", run=run.id, expected=sorted(_ASSESSMENTS))
+    facts: dict[str, Any] = {"verdict": report["verdict"]}
+    if isinstance(report.get("dimensions"), dict):
+        facts["dimensions"] = {str(name): str(verdict) for name, verdict in report["dimensions"].items()}
+    return tuple(replace(product, facts=facts) for product in report_product(outcome, role=role))
+
+
+INTERPRETERS: Final[Mapping[str, Interpreter]] = {
+    "ingest": ingest,
+    "split": split,
+    "profile": profile,
+    "assess": assess,
+}

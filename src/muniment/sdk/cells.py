@@ -37,7 +37,7 @@ _TONES: Final = {"good": "34,163,90", "care": "217,134,6", "bad": "220,60,50", "
 _TONE_OF: Final = {
     **dict.fromkeys(("ok", "proven", "unused", "approved"), "good"),
     **dict.fromkeys(("queued", "running", "declared", "attested", "unused-object", "cancelled", "stopped", "expired"), "care"),
-    **dict.fromkeys(("failed", "timeout", "oom", "limit", "refused", "lost", "used", "EMERGENCY", "rejected"), "bad"),
+    **dict.fromkeys(("violated", "failed", "timeout", "oom", "limit", "refused", "lost", "used", "EMERGENCY", "rejected"), "bad"),
 }
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", re.ASCII)
 _WIDTH: Final = re.compile(r'<svg\b[^>]*?\bviewBox="0 0 (\d+)')

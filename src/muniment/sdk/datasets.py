@@ -13,11 +13,12 @@ from muniment.sdk.asking import Asking, Job, Watch
 from muniment.sdk.cells import card, facts, fold, table
 from muniment.sdk.frames import to_frame
 from muniment.sdk.lineage import Lineage, lineage_of
-from muniment.sdk.rows import Difference, Overlap, difference_of, overlap_of
 from muniment.sdk.outside import Sending, Sources, opened
+from muniment.sdk.quality import Quality, Representation, assess, represent
 from muniment.sdk.rows import Difference, Overlap, difference_of, overlap_of
 from muniment.sdk.shown import count, size, visible
 from muniment.wire import data as wd
+from muniment.wire import quality as wq
 
 __all__ = ["Data", "Dataset", "Datasets", "Parts"]
 
@@ -70,6 +71,35 @@ class Dataset:
         )
         run = self._asking.start("data:SplitDataset", request).wait(watch).checked()
         return Parts(parts_of(self._asking, run, request.parts))
+
+    def quality(self, rules: Any = None, *, as_of: str | None = None, watch: Watch | None = None) -> Quality:
+        """Measure its quality by declared rules.
+
+        Args:
+            rules: a file of rules (TOML or JSON), or the rules themselves, such as
+                ``[{"check": "complete", "column": "age"}]``.
+            as_of: the moment from which ages are counted; None takes now.
+            watch: see ``Run.wait``.
+        """
+        return assess(self._asking, self, rules, as_of=as_of, watch=watch)
+
+    def represent(
+        self, against: Any, columns: Sequence[str], *, bound: float | None = None, watch: Watch | None = None
+    ) -> Representation:
+        """Compare the shares of its groups with those of a reference population.
+
+        Args:
+            against: the snapshot that stands for the population, or its reference.
+            columns: columns that form groups.
+            bound: greatest population stability index that is fine; None takes 0.1.
+            watch: see ``Run.wait``.
+        """
+        return represent(self._asking, self, against, columns, bound=bound, watch=watch)
+
+    def assessments(self, limit: int = 20) -> list[wq.Assessment]:
+        """What was measured of its quality, newest first."""
+        request = wq.ListAssessments(project=self._asking.project, dataset=self.reference, limit=limit)
+        return list(self._asking.ask("data:ListAssessments", request, wq.Assessments).assessments)
 
     def profile(self, watch: Watch | None = None) -> dict[str, Any]:
         """Describe each column; gives the profile that was recorded."""
@@ -276,32 +306,6 @@ class Data:
             )
             run = self._asking.start("data:AddDataset", request, sending.body)
         return data_at(self._asking, run.wait(watch).checked().product("data"))
-
-    def overlap(
-        self, a: Any, b: Any, *, keys: Sequence[str] = (), ignore_names: bool = False, watch: Watch | None = None
-    ) -> Overlap:
-        """How many rows two snapshots share, whatever their formats, row order and column order.
-
-        Args:
-            a: a snapshot, or its reference.
-            b: another one.
-            keys: columns that alone are compared, ``NAME=OTHER`` where B calls one otherwise; none for all that both
-                have.
-            ignore_names: compare whole rows by their values, whatever the columns are called.
-            watch: see ``Run.wait``.
-        """
-        return overlap_of(self._asking, a, b, keys=keys, ignore_names=ignore_names, watch=watch)
-
-    def diff(self, a: Any, b: Any, *, keys: Sequence[str] = (), watch: Watch | None = None) -> Difference:
-        """How B differs from A: schema, counts, distributions, and rows added, removed and changed.
-
-        Args:
-            a: a snapshot, or its reference.
-            b: another one, such as its next version.
-            keys: columns that name a row; without them a changed row is one removed and one added.
-            watch: see ``Run.wait``.
-        """
-        return difference_of(self._asking, a, b, keys=keys, watch=watch)
 
     def list(self, limit: int = 100) -> Datasets:
         """The data sets of the project, newest first."""

@@ -16,6 +16,7 @@ from muniment.sdk.experiments import Artifacts, MetricSeries, series_of
 from muniment.sdk.frames import to_frame
 from muniment.sdk.lineage import Lineage, lineage_of
 from muniment.sdk.models import Model, model_at
+from muniment.sdk.quality import quality_request, representation_request
 from muniment.sdk.shown import elapsed, headline, measure, seconds, visible
 from muniment.wire import data as wd
 from muniment.wire import execution as wx
@@ -157,6 +158,18 @@ class Jobs:
         """Describe each column of a snapshot."""
         request = wd.ProfileDataset(project=self._asking.project, dataset=dataset, fresh=fresh)
         return self.start("data:ProfileDataset", request)
+
+    def quality(self, dataset: Any, rules: Any = None, *, as_of: str | None = None, fresh: bool = False) -> Run:
+        """Measure the quality of a snapshot by declared rules."""
+        request = quality_request(self._asking, dataset, rules, as_of=as_of, fresh=fresh)
+        return self.start("data:AssessQuality", request)
+
+    def representation(
+        self, dataset: Any, against: Any, columns: Sequence[str], *, bound: float | None = None, fresh: bool = False
+    ) -> Run:
+        """Compare the groups of a snapshot with those of a population."""
+        request = representation_request(self._asking, dataset, against, columns, bound=bound, fresh=fresh)
+        return self.start("data:AssessRepresentation", request)
 
     def train(self, request: wx.TrainModel) -> Run:
         """Train a built-in algorithm on one snapshot."""
