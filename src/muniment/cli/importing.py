@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
@@ -63,8 +64,7 @@ def mlflow(face: Face, store: str, artifacts: Path | None) -> None:
     All of it is graded declared. It can be done again, and goes on where it was broken off; the ids that things had
     are kept as tags (import.run_id). Nothing is written there, and no model is opened.
     """
-    opened = open_store(store, artifacts)
-    with stages(face.notes) as show:
+    with closing(open_store(store, artifacts)) as opened, stages(face.notes) as show:
         done = bring_in(face.client, opened, show)
 
     def draw(screen: Screen) -> None:

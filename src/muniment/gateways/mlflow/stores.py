@@ -156,6 +156,9 @@ class Store(Protocol):
     def files(self, artifacts: str) -> Iterator[StoredFile]:
         """The files at a place that the store named; raises NotFound where they cannot be reached from here."""
 
+    def close(self) -> None:
+        """Let go of it."""
+
 
 def open_store(place: str, artifacts: Path | None = None) -> Store:
     """The store at ``sqlite:///file.db``, at a folder such as ``./mlruns``, or behind a URL.
@@ -298,6 +301,10 @@ class _DatabaseStore:
     def files(self, artifacts: str) -> Iterator[StoredFile]:
         """The files at a place."""
         return self._places.files(artifacts)
+
+    def close(self) -> None:
+        """Close the database."""
+        self._db.close()
 
     def _inputs(self, run: str) -> tuple[Mapping[str, Any], ...]:
         if not {"inputs", "datasets"} <= self._tables:
@@ -456,6 +463,9 @@ class _FolderStore:
         """The files at a place."""
         return self._places.files(artifacts)
 
+    def close(self) -> None:
+        """Nothing is held open."""
+
     def _experiments(self) -> Iterator[tuple[Path, bool]]:
         for root, deleted in ((self._root, False), (self._root / ".trash", True)):
             for folder in sorted(root.iterdir()) if root.is_dir() else ():
@@ -597,6 +607,10 @@ class _ServerStore:
             return
         yield from self._walk(unquote(urlsplit(artifacts).path).strip("/"), "")
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
     def _walk(self, root: str, below: str) -> Iterator[StoredFile]:
         listed = self._ask("GET", "/api/2.0/mlflow-artifacts/artifacts", {"path": f"{root}/{below}".rstrip("/")})
         for one in listed.get("files", []):
@@ -655,6 +669,8 @@ class _Places:
     def files(self, place: str) -> Iterator[StoredFile]:
         """The files below a place; raises NotFound where it cannot be reached."""
         folder = self._folder(place)
+        if folder is None and self._empty(place):
+            return
         if folder is None:
             raise NotFound(
                 "MUNI-Y214",
@@ -678,6 +694,17 @@ class _Places:
             roots = [self._artifacts] if self._artifacts else [self._beside / "mlartifacts", self._beside / "mlruns"]
             return next((root / relative for root in roots if root is not None and (root / relative).is_dir()), None)
         return None
+
+    def _empty(self, place: str) -> bool:
+        """Whether the place would be here: MLflow makes the folder of a run with its first file only."""
+        split = urlsplit(place)
+        if split.scheme not in ("", "file"):
+            return split.scheme == "mlflow-artifacts" and self._folder("mlflow-artifacts:/") is not None
+        path = Path(unquote(split.path) if split.scheme else place)
+        path = path if path.is_absolute() else self._beside / path
+        roots = [path.parents[2]] if len(path.parents) > 2 else []
+        roots += [self._beside / name for name in ("mlruns", "mlartifacts") if name in path.parts]
+        return any(root.is_dir() and root != Path("/") for root in roots)
 
     def _moved(self, path: Path) -> Path | None:
         """The same place below the store's folder of now, where the store was moved with its files."""
