@@ -140,7 +140,7 @@ def _rule(number: int, given: Mapping[str, Any], columns: Sequence[str]) -> Rule
     because = given.get("because")
     if because is not None and (not isinstance(because, str) or len(because) > _LONGEST):
         raise _wrong(number, "because", because, f"a text of at most {_LONGEST} characters")
-    name = given.get("name") or " ".join([check, *(about if check != "holds" else [str(expression)])])[:200]
+    name = given.get("name") or _called(check, about, expression, columns)
     if not isinstance(name, str) or len(name) > _LONGEST:
         raise _wrong(number, "name", name, f"a text of at most {_LONGEST} characters")
     return Rule(
@@ -152,6 +152,15 @@ def _rule(number: int, given: Mapping[str, Any], columns: Sequence[str]) -> Rule
         expression=expression,
         because=because,
     )
+
+
+def _called(check: str, about: Sequence[str], expression: Expression | None, columns: Sequence[str]) -> str:
+    """A name for a rule that has none."""
+    if expression is not None:
+        return f"holds {expression}"[:200]
+    if check == "complete" and list(about) == list(columns):
+        return "complete in every column"
+    return " ".join([check, *about])[:200]
 
 
 def _columns(number: int, given: Mapping[str, Any], check: str, columns: Sequence[str]) -> tuple[str, ...]:

@@ -326,7 +326,7 @@ def _origin(origin: Any) -> str | None:
 
 def _as_read(read: Any) -> str | None:
     """What the job saw of the source."""
-    if not isinstance(read, dict) or not set(read) - {"format", "delimiter"}:
+    if not isinstance(read, dict) or not set(read) - {"format", "delimiter", "compression"}:
         return None
     return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in read.items())
 
