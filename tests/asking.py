@@ -18,6 +18,7 @@ from muniment.errors import MunimentError
 from muniment.kernel.verb import Verb
 from muniment.testing.platform import People
 from muniment.wire.execution import TrainModel
+from muniment.wire.features import DefineView, FeatureSpec
 
 _MADE: Mapping[str, Any] = {"list": [], "dict": {}, "<class 'int'>": 0, "<class 'bool'>": False}
 
@@ -49,8 +50,16 @@ def furnish_catalog(people: People, project: str = "main") -> dict[str, str]:
             recorder.entity(digest, kind, author="User:scientist", facts={"files": files, "schema": schema})
             recorder.name(kind, name, digest, by="User:scientist")
     request = TrainModel(project=project, experiment="e", data="data:credit", algorithm="xgboost", target="age")
-    started = people.ask("scientist" if project == "main" else "outsider", request)
+    asker = "scientist" if project == "main" else "outsider"
+    started = people.ask(asker, request)
+    features = [FeatureSpec(name="n", type="int64")]
+    view = DefineView(
+        project=project, name="ages", entity=["age"], event_time="at", sources={"rows": "data:credit"},
+        features=features, entry="ages.sql",
+    )  # fmt: skip
+    people.ask(asker, view, b"a source tree")
     return {
+        "FeatureView": "features:ages",
         "Dataset": "data:credit",
         "Model": "model:scorer",
         "ModelVersion": "model:scorer",
