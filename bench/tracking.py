@@ -181,7 +181,7 @@ def mlflow(scratch: Path) -> dict[str, float]:
         figures: dict[str, float] = json.loads(told.stdout.splitlines()[-1])
         return figures
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait(30)
 
 
