@@ -25,6 +25,7 @@ from typing import Any
 from muniment.errors import Invalid
 from muniment.programs.contract import Job, visible
 from muniment.programs.debugging import watching
+from muniment.programs.mlflow_harvest import harvest, prepare
 
 TREE = Path(os.environ.get("MUNIMENT_TREE", "/tmp/source"))  # noqa: S108 - the sandbox's own, empty, private /tmp
 _MOST_FILES = 20_000
@@ -92,7 +93,7 @@ def main() -> None:
     os.chdir(TREE)
     try:
         add_checks()
-        runpy.run_path(str(script), run_name="__main__")
+        _play(script, root)
     except SystemExit as left:
         if left.code not in (None, 0):
             code = left.code if isinstance(left.code, int) else 1
@@ -107,6 +108,19 @@ def main() -> None:
         job.fail(_told("MUNI-D166", f"the script failed: {kind}", entry, _line_in(broken, TREE)))
         raise
     job.give_room()
+
+
+def _play(script: Path, root: Path) -> None:
+    """Run the script as ``__main__``; what it told MLflow by then is gathered, however it ended."""
+    asked = prepare(os.environ)
+    try:
+        runpy.run_path(str(script), run_name="__main__")
+    finally:
+        if asked:
+            try:
+                harvest(root)
+            except OSError as full:
+                sys.stderr.write(f"what was told to MLflow could not all be gathered: {full}\n")
 
 
 def add_checks() -> None:

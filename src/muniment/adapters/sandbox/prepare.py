@@ -17,7 +17,7 @@ from muniment.errors import MunimentError, NotFound
 from muniment.execution.environments import JobEnvironment, Wheel
 from muniment.kernel.digest import Digest
 
-SHIPPED: Final = ("tabular",)
+SHIPPED: Final = ("tabular", "mlflow")
 """Environments whose locks come with the product."""
 
 

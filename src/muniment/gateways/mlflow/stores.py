@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import io
 import os
-import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Protocol
@@ -19,6 +17,7 @@ from urllib.parse import quote, unquote, urlsplit
 import httpx
 
 from muniment.errors import Invalid, NotFound, Unavailable
+from muniment.programs.mlflow_folder import integer, measurements, plain_files, texts, yaml_scalars
 
 __all__ = [
     "Store",
@@ -358,11 +357,11 @@ class _FolderStore:
         """All experiments."""
         found = []
         for folder, deleted in self._experiments():
-            told = _yaml(folder / "meta.yaml")
+            told = yaml_scalars(folder / "meta.yaml")
             gone = deleted or told.get("lifecycle_stage") == "deleted"
             found.append(
                 StoredExperiment(
-                    id=folder.name, name=told.get("name", folder.name), deleted=gone, tags=_texts(folder / "tags")
+                    id=folder.name, name=told.get("name", folder.name), deleted=gone, tags=texts(folder / "tags")
                 )
             )
         return found
@@ -371,7 +370,7 @@ class _FolderStore:
         """The runs of an experiment."""
         found = []
         for folder in self._below(experiment):
-            told = _yaml(folder / "meta.yaml")
+            told = yaml_scalars(folder / "meta.yaml")
             if "run_id" not in told and "run_uuid" not in told:
                 continue
             numbered = {"1": "RUNNING", "2": "SCHEDULED", "3": "FINISHED", "4": "FAILED", "5": "KILLED"}
@@ -381,12 +380,12 @@ class _FolderStore:
                     experiment=experiment,
                     name=told.get("run_name", ""),
                     status=numbered.get(told.get("status", ""), told.get("status", "")),
-                    started_ms=_integer(told.get("start_time")),
-                    ended_ms=_integer(told.get("end_time")),
+                    started_ms=integer(told.get("start_time")),
+                    ended_ms=integer(told.get("end_time")),
                     deleted=told.get("lifecycle_stage") == "deleted",
                     user=told.get("user_id", ""),
-                    params=_texts(folder / "params"),
-                    tags=_texts(folder / "tags"),
+                    params=texts(folder / "params"),
+                    tags=texts(folder / "tags"),
                     artifacts=str(folder / "artifacts"),
                 )
             )
@@ -394,23 +393,14 @@ class _FolderStore:
 
     def metrics(self, run: str) -> Iterator[StoredMetric]:
         """All measurements of a run."""
-        found = []
-        for folder in self._root.glob(f"*/{run}/metrics"):
-            for path in _plain_files(folder):
-                for line in path.read_text(encoding="utf-8").splitlines():
-                    told = line.split(" ")
-                    with suppress(ValueError, IndexError):
-                        step = int(told[2]) if len(told) > 2 else 0
-                        found.append(
-                            StoredMetric(path.relative_to(folder).as_posix(), float(told[1]), step, int(told[0]))
-                        )
+        found = [StoredMetric(*told) for folder in self._root.glob(f"*/{run}/metrics") for told in measurements(folder)]
         yield from sorted(found, key=lambda one: (one.step, one.at_ms, one.name, repr(one.value)))
 
     def models(self, experiment: str) -> list[StoredModel]:
         """The logged models of an experiment."""
         found = []
         for folder in self._below(f"{experiment}/models"):
-            told = _yaml(folder / "meta.yaml")
+            told = yaml_scalars(folder / "meta.yaml")
             if "model_id" in told and told.get("lifecycle_stage") != "deleted":
                 found.append(
                     StoredModel(
@@ -420,8 +410,8 @@ class _FolderStore:
                         name=told.get("name", "model"),
                         model_type=told.get("model_type", ""),
                         ready=told.get("status") in ("2", "READY"),
-                        params=_texts(folder / "params"),
-                        tags=_texts(folder / "tags"),
+                        params=texts(folder / "params"),
+                        tags=texts(folder / "tags"),
                         artifacts=str(folder / "artifacts"),
                     )
                 )
@@ -432,9 +422,9 @@ class _FolderStore:
         return [
             StoredName(
                 name=folder.name,
-                description=_yaml(folder / "meta.yaml").get("description", ""),
-                tags=_texts(folder / "tags"),
-                aliases={alias: _integer(version) for alias, version in _texts(folder / "aliases").items()},
+                description=yaml_scalars(folder / "meta.yaml").get("description", ""),
+                tags=texts(folder / "tags"),
+                aliases={alias: integer(version) for alias, version in texts(folder / "aliases").items()},
             )
             for folder in self._below("models")
         ]
@@ -443,18 +433,18 @@ class _FolderStore:
         """The versions of a registered model."""
         found = []
         for folder in self._below(f"models/{name}"):
-            told = _yaml(folder / "meta.yaml")
+            told = yaml_scalars(folder / "meta.yaml")
             if "version" in told and told.get("current_stage") != "Deleted_Internal":
                 found.append(
                     StoredVersion(
                         name=name,
-                        version=_integer(told["version"]),
+                        version=integer(told["version"]),
                         description=told.get("description", ""),
                         stage=told.get("current_stage", "None"),
                         run=told.get("run_id", ""),
                         source=told.get("source", ""),
                         location=told.get("storage_location", ""),
-                        tags=_texts(folder / "tags"),
+                        tags=texts(folder / "tags"),
                     )
                 )
         return sorted(found, key=lambda version: version.version)
@@ -521,8 +511,8 @@ class _ServerStore:
                     experiment=experiment,
                     name=info.get("run_name", ""),
                     status=info.get("status", ""),
-                    started_ms=_integer(info.get("start_time")),
-                    ended_ms=_integer(info.get("end_time")),
+                    started_ms=integer(info.get("start_time")),
+                    ended_ms=integer(info.get("end_time")),
                     deleted=info.get("lifecycle_stage") == "deleted",
                     user=info.get("user_id", ""),
                     params={pair["key"]: pair.get("value", "") for pair in data.get("params", [])},
@@ -539,7 +529,7 @@ class _ServerStore:
         for name in self._runs.get(run, []):
             told = self._all("GET", "metrics/get-history", "metrics", run_id=run, metric_key=name, max_results=25_000)
             found += [
-                StoredMetric(name, float(one["value"]), _integer(one.get("step")), _integer(one.get("timestamp")))
+                StoredMetric(name, float(one["value"]), integer(one.get("step")), integer(one.get("timestamp")))
                 for one in told
             ]
         yield from sorted(found, key=lambda one: (one.step, one.at_ms, one.name, repr(one.value)))
@@ -576,7 +566,7 @@ class _ServerStore:
                 name=one["name"],
                 description=one.get("description", ""),
                 tags=_pairs_of(one),
-                aliases={alias["alias"]: _integer(alias["version"]) for alias in one.get("aliases", [])},
+                aliases={alias["alias"]: integer(alias["version"]) for alias in one.get("aliases", [])},
             )
             for one in told
         ]
@@ -588,7 +578,7 @@ class _ServerStore:
         found = [
             StoredVersion(
                 name=name,
-                version=_integer(one["version"]),
+                version=integer(one["version"]),
                 description=one.get("description", ""),
                 stage=one.get("current_stage", "None"),
                 run=one.get("run_id", ""),
@@ -619,7 +609,7 @@ class _ServerStore:
                 yield from self._walk(root, path)
             else:
                 place = f"/api/2.0/mlflow-artifacts/artifacts/{quote(f'{root}/{path}')}"
-                yield StoredFile(path, _integer(one.get("file_size", -1)), lambda place=place: self._fetch(place))
+                yield StoredFile(path, integer(one.get("file_size", -1)), lambda place=place: self._fetch(place))
 
     def _fetch(self, place: str) -> BinaryIO:
         try:
@@ -678,7 +668,7 @@ class _Places:
                 place=place[:300],
                 do="give the folder of the artifacts: --artifacts DIR; or give the URL of the tracking server",
             )
-        for path in _plain_files(folder):
+        for path in plain_files(folder):
             yield StoredFile(
                 path.relative_to(folder).as_posix(), path.stat().st_size, lambda path=path: path.open("rb")
             )
@@ -717,62 +707,5 @@ class _Places:
         return None
 
 
-def _plain_files(folder: Path) -> Iterator[Path]:
-    """The regular files below a folder, by path; links are not followed, because they may lead anywhere."""
-    for root, folders, files in os.walk(folder, followlinks=False):
-        folders.sort()
-        for name in sorted(files):
-            path = Path(root) / name
-            if path.is_file() and not path.is_symlink():
-                yield path
-
-
-def _texts(folder: Path) -> dict[str, str]:
-    if not folder.is_dir():
-        return {}
-    return {
-        path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8", errors="replace")
-        for path in _plain_files(folder)
-    }
-
-
-def _yaml(path: Path) -> dict[str, str]:
-    """The scalars of a flat YAML mapping, as MLflow writes its ``meta.yaml``; anything deeper is left out."""
-    told: dict[str, str] = {}
-    name = ""
-    if not path.is_file():
-        return told
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        found = re.match(r"([A-Za-z_][\w.]*):(?: (.*))?$", line)
-        if found:
-            name = found[1]
-            told[name] = found[2] or ""
-        elif line.startswith("  ") and name:
-            told[name] = f"{told[name]} {line.strip()}".strip()
-    return {name: _scalar(text.strip()) for name, text in told.items() if text.strip() not in ("", "null", "~")}
-
-
-def _scalar(text: str) -> str:
-    if len(text) >= 2 and text[0] == text[-1] == "'":
-        return text[1:-1].replace("''", "'")
-    if len(text) >= 2 and text[0] == text[-1] == '"':
-        return re.sub(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)", _escaped, text[1:-1])
-    return text
-
-
-def _escaped(found: re.Match[str]) -> str:
-    code = found[1]
-    if code[0] in "xu" and len(code) > 1:
-        return chr(int(code[1:], 16))
-    return {"n": "\n", "t": "\t", "r": "\r", "0": "\0"}.get(code, code)
-
-
 def _pairs_of(document: Mapping[str, Any]) -> dict[str, str]:
     return {pair["key"]: pair.get("value", "") for pair in document.get("tags", [])}
-
-
-def _integer(text: Any) -> int:
-    try:
-        return int(float(text)) if text not in (None, "") else 0
-    except (TypeError, ValueError, OverflowError):
-        return 0
