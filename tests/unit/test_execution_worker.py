@@ -458,7 +458,7 @@ def training(weights: bytes, *, essence: str = "e1", probe: str = "p1", processo
     [
         (training(b"tree one"), "identical-bytes", None),
         (training(b"tree two"), "identical-predictions", None),
-        (training(b"tree two", essence="e2"), "different", "not repeatable"),
+        (training(b"tree two", essence="e2"), "different", "gave other bytes"),
         (training(b"tree two", probe="p2", processor="other"), "different", "processor"),
         (training(b"tree two", probe="p2", seed=1), "different", "seed"),
     ],
@@ -492,6 +492,22 @@ def test_a_model_is_reproduced_on_the_base_it_was_made_on(stage: Stage, site: Si
     shown = people.ask("scientist", ShowRun(project="main", run=started.run))
     assert (shown.status, shown.job["base"]) == ("ok", first.job["base"])
     assert engine.launched[-1].base == Path("/elsewhere")
+    assert (first.machine["processor"], shown.machine["processor"]) == ("this machine", "another machine")
+    elsewhere.close()
+
+
+def test_another_processor_is_named_as_the_cause(stage: Stage, site: Site) -> None:
+    """Where a script's model comes out otherwise on another machine, the first thing that differs is named."""
+    stage.run(replace(SCRIPT, name="own"), training(b"tree one"))
+    parts = Parts(
+        workshop=EmptyWorkshop(b"another machine"), engine=PlayedEngine(training(b"tree two")), clock=stage.clock
+    )
+    elsewhere = open_platform(stage.platform.home, parts)
+    people = People(elsewhere, site.tokens)
+    started = people.ask("validator", ReproduceModel(project="main", model="model:own"))
+    people.work()
+    verdict = people.ask("scientist", ShowRun(project="main", run=started.run)).verdict
+    assert (verdict["verdict"], verdict["cause"]) == ("different", "not as it was: processor")
     elsewhere.close()
 
 

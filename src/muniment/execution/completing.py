@@ -232,7 +232,7 @@ def _compare(call: Call, run: Run, outcome: Outcome, judged: Judgement) -> dict[
     reports: tuple[dict[str, Any] | None, dict[str, Any] | None] = (None, None)
     if original.kind == "train" and mine is not None and mine.document is not None:
         reports = report_of(call, original), parse_object(mine.document)
-    return verdict(run, original, wanted, entity_files(call, wanted), made, reports)
+    return verdict(run, original, wanted, entity_files(call, wanted), made, reports, outcome.machine)
 
 
 VERBS: Final = (lease_run, complete_run)

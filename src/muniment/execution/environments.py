@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final, Protocol
+from typing import Any, BinaryIO, Final, Protocol
 
 from muniment.errors import Invalid, NotFound
 from muniment.execution.indexes import Indexes, check_index
@@ -119,6 +119,9 @@ class Workshop(Protocol):
     @property
     def python(self) -> str:
         """Version of Python in the base root, ``3.11``."""
+
+    def machine(self) -> Mapping[str, Any]:
+        """What jobs run on here: ``processor``, ``flags`` that numerical libraries ask for, ``cpus``."""
 
     def base(self) -> BaseRoot:
         """The base root of this machine, built when it is not there yet."""

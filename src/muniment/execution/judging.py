@@ -131,6 +131,7 @@ def evidence(outcome: Outcome, error: Mapping[str, Any] | None) -> dict[str, Any
             "output_bytes": usage.output_bytes,
         },
         "enforcement": enforcement_document(end.enforcement),
+        **({"machine": dict(outcome.machine)} if outcome.machine else {}),
         "refused": [{"path": one.path, "reason": one.reason} for one in end.refused],
         "log": {"bytes": traces.log_bytes, "digest": str(traces.log), "truncated": end.log_truncated},
         "metrics": {"count": traces.metrics, "digest": str(traces.last_metrics)},

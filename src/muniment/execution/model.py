@@ -251,6 +251,8 @@ class Outcome:
     exit: Exit
     outputs: tuple[Output, ...] = ()
     traces: Traces = Traces()
+    machine: Mapping[str, Any] = field(default_factory=dict)
+    """What it ran on, as the platform saw it: ``processor``, ``flags`` that numerical libraries ask for, ``cpus``."""
 
     def output(self, path: str) -> Output | None:
         """The output at this path, if there is one."""

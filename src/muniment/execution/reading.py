@@ -129,6 +129,7 @@ def show_run(call: Call, request: wire.ShowRun) -> wire.RunDetail:
         metrics=latest_metrics(call, [run.id]).get(run.id, {}),
         products=[wire.Product(**product) for product in result.get("products", [])],
         enforcement=result.get("enforcement"),
+        machine=result.get("machine"),
         usage=result.get("usage"),
         refused=result.get("refused", []),
         exit_code=(result.get("exit") or {}).get("code"),

@@ -11,6 +11,10 @@ from muniment.kernel.digest import Digest
 
 Document = Mapping[str, Any]
 
+_UNEXPLAINED: Final = (
+    "the same plan on the same processor gave other bytes: the code asks a clock, chance or threads of its own"
+)
+
 
 class Alikeness(StrEnum):
     """The verdict of a reproduction."""
@@ -33,6 +37,9 @@ _CIRCUMSTANCES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """What besides the plan can change the bits, by where a training's report says it; the likeliest cause first."""
 
+_MACHINE: Final[Mapping[str, str]] = {"processor": "processor", "processor's instructions": "flags"}
+"""The same of any job, by what the platform saw of the machine."""
+
 
 def verdict(
     run: Run,
@@ -41,6 +48,7 @@ def verdict(
     wanted_files: Sequence[Document],
     made: Product | None,
     reports: tuple[Document | None, Document | None],
+    machine: Document,
 ) -> dict[str, Any]:
     """Compare what a reproduction made with what it was to make.
 
@@ -52,6 +60,7 @@ def verdict(
         made: the model that came out now; None when none did.
         reports: of the original and of the reproduction, where the platform's own training wrote them; what a user's
             script says of itself is no evidence of alikeness.
+        machine: what the reproduction ran on, as the platform saw it; that of the original stands in its result.
     """
     answer: dict[str, Any] = {
         "verdict": Alikeness.DIFFERENT.value,
@@ -76,9 +85,11 @@ def verdict(
         differs = [name for name, path in _CIRCUMSTANCES.items() if _at(first, path) != _at(second, path)]
     else:
         differs = []
+    before_on = original.result.get("machine") or {}
+    differs += [what for what, name in _MACHINE.items() if what not in differs and _unlike(before_on, machine, name)]
     if run.job["base"] != original.job["base"]:
         differs.append("base")
-    cause = f"not as it was: {differs[0]}" if differs else "the same circumstances gave other bytes: not repeatable"
+    cause = f"not as it was: {differs[0]}" if differs else _UNEXPLAINED
     return {**answer, "files": files, "differs": differs, "cause": cause}
 
 
@@ -86,6 +97,11 @@ def _predicts(report: Document) -> tuple[str, str] | None:
     """What decides predictions, and what the probe rows were given; None when a report does not say both."""
     essence, probe = _at(report, ("model", "canonical_digest")), _at(report, ("probe", "digest"))
     return (essence, probe) if isinstance(essence, str) and isinstance(probe, str) else None
+
+
+def _unlike(before: Document, now: Document, name: str) -> bool:
+    """Whether both are known and not the same."""
+    return name in before and name in now and before[name] != now[name]
 
 
 def _at(document: Any, path: tuple[str, ...]) -> Any:

@@ -155,7 +155,7 @@ class Worker:
     def _perform(self, run: Run, engine: Engine, sink: TraceSink, cancel: threading.Event) -> Outcome:
         end = engine.run(self._prepare(run), sink, cancel)
         sink.close()
-        return Outcome(end, tuple(sink.outputs), sink.traces)
+        return Outcome(end, tuple(sink.outputs), sink.traces, self._workshop.machine())
 
     def _prepare(self, run: Run) -> Launch:
         job = ResolvedJob.parse(run.job)
@@ -166,7 +166,7 @@ class Worker:
             environment = session.use(Environments).of_digest(job.env)
             entities = session.use(Entities).find(run.project, job.inputs.values())
             source = job.source and Part("source.tar", job.source, self._vault.size(session, run.project, job.source))
-            secrets = {file: self._vault.lend(session, run.project, key) for file, key in job.keys.items()}
+            secrets = {file: self._vault.lending.secret(session, run.project, key) for file, key in job.keys.items()}
         if environment is None:
             raise NotFound("MUNI-X203", "the job environment of this plan is not known here", env=str(job.env))
         channels = {
@@ -249,7 +249,7 @@ class Worker:
                     raise
                 reason = f"its end could not be recorded: {unrecordable.code}: {unrecordable.message}"
                 end = replace(outcome.exit, status=ExitStatus.FAILED, reason=reason[:300])
-                outcome = Outcome(end, (), outcome.traces)
+                outcome = replace(outcome, exit=end, outputs=())
             finally:
                 self._outcomes.drop(owner)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from muniment.errors import IntegrityError
 from muniment.execution.environments import BaseRoot, JobEnvironment, Package, ReadWheel
@@ -57,6 +57,10 @@ class EmptyWorkshop:
 
     def __init__(self, machine: bytes = b"this machine") -> None:
         self._machine = machine
+
+    def machine(self) -> Mapping[str, Any]:
+        """Its name."""
+        return {"processor": self._machine.decode(), "flags": [], "cpus": 1}
 
     def base(self) -> BaseRoot:
         """A base root that is nowhere, of this machine."""

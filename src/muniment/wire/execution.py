@@ -296,6 +296,9 @@ class RunDetail(Struct, kw_only=True, frozen=True):
     report: dict[str, Any] | None = None
     """The report that the program wrote, when it wrote one."""
 
+    machine: dict[str, Any] | None = None
+    """What it ran on, as the platform saw it: ``processor``, ``flags``, ``cpus``."""
+
     rules: list[dict[str, Any]] = field(default_factory=list)
     """What each training rule came to: rule, fired, state, step, message, facts, settings, stopped, judged by, grade."""
 

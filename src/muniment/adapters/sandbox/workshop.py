@@ -14,15 +14,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 from uv import find_uv_bin
 
 from muniment.adapters.sandbox.base import INTERPRETER, digest_tree, seal_base
 from muniment.adapters.sandbox.describing import described
+from muniment.adapters.sandbox.machine import seen_machine
 from muniment.adapters.sandbox.packing import pack_tree, unpack_tree
 from muniment.errors import IntegrityError, Invalid, Unavailable
 from muniment.execution.environments import BaseRoot, JobEnvironment, Package, ReadWheel
@@ -53,6 +54,10 @@ class LocalWorkshop:
     def python(self) -> str:
         """Version of Python in the base root."""
         return _PYTHON
+
+    def machine(self) -> Mapping[str, Any]:
+        """What jobs run on here."""
+        return seen_machine()
 
     def base(self) -> BaseRoot:
         """The base root, built when it is not there yet."""
