@@ -626,8 +626,8 @@ class _Reader:
         match token.sort:
             case _Sort.NUMBER:
                 value = Decimal(token.text)
-                if sum(map(str.isdigit, token.text)) > _MOST_DIGITS or not -300 < value.adjusted() < 300:
-                    self._no_value(token, f"a number has at most {_MOST_DIGITS} digits and lies within 1e300")
+                if abs(value.adjusted()) >= _MOST_DIGITS or sum(map(str.isdigit, str(Number(value)))) > _MOST_DIGITS:
+                    self._no_value(token, f"a number has at most {_MOST_DIGITS} digits, written out")
                 return Number(value)
             case _Sort.SPAN:
                 return Span(_span(token.text))
