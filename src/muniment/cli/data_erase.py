@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from muniment.cli.face import Face, Group, with_face
 from muniment.cli.knowing import ANYTHING, DATA
 from muniment.cli.screen import Screen
+from muniment.sdk.runs import Run
 from muniment.sdk.shown import count, size
 from muniment.wire import stewardship as ws
 
@@ -57,7 +60,7 @@ def request(
         subject = _search(face, column, value).subject
     made = face.client.stewardship.request_erasure(subject, reason=reason, keep=keep, include=include, replace=replace)
     for run in made.runs:
-        face.wait(face.client.run(run))
+        face.wait(Run(face.client, run))
     face.answer(made, lambda screen: picture(screen, made))
 
 
@@ -173,10 +176,9 @@ def _things(screen: Screen, found: list[ws.Affected], affected: list[ws.Affected
 
 
 def _search(face: Face, column: str, value: str) -> ws.ErasurePlan:
-    said = click.get_text_stream("stdin").readline().rstrip("\n") if value == "-" else value
-    client = face.client
+    said = sys.stdin.readline().rstrip("\n") if value == "-" else value
 
     def attend(run: str) -> None:
-        face.wait(client.run(run))
+        face.wait(Run(face.client, run))
 
-    return client.stewardship.search_subject(column, said, attend)
+    return face.client.stewardship.search_subject(column, said, attend)

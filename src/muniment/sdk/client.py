@@ -22,12 +22,11 @@ from muniment.sdk.models import Models
 from muniment.sdk.outside import Sources
 from muniment.sdk.oversight import Challenge, Changes, Findings, Gates, Reviews
 from muniment.sdk.progress import picture
-from muniment.sdk.rows import RowProof, absence_of_rows
 from muniment.sdk.runs import Comparison, Jobs, Run, Runs
 from muniment.sdk.search import Found, Searches, search_in
 from muniment.sdk.signing import Keys
-from muniment.sdk.tracking import TrackedRun, Tracking
 from muniment.sdk.stewardship import Stewardship
+from muniment.sdk.tracking import TrackedRun, Tracking
 from muniment.sdk.transport import Transport, Worker
 from muniment.sdk.tuning import Show, Studies, Study, request_of
 from muniment.sdk.usecases import UseCases
@@ -110,12 +109,15 @@ class Client:
         """What models may be used for."""
         self.inventory = Inventory(self)
         """Registered models, and the board."""
-        self.stewardship = Stewardship(self)
-        """Who may use which data for what, and how data are let go of."""
         self.tracking = Tracking(self, spool)
         """Tracked runs, experiments, and what waits for the server."""
         self.jobs = Jobs(self)
         """Starts jobs without waiting for them."""
+
+    @property
+    def stewardship(self) -> Stewardship:
+        """Who may use which data for what, and how data are let go of."""
+        return Stewardship(self)
 
     def train(
         self,
@@ -348,19 +350,6 @@ class Client:
     def prove_unused(self, what: Any, model: Any) -> Proof:
         """Was this used to make that model? The answer holds at the checkpoint it names."""
         return absence_of(self, what, model)
-
-    def prove_rows_unused(
-        self, what: Any, model: Any, *, keys: Sequence[str] = (), watch: Watch | None = None
-    ) -> RowProof:
-        """Whether any row of this stood in what that model was made from, also under another name, format or order.
-
-        Args:
-            what: a snapshot, or its reference.
-            model: the model, or its reference.
-            keys: columns that name a row, looked at besides whole rows.
-            watch: see ``Run.wait``.
-        """
-        return absence_of_rows(self, what, model, keys=keys, watch=watch)
 
     def ask(self, action: str, request: msgspec.Struct, reply: type[T], body: BinaryIO | None = None) -> T:
         """Ask any verb of the platform; every other method comes down to this."""
