@@ -16,10 +16,13 @@ __all__ = ["integer", "measurements", "plain_files", "texts", "yaml_scalars"]
 
 
 def measurements(folder: Path) -> Iterator[tuple[str, float, int, int]]:
-    """Name, value, step and milliseconds since 1970 of each line below a folder ``metrics``."""
+    """Name, value, step and milliseconds since 1970 of each line below a folder ``metrics``.
+
+    MLflow writes a line again for each logged model that it ties a measurement to; it is one measurement all the same.
+    """
     for path in plain_files(folder):
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            told = line.split(" ")
+        lines = [line.split(" ") for line in path.read_text(encoding="utf-8", errors="replace").splitlines()]
+        for told in dict.fromkeys(tuple(line[:3]) for line in lines):
             with suppress(ValueError, IndexError):
                 step = int(told[2]) if len(told) > 2 else 0
                 yield path.relative_to(folder).as_posix(), float(told[1]), step, int(told[0])
