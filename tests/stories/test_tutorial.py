@@ -26,6 +26,8 @@ PAGES = (
     "how-to/instructions-for-use.md",
     "how-to/examine-as-internal-audit.md",
     "how-to/verify-the-ledger.md",
+    "how-to/bring-data-in.md",
+    "how-to/measure-data-quality.md",
 )
 """In this order, in one installation: the how-to pages take up what the tutorial made."""
 
