@@ -191,11 +191,51 @@ def facts_page() -> str:
     return "\n".join([*lines, ""])
 
 
+def rules_page() -> str:
+    """Every training rule with its settings and their defaults."""
+    from muniment.programs.rules import DEFAULT, RULES, Family  # noqa: PLC0415
+
+    lines = [
+        "# Training rules",
+        "",
+        "What a job reports is judged outside of it, while it runs. Names and defaults are those of the SageMaker",
+        "Debugger built-in rules. A value at a bound is let pass, one beyond it fires; AllZero alone fires at its bound.",
+        "Every rule also takes `acknowledge`: why a finding is expected of this model; it is then recorded and stops",
+        "nothing. How to use them: [Tune a model](../how-to/tune-a-model.md).",
+        "",
+        f"`--rules default` is {', '.join(DEFAULT)}; `--rules all` is every rule that needs no setting.",
+        "",
+        "Confusion takes shares of the observed class; the published text divides by the total of the diagonal, by which",
+        "no two classes can both reach 0.9. TreeDepth walks the tree; the published rule takes the logarithm of the",
+        "largest node number, which is wrong for trees that grow leaf by leaf. ClassImbalance fires on any default rate",
+        "below 9.1 %.",
+    ]
+    for family in Family:
+        lines += ["", f"## {family.value.capitalize()}"]
+        for rule in RULES:
+            if rule.family is family:
+                lines += ["", f"### {rule.name}", "", f"Fires when {rule.meaning}. Looks at: {rule.looks_at}.", ""]
+                lines += ["| setting | default | range | meaning |", "|---|---|---|---|"]
+                for one in rule.settings:
+                    default = (
+                        "required" if one.required else "none" if one.default is None else f"`{_shown(one.default)}`"
+                    )
+                    lines.append(f"| `{one.name}` | {default} | {_escaped(one.range)} | {one.meaning} |")
+    return "\n".join(lines) + "\n"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.10g}"
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
 def pages() -> dict[str, Callable[[], str]]:
     """The pages that can be generated from what is there."""
     found: dict[str, Callable[[], str]] = {"errors.md": errors_page}
     if find_spec("muniment.bootstrap"):
         found |= {"verbs.md": verbs_page, "cli.md": cli_page, "openapi.json": openapi_page, "facts.md": facts_page}
+        found |= {"rules.md": rules_page}
     return found
 
 
