@@ -109,7 +109,7 @@ def test_rows_of_a_holdout_are_found_in_whatever_file_they_come_back(bank: Bank)
     lineage = bank.client.prove_unused("holdout", cheating)
     assert (lineage.verdict, lineage.grade) == ("unused", "proven"), "by descent alone the copy is a stranger"
 
-    absent = bank.client.prove_rows_unused("holdout", honest)
+    absent = bank.client.data.prove_rows_unused("holdout", honest)
     assert (absent.verdict, absent.unused, absent.grade) == ("rows-unused", True, "proven")
     assert (absent.reply.rows, absent.reply.found, absent.reply.repeated) == (40, 0, 0)
     assert {(one.label, one.by, one.whole) for one in absent.reply.inputs} == {
@@ -117,7 +117,7 @@ def test_rows_of_a_holdout_are_found_in_whatever_file_they_come_back(bank: Bank)
         ("data:known@1", "values", True),
     }
 
-    present = bank.client.prove_rows_unused("holdout", cheating, keys=["id"])
+    present = bank.client.data.prove_rows_unused("holdout", cheating, keys=["id"])
     assert (present.verdict, present.unused, present.grade) == ("rows-used", False, "proven")
     assert (present.reply.found, present.reply.keys) == (25, ["id"])
     assert {one.by: (one.found, one.found_once) for one in present.reply.inputs} == {
@@ -161,32 +161,33 @@ def test_columns_that_were_renamed_left_out_or_added(bank: Bank) -> None:
 
     fewer = bank.add("fewer", as_csv(HOLDOUT[:10], ("amount", "age", "bad")), "fewer.csv")
     run = bank.client.train("logistic_regression", fewer, experiment="fewer")
-    unclear = bank.client.prove_rows_unused("holdout", run.products["model"])
+    unclear = bank.client.data.prove_rows_unused("holdout", run.products["model"])
     assert (unclear.verdict, unclear.unused, unclear.grade) == ("rows-unclear", False, "declared")
     (search,) = unclear.reply.inputs
     assert (search.found, search.found_once, search.missing) == (10, 10, ["id", "day", "name"])
 
     run = bank.client.train("logistic_regression", "renamed", experiment="renamed", drop=("wer", "tag"))
-    found = bank.client.prove_rows_unused("holdout", run.products["model"])
+    found = bank.client.data.prove_rows_unused("holdout", run.products["model"])
     assert (found.verdict, found.reply.found) == ("rows-used", 40)
 
 
 def test_what_cannot_be_searched_is_named(bank: Bank) -> None:
     """A script that carries rows away as an artifact leaves a trace that lowers the answer, or gives it away."""
-    code = "import shutil, glob; shutil.copy(glob.glob('/opt/ml/input/data/train/*.parquet')[0], 'rows.parquet')"
+    part = "/opt/ml/input/data/train/part-00000.parquet"
+    code = f"import shutil; shutil.copy('{part}', '/opt/ml/output/data/rows.parquet')"
     carried = bank.world.script(code, inputs={"train": "data:holdout"}, experiment="carry")
     assert carried.status == "ok", carried.error
     artifact = next(one.reference for one in carried.products if one.kind == "artifact")
     code = "import pathlib; pathlib.Path('/opt/ml/model/weights.json').write_text('{}')"
     learnt = bank.world.script(code, inputs={"train": artifact}, experiment="learn", name="learnt")
     assert learnt.status == "ok", learnt.error
-    other = bank.client.prove_rows_unused("known", "learnt")
+    other = bank.client.data.prove_rows_unused("known", "learnt")
     assert (other.verdict, other.grade) == ("rows-unused", "declared")
     assert [(one.kind, one.why) for one in other.reply.unsearched] == [
         ("artifact", "a job read this artifact directly, and only snapshots have fingerprints")
     ]
     assert other.reply.weakest is not None
-    assert bank.client.prove_rows_unused("holdout", "learnt").reply.found == 40
+    assert bank.client.data.prove_rows_unused("holdout", "learnt").reply.found == 40
 
 
 def test_two_versions_differ_as_they_do(bank: Bank) -> None:

@@ -24,8 +24,8 @@ def room(tmp_path: Path, sqlite_store: SqlStore) -> VaultRoom:
 def lent(room: VaultRoom, project: str = "credit", use: str = "rows-1") -> tuple[str, bytes]:
     """Name and secret for a use."""
     with room.store.read() as session:
-        name = room.vault.key_name(session, project, use)
-        return name, room.vault.lend(session, project, name)
+        name = room.vault.lending.name(session, project, use)
+        return name, room.vault.lending.secret(session, project, name)
 
 
 def test_a_secret_outlives_the_rotation_of_the_keys(room: VaultRoom) -> None:
@@ -57,10 +57,10 @@ def test_a_secret_of_another_name_is_not_lent(room: VaultRoom) -> None:
     """A plan that was made under other keys, or for another project, is refused and not quietly answered otherwise."""
     name, _ = lent(room, "cards")
     with room.store.read() as session, pytest.raises(IntegrityError) as refused:
-        room.vault.lend(session, "credit", name)
+        room.vault.lending.secret(session, "credit", name)
     assert (refused.value.code, refused.value.facts["planned"]) == ("MUNI-V518", name)
     with room.store.read() as session, pytest.raises(Conflict):
-        room.vault.key_name(session, "nobody", "rows-1")
+        room.vault.lending.name(session, "nobody", "rows-1")
 
 
 def test_the_derivation_is_fixed_for_ever() -> None:

@@ -15,7 +15,7 @@ from muniment.sdk.frames import to_frame
 from muniment.sdk.lineage import Lineage, lineage_of
 from muniment.sdk.outside import Sending, Sources, opened
 from muniment.sdk.quality import Quality, Representation, assess, represent
-from muniment.sdk.rows import Difference, Overlap, difference_of, overlap_of
+from muniment.sdk.rows import Difference, Overlap, RowProof, absence_of_rows, difference_of, overlap_of
 from muniment.sdk.shown import count, size, visible
 from muniment.wire import data as wd
 from muniment.wire import quality as wq
@@ -337,6 +337,19 @@ class Data:
             watch: see ``Run.wait``.
         """
         return difference_of(self._asking, a, b, keys=keys, watch=watch)
+
+    def prove_rows_unused(
+        self, what: Any, model: Any, *, keys: Sequence[str] = (), watch: Watch | None = None
+    ) -> RowProof:
+        """Whether any row of this stood in what that model was made from, also under another name, format or order.
+
+        Args:
+            what: a snapshot, or its reference.
+            model: the model, or its reference.
+            keys: columns that name a row, looked at besides whole rows.
+            watch: see ``Run.wait``.
+        """
+        return absence_of_rows(self._asking, what, model, keys=keys, watch=watch)
 
     def get(self, reference: str, *, at: str | None = None) -> Dataset:
         """One snapshot: ``data:credit@3``, ``credit``, or the one that was the latest at a moment.

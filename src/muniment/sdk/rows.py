@@ -350,7 +350,7 @@ def absence_of_rows(
     watch: Watch | None = None,
     attend: Attend | None = None,
 ) -> RowProof:
-    """Whether rows of a snapshot were in what a model was made from; see ``Client.prove_rows_unused``."""
+    """Whether rows of a snapshot were in what a model was made from; see ``Data.prove_rows_unused``."""
     request = wr.ProveRowsUnused(
         project=asking.project, reference=reference_of(what), model=reference_of(model), keys=list(keys)
     )

@@ -17,7 +17,7 @@ from muniment.kernel.ports import Clock, Entropy, Faults, Session, Store
 from muniment.kernel.resources import INSTALLATION, PROJECT
 from muniment.kernel.verb import Call, Effect, verb
 from muniment.vault import check
-from muniment.vault.deriving import lend
+from muniment.vault.deriving import Lending
 from muniment.vault.envelope import (
     CHUNK,
     FORMAT,
@@ -81,6 +81,8 @@ class Vault:
         self._entropy, self._faults = entropy, faults
         self._keys, self._guards = keys, guards or Unguarded()
         self._keyring = Keyring(keys, clock, entropy)
+        self.lending = Lending(self._keyring)
+        """Secrets for jobs of the platform's own programs."""
 
     def create_project_key(self, session: Session, project: str) -> None:
         """Give a new project its first key; without one it cannot store.
@@ -214,28 +216,6 @@ class Vault:
         with self.open(project, digest) as reader:
             while piece := reader.read(CHUNK):
                 yield piece
-
-    def key_name(self, session: Session, project: str, use: str) -> str:
-        """How plans name the secret that this project lends for a use; raises Conflict when it has no key."""
-        return lend(self._keyring.current(session, project).name_key, project, use).name
-
-    def lend(self, session: Session, project: str, name: str) -> bytes:
-        """The secret of this name, for a job that runs a program of the platform.
-
-        Raises:
-            IntegrityError: the keys of the project do not give a secret of this name.
-        """
-        lent = lend(self._keyring.current(session, project).name_key, project, name.rpartition("-")[0])
-        if lent.name != name:
-            raise IntegrityError(
-                "MUNI-V518",
-                "the project's keys are not those that a plan was made under",
-                project=project,
-                planned=name,
-                here=lent.name,
-                do="make the fingerprints again; if nobody changed the keys, compare them with a backup",
-            )
-        return lent.secret
 
     def has(self, session: Session, project: str, digest: Digest) -> bool:
         """Whether the project has this content."""

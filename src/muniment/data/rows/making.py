@@ -54,7 +54,7 @@ class Found:
 
 def find_or_make(call: Call, wanted: Iterable[tuple[Entity, View]], limits: JobLimits) -> Found:
     """The wanted fingerprints; those that are missing are asked for, one job for each snapshot."""
-    key = call.use(Vault).key_name(call.session, call.project, USE)
+    key = call.use(Vault).lending.name(call.session, call.project, USE)
     by_data: dict[Digest, tuple[Entity, dict[str, View]]] = {}
     for data, view in wanted:
         by_data.setdefault(data.digest, (data, {}))[1][_name(view)] = view

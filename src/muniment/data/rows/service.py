@@ -102,7 +102,7 @@ def diff_datasets(call: Call, request: wire.DiffDatasets) -> Started:
     keys = [name for name, _ in read_keys(request.keys, columns_of(a), columns_of(b))]
     if by_names(columns_of(a), columns_of(b)) is None:
         raise _nothing_common(columns_of(a), columns_of(b))
-    key = call.use(Vault).key_name(call.session, call.project, USE)
+    key = call.use(Vault).lending.name(call.session, call.project, USE)
     spec = JobSpec(
         kind=ActivityKind.DIFFERENCE.value,
         program="muniment.programs.difference",
