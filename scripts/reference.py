@@ -199,16 +199,16 @@ def rules_page() -> str:
         "# Training rules",
         "",
         "What a job reports is judged outside of it, while it runs. Names and defaults are those of the SageMaker",
-        "Debugger built-in rules. A value at a bound is let pass, one beyond it fires; AllZero alone fires at its bound.",
+        "Debugger built-in rules. A value at a bound is let pass, one beyond it fires; AllZero fires at its bound.",
         "Every rule also takes `acknowledge`: why a finding is expected of this model; it is then recorded and stops",
         "nothing. How to use them: [Tune a model](../how-to/tune-a-model.md).",
         "",
         f"`--rules default` is {', '.join(DEFAULT)}; `--rules all` is every rule that needs no setting.",
         "",
-        "Confusion takes shares of the observed class; the published text divides by the total of the diagonal, by which",
-        "no two classes can both reach 0.9. TreeDepth walks the tree; the published rule takes the logarithm of the",
-        "largest node number, which is wrong for trees that grow leaf by leaf. ClassImbalance fires on any default rate",
-        "below 9.1 %.",
+        "Confusion takes shares of the observed class; the published text divides by the total of the diagonal, by",
+        "which no two classes can both reach 0.9. TreeDepth walks the tree; the published rule takes the logarithm of",
+        "the largest node number, which is wrong for trees that grow leaf by leaf. ClassImbalance fires on any default",
+        "rate below 9.1 %.",
     ]
     for family in Family:
         lines += ["", f"## {family.value.capitalize()}"]
