@@ -31,7 +31,7 @@ from muniment.sdk.client import Client
 from muniment.wire import tracking as wire
 from table import Row
 
-SINGLE, BULK, BATCH, ASKED = 20_000, 400_000, 1_000, 400
+SINGLE, BULK, BATCH, ASKED = 10_000, 200_000, 1_000, 200
 PEERS = Path(__file__).parent.parent / ".venv-peers" / "bin" / "python"
 MLFLOW = """
 import json, sys, time
@@ -85,7 +85,7 @@ def sdk_single(client: Client) -> float:
     started = time.perf_counter()
     for step in range(SINGLE):
         run.log_metric("loss", 1.0 / (step + 1), step)
-    assert run.end()
+    assert run.end(wait_s=600)
     return SINGLE / (time.perf_counter() - started)
 
 
@@ -95,7 +95,7 @@ def sdk_bulk(client: Client) -> float:
     _ = run.reference
     started = time.perf_counter()
     run.log_many(("loss", 1.0 / (step + 1), step) for step in range(BULK))
-    assert run.end()
+    assert run.end(wait_s=600)
     rate = BULK / (time.perf_counter() - started)
     kept = client.tracking.metrics(run.reference).metrics
     assert [one.count for one in kept] == [BULK], kept

@@ -149,6 +149,18 @@ class Metrics(Protocol):
             Conflict: fewer are stored than the caller believes.
         """
 
+    def tell(
+        self, project: str, activity: str, at: datetime, told: Sequence[tuple[str, int, float, int | None]]
+    ) -> int:
+        """Keep many measurements that came at one moment, behind those that are kept; how many there are now.
+
+        Args:
+            project: the project of the activity.
+            activity: the activity's id.
+            at: when they came.
+            told: name, step, value, and when it was measured by the teller's clock in microseconds since 1970.
+        """
+
     def forget(self, activity: str) -> None:
         """Drop what an activity measured that begins again from the start; never one that stands in the record."""
 

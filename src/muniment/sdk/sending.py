@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from muniment.errors import Conflict, MunimentError
+from muniment.errors import Conflict, MunimentError, Unavailable
 from muniment.sdk.asking import Asking
 from muniment.sdk.spool import Spool
 from muniment.wire import tracking as wire
@@ -49,6 +49,7 @@ class Sender:
         """The server has given its receipt for the end, or refuses to take more."""
         self.silent = False
         """Whether the server did not answer last time."""
+        self._left = False
         self._offset, self._seq = 0, 0
         self._wake = threading.Event()
         self._moved = threading.Condition()
@@ -57,8 +58,25 @@ class Sender:
         """There is something that should not wait."""
         self._wake.set()
 
+    def leave(self) -> None:
+        """Nobody waits for the receipt any more: the file is removed when it comes, in this process or another."""
+        self._left = True
+        if self.done.is_set():
+            self._tidy()
+
     def work(self) -> None:
         """Send until the run has ended or the server refuses a record."""
+        self._work()
+        if self._left:
+            self._tidy()
+
+    def _tidy(self) -> None:
+        if self.error is None:
+            self._spool.remove()
+        else:
+            self._spool.close()
+
+    def _work(self) -> None:
         pause = _RETRY_S[0]
         while not self.done.is_set():
             try:
@@ -73,6 +91,13 @@ class Sender:
                 self.done.wait(pause)
                 pause = min(pause * 2, _RETRY_S[1])
                 continue
+            except Exception as broken:  # the client was closed, or the disk fails: the file stays for another process
+                self._give_up(
+                    Unavailable(
+                        "MUNI-A516", "the run is not sent any more", reason=f"{type(broken).__name__}: {broken}"
+                    )
+                )
+                return
             if not moved and not self.done.is_set():
                 self._wake.wait(_PAUSE_S)
                 self._wake.clear()

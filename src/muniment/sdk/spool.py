@@ -119,9 +119,10 @@ class Spool:
 
     def close(self) -> None:
         """Let another process send from the folder."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        with self._lock:
+            descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
     def remove(self) -> None:
         """Everything is with the server."""

@@ -243,6 +243,7 @@ class TrackedRun:
                 RuntimeWarning,
                 stacklevel=2,
             )
+            self._sender.leave()
             return False
         self._spool.remove()
         return True

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from muniment.catalog.declaring import Declarer
-from muniment.catalog.model import ActivityKind, EntityKind, Metric, Relation
+from muniment.catalog.model import ActivityKind, EntityKind, Relation
 from muniment.catalog.naming import label, resolve
 from muniment.catalog.ports import Entities, Metrics
 from muniment.errors import Conflict, Denied, Invalid, NotFound
@@ -165,14 +165,13 @@ def log_metrics(call: Call, request: wire.LogMetrics) -> wire.Logged:
     if unread:
         fresh = told[len(told) - unread :]
         model.check_names({one.name for one in fresh}, "metric")
-        for one in fresh:
-            if not (-_STEP <= one.step < _STEP and (one.at_us is None or -_STEP <= one.at_us < _STEP)):
-                model.check_integer(one.step, "step")
-                model.check_integer(one.at_us, "at_us")
-        now = call.now
-        kept = call.use(Metrics).append_many(
-            call.project, run.id, [Metric(one.name, float(one.value), now, one.step, one.at_us) for one in fresh]
-        )
+        rows = [(one.name, one.step, float(one.value), one.at_us) for one in fresh]
+        for step in (min(row[1] for row in rows), max(row[1] for row in rows)):
+            model.check_integer(step, "step")
+        if moments := [row[3] for row in rows if row[3] is not None]:
+            model.check_integer(min(moments), "at_us")
+            model.check_integer(max(moments), "at_us")
+        kept = call.use(Metrics).tell(call.project, run.id, call.now, rows)
         names = call.use(Measurements).count(run.id)[1]
         if kept > model.MOST_VALUES or names > model.MOST_NAMES:
             raise Invalid(

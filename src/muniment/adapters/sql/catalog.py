@@ -44,7 +44,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError as Duplicate
 
-from muniment.adapters.sql.direct import Bulk
+from muniment.adapters.sql.direct import Bulk, Question
 from muniment.adapters.sql.indexing import forget_values, index_edges, index_entity, index_metrics, index_name
 from muniment.adapters.sql.schema import DIGEST, ID, METADATA, MOMENT, NAME
 from muniment.catalog.growing import grown
@@ -543,15 +543,31 @@ class SqlMetrics:
                 moment, at = metric.at, format_time(metric.at)
             value = None if metric.value != metric.value else metric.value
             rows.append((activity, position, metric.name, metric.step, at, value, metric.told_us))
+        return self._keep(project, rows)
+
+    def tell(
+        self, project: str, activity: str, at: datetime, told: Sequence[tuple[str, int, float, int | None]]
+    ) -> int:
+        """Keep many measurements that came at one moment."""
+        ((stored,),) = _STORED.ask(self._db, {"activity": activity})
+        moment = format_time(at)
+        rows = [
+            (activity, position, name, step, moment, value if value == value else None, told_us)  # noqa: PLR0124 - NaN
+            for position, (name, step, value, told_us) in enumerate(told, (stored or 0) + 1)
+        ]
+        return self._keep(project, rows)
+
+    def _keep(self, project: str, rows: list[tuple[Any, ...]]) -> int:
+        """Add rows that are not empty, and show the last one of each name."""
         _ADD_METRICS.add(self._db, rows)
         last = {row[2]: row for row in rows}
         latest = [
             {"project": project, "activity": activity, "name": name, "step": step, "at": at, "value": value}
-            for _, _, name, step, at, value, _ in last.values()
+            for activity, _, name, step, at, value, _ in last.values()
         ]
         _insert_or_replace(self._db, LATEST, latest)
-        index_metrics(self._db, project, activity, {row["name"]: row["value"] for row in latest})
-        return stored + len(rows)
+        index_metrics(self._db, project, rows[0][0], {row["name"]: row["value"] for row in latest})
+        return int(rows[-1][1])
 
     def forget(self, activity: str) -> None:
         """Drop what an activity measured that begins again from the start."""
@@ -686,6 +702,8 @@ def _metric(row: Row[Any]) -> Metric:
     value = float("nan") if row.value is None else row.value
     return Metric(row.name, value, parse_time(row.at), row.step, row._mapping.get("told_us"))
 
+
+_STORED: Final = Question(select(func.max(METRIC.c.position)).where(METRIC.c.activity == bindparam("activity")))
 
 _ADD_METRICS: Final = Bulk(METRIC, "activity", "position", "name", "step", "at", "value", "told_us")
 
