@@ -163,6 +163,8 @@ def delete(question: Question) -> dict[str, Any]:
     if not place.run:
         raise Invalid("MUNI-Y124", "the files of a registered version stay", name=place.name, version=place.version)
     paths = [place.full] if place.full else sorted(_files(question, place))
+    if not paths:
+        raise NotFound("MUNI-Y206", "there is no such file", path=place.path)
     question.ask(wire.DescribeRun(project=question.project, run=place.run, hidden=paths))
     return {}
 
