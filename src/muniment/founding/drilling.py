@@ -7,9 +7,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from muniment.bootstrap import Platform, open_platform
-from muniment.errors import MunimentError
+from muniment.errors import Conflict, Denied, MunimentError
 from muniment.founding.restoring import Restored, Watch, restore
 from muniment.identity.ports import Projects
 from muniment.kernel.digest import Digest
@@ -17,6 +18,9 @@ from muniment.wire.execution import ReproduceModel, RunDetail, ShowRun, Started
 from muniment.wire.identity import IssuedToken, IssueTokenFor
 from muniment.wire.inventory import ListModels, ModelDetail, Models, ShowModel
 from muniment.wire.records import InventoryReport, RecordsReport, VerifyInventory, VerifyRecords
+
+_LET_GO: Final = ("MUNI-W301", "MUNI-W402", "MUNI-W403")
+"""Refusals that say that the data of a model are not to be used any more, which is no defect of an export."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +113,12 @@ def _reproduce(platform: Platform, made: Restored) -> tuple[str, str]:
             token = made.tokens.get(name) or _token(platform, made, name)
             again = platform.transport(token)
             request = ReproduceModel(project=project, model=model.model)
-            run = again.invoke("execution:ReproduceModel", request, Started).run
+            try:
+                run = again.invoke("execution:ReproduceModel", request, Started).run
+            except (Conflict, Denied) as gone:
+                if gone.code in _LET_GO:  # its data were destroyed on purpose, or their time is over: take another
+                    continue
+                raise
             platform.work_until(run, lambda: None)
             detail = again.invoke("execution:ShowRun", ShowRun(project=project, run=run), RunDetail)
             return model.model, str((detail.verdict or {}).get("verdict", detail.status))
