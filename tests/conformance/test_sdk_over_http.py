@@ -69,6 +69,7 @@ from muniment.wire.oversight import (
 )
 from muniment.wire.policy import ShowPolicies
 from muniment.wire.routes import path
+from muniment.wire.rows import ShowRowProof
 from muniment.wire.vault import ListKeys
 
 
@@ -144,6 +145,7 @@ ASKED = [
     ShowDataset(project="main", dataset="data:credit"),
     ShowDataset(project="main", dataset="data:ärger"),
     ShowDataset(project="main", dataset="data:credot"),
+    ShowRowProof(project="main", run="RUN"),
     ListEntities(project="main"),
     GetEntity(project="main", reference=MODEL),
     GetEntity(project="main", reference="?? & = / #"),

@@ -22,6 +22,7 @@ SOURCE = Path(__file__).resolve().parents[2] / "src" / "muniment"
 PROMISED = {
     "init", "up", "demo", "doctor", "train", "run", "lineage", "prove-unused", "reproduce", "fsck", "evaluate",
     "data add", "data list", "data show", "data split", "data profile", "runs list", "runs show", "runs logs",
+    "data overlap", "data diff",
     "runs cancel", "runs compare", "model list", "model show", "model fetch", "audit tail", "audit search",
     "audit show", "audit export", "audit verify", "policy test", "policy explain", "policy show", "policy publish",
     "user add", "user list", "group add", "group list", "token issue", "token list", "token revoke", "role grant",

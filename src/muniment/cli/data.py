@@ -274,6 +274,8 @@ def picture(screen: Screen, found: Dataset) -> None:
             "target": d.target,
             "digest": d.digest,
             "content": d.content_digest,
+            "superseded by": d.superseded_by,
+            "derived from": tuple(d.derived_from),
             "added": f"{d.created_at[:19]} by {d.created_by}",
             "run": d.run,
             "grade": d.grade,

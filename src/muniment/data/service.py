@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any, Final
 
+from muniment.catalog.absence import ROW_KINDS
 from muniment.catalog.growing import CLASSIFICATIONS
 from muniment.catalog.model import Direction, Entity, EntityKind, Relation
 from muniment.catalog.naming import label, resolve
@@ -230,6 +231,26 @@ def show_dataset(call: Call, request: wire.ShowDataset) -> wire.DatasetDetail:
         findings=findings,
         proof=_proof(call, makers),
         profile=_profile(call, data.digest),
+        superseded_by=_newer(call, data.digest),
+        derived_from=_sources(call, makers),
+    )
+
+
+def _newer(call: Call, digest: Digest) -> str | None:
+    """The latest version of the newest name that a snapshot bears, where that means another snapshot."""
+    names = call.use(Names)
+    for name in names.of(call.project, [digest]).get(digest, [])[:1]:
+        latest = names.find(call.project, EntityKind.DATA, name.name, None)
+        return None if latest is None or latest.digest == digest else str(latest)
+    return None
+
+
+def _sources(call: Call, makers: Sequence[str]) -> list[str]:
+    """What the run that made a snapshot read that holds rows."""
+    graph = call.use(Lineage).of_activities(call.project, makers[:1])
+    used = [edge.entity for edge in graph.edges if edge.relation is Relation.USED]
+    return sorted(
+        label(call.session, call.project, digest) for digest in set(used) if graph.entities[digest].kind in ROW_KINDS
     )
 
 

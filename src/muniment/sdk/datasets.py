@@ -144,6 +144,9 @@ class Dataset:
             "size": size(d.bytes),
             "target": d.target,
             "digest": d.digest,
+            "content": d.content_digest,
+            "superseded by": d.superseded_by,
+            "derived from": ", ".join(d.derived_from),
             "added by": d.created_by,
             "added": d.created_at,
         }

@@ -155,6 +155,12 @@ class DatasetDetail(Struct, kw_only=True, frozen=True):
     profile: dict[str, Any] | None = None
     """The newest profile, when one was made."""
 
+    superseded_by: str | None = None
+    """The latest version of its name, where it is another one."""
+
+    derived_from: list[str] = field(default_factory=list)
+    """What it was made from: the file that was ingested, or what was split, transformed or joined."""
+
 
 class SplitDataset(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Split a snapshot into disjoint parts that together are complete."""
