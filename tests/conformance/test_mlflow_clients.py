@@ -39,7 +39,8 @@ with mlflow.start_run(run_name="first", tags={"team": "risk"}) as run:
     mlflow.log_params({"eta": 0.1, "x y": "z"})
     for step in range(3):
         mlflow.log_metric("auc", 0.7 + step / 100, step=step)
-    client.log_batch(run.info.run_id, metrics=[mlflow.entities.Metric("loss", 1 / (n + 1), 1000 + n, n) for n in range(999)])
+    losses = [mlflow.entities.Metric("loss", 1 / (n + 1), 1000 + n, n) for n in range(999)]
+    client.log_batch(run.info.run_id, metrics=losses)
     mlflow.set_tag("note", "hello")
     client.set_tag(run.info.run_id, "gone", "x")
     client.delete_tag(run.info.run_id, "gone")
@@ -77,10 +78,12 @@ told["search"] = [
     search("", max_results=2, order_by=["metrics.auc DESC"]),
 ]
 page = client.search_runs([found.info.experiment_id], max_results=4, order_by=["metrics.auc DESC"])
-rest = client.search_runs([found.info.experiment_id], max_results=4, order_by=["metrics.auc DESC"], page_token=page.token)
+more = {"max_results": 4, "order_by": ["metrics.auc DESC"], "page_token": page.token}
+rest = client.search_runs([found.info.experiment_id], **more)
 told["pages"] = [[one.info.run_name for one in page], [one.info.run_name for one in rest], rest.token]
 client.delete_run(id)
-told["deleted"] = [search("params.depth = '3'"), search("params.depth = '3'", run_view_type=3), client.get_run(id).info.lifecycle_stage]
+everything = search("params.depth = '3'", run_view_type=3)
+told["deleted"] = [search("params.depth = '3'"), everything, client.get_run(id).info.lifecycle_stage]
 client.restore_run(id)
 told["restored"] = search("params.depth = '3'")
 made = client.create_experiment("second", tags={"a": "b"})
@@ -134,9 +137,11 @@ with mlflow.start_run() as run:
     M = mlflow.entities.Metric
     told["nan"] = refused(lambda: mlflow.log_metric("x", float("nan")))
     told["infinity"] = refused(lambda: mlflow.log_metric("x", float("inf")))
-    told["batch nan"] = refused(lambda: client.log_batch(id, metrics=[M("good", 1, 0, 0), M("bad", float("nan"), 0, 0)]))
+    good, bad = M("good", 1, 0, 0), M("bad", float("nan"), 0, 0)
+    told["batch nan"] = refused(lambda: client.log_batch(id, metrics=[good, bad]))
     told["other value"] = refused(lambda: client.log_param(id, "depth", 4))
-    told["half"] = refused(lambda: client.log_batch(id, metrics=[M("good", 1, 0, 0)], params=[mlflow.entities.Param("depth", "5")]))
+    other = [mlflow.entities.Param("depth", "5")]
+    told["half"] = refused(lambda: client.log_batch(id, metrics=[good], params=other))
     told["climbs"] = refused(lambda: client.log_artifact(id, "script.py", "../../etc"))
     told["reserved"] = refused(lambda: client.set_tag(id, "muniment.grade", "proven"))
 told["metrics"] = client.get_run(id).data.metrics
@@ -212,7 +217,8 @@ client.update_model_version("Credit scorer", "1", "for the board")
 first = client.get_model_version_by_alias("Credit scorer", "champion")
 told["versions"] = [first.version, second.version, first.run_id, first.description, first.current_stage, first.tags]
 told["equal"] = [mlflow.pyfunc.load_model(uri).predict(X).tolist() == expected
-                 for uri in (f"runs:/{id}/model", info.model_uri, "models:/Credit scorer@champion", "models:/Credit scorer/2")]
+                 for uri in (f"runs:/{id}/model", info.model_uri,
+                             "models:/Credit scorer@champion", "models:/Credit scorer/2")]
 told["latest"] = [v.version for v in client.get_latest_versions("Credit scorer", ["Production"])]
 told["names"] = [m.name for m in client.search_registered_models("name ILIKE 'credit%'")]
 told["found"] = [v.version for v in client.search_model_versions(f"run_id = '{id}'", order_by=["version_number ASC"])]
@@ -231,7 +237,7 @@ told["loose"] = client.get_logged_model(loose.model_id).status.name
 
 
 def test_a_registered_model_is_fixed_and_stands_in_the_inventory(server: Served, peers: Path, tmp_path: Path) -> None:
-    """What a client registers is loaded back bit for bit, cannot be swapped, and is a declared draft in the inventory."""
+    """What a client registers is loaded back as it was, cannot be swapped, and is a declared draft in the inventory."""
     told = client(peers, MODELS, server.environment("scientist"), tmp_path / "client")
     assert told["outputs"] == [told["model"]]
     assert told["logged"] == [["model", "READY", told["run"]]]
@@ -272,7 +278,8 @@ elif which == "xgboost":
     mlflow.xgboost.autolog()
     with mlflow.start_run() as run:
         matrix = xgboost.DMatrix(X, y)
-        xgboost.train({{"max_depth": 2, "eval_metric": "auc", "objective": "binary:logistic"}}, matrix, 4, evals=[(matrix, "train")], verbose_eval=False)
+        params = {{"max_depth": 2, "eval_metric": "auc", "objective": "binary:logistic"}}
+        xgboost.train(params, matrix, 4, evals=[(matrix, "train")], verbose_eval=False)
 else:
     import lightgbm
     mlflow.lightgbm.autolog()
