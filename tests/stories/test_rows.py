@@ -222,7 +222,7 @@ def test_bad_questions_are_refused_with_their_reason(bank: Bank) -> None:
         (compare(keys=["id"], ignore_names=True), Invalid, "MUNI-O118"),
         (compare(b="data:stranger", ignore_names=True), Invalid, "MUNI-O119"),
         (compare(a="data:nobody"), NotFound, "MUNI-C203"),
-        (compare(a=model), Invalid, "MUNI-C104"),
+        (compare(a=model), Invalid, "MUNI-K110"),
         (wire.DiffDatasets(project=PROJECT, a="data:known", b="data:stranger", keys=["id"]), Invalid, "MUNI-O115"),
         (prove(model), Invalid, "MUNI-O117"),
         (wire.ShowRowProof(project=PROJECT, run=trained), Invalid, "MUNI-O122"),
