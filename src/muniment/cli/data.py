@@ -265,6 +265,7 @@ def profile(face: Face, dataset: str, fresh: bool, detach: bool) -> None:
 def picture(screen: Screen, found: Dataset) -> None:
     """A snapshot for people."""
     d = found.detail
+    came = d.facts.get("origins")
     screen.facts(
         d.dataset,
         {
@@ -286,6 +287,8 @@ def picture(screen: Screen, found: Dataset) -> None:
             },
             "source": _origin(d.facts.get("origin")),
             "query": (d.facts.get("origin") or {}).get("query"),
+            **{one.what: f"{one.verdict} ({one.run})" for one in d.judged},
+            "came": f"{len(came)} times: {', '.join(str(one.get('name')) for one in came)}" if came else None,
             "read": _as_read(d.facts.get("read")),
         },
     )

@@ -17,7 +17,7 @@ _MOST_GAPS = 20
 
 @click.command(cls=Command, epilog="Example: muni data quality credit --rules credit-rules.toml")
 @click.argument("dataset", type=DATA)
-@click.option("--rules", metavar="FILE", type=click.Path(), help="Rules in TOML or JSON: [[rule]] check, column, …")
+@click.option("--rules", metavar="FILE", type=click.Path(), help="Rules in TOML or JSON, as the how-to page has them.")
 @click.option("--as-of", metavar="TIME", help="The moment from which ages are counted; now by default.")
 @click.option("--fresh", is_flag=True, help="Run it although the record holds the answer.")
 @click.option("--detach", is_flag=True, help="Return at once; the run goes on in the queue.")

@@ -14,6 +14,7 @@ from muniment.catalog.model import Direction, Entity, EntityKind, Relation
 from muniment.catalog.naming import label, resolve
 from muniment.catalog.ports import Activities, Entities, Lineage, Names
 from muniment.catalog.resources import DATASET
+from muniment.data.assessing import assessments_of
 from muniment.data.origins import inherited, origin_facts, terms_facts
 from muniment.errors import Invalid
 from muniment.execution.model import JobSpec
@@ -22,6 +23,7 @@ from muniment.execution.reading import report_of
 from muniment.execution.submitting import files_of, limits_from, submit
 from muniment.kernel.digest import Digest
 from muniment.kernel.identifiers import check_name, format_time, parse_time
+from muniment.kernel.reference import Named, parse_reference
 from muniment.kernel.resources import PROJECT
 from muniment.kernel.verb import Call, Effect, verb
 from muniment.vault.service import Vault
@@ -32,6 +34,8 @@ _FORMATS: Final = ("auto", "csv", "tsv", "jsonl", "parquet", "arrow", "excel", "
 _PART: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _RESERVED: Final = ("snapshot", "model")
 _MOST_PARTS: Final = 20
+_MOST_ORIGINS: Final = 20
+_MOST_JUDGED: Final = 20
 
 
 @verb(
@@ -205,6 +209,8 @@ def show_dataset(call: Call, request: wire.ShowDataset) -> wire.DatasetDetail:
     """Show everything recorded about a snapshot."""
     data = resolve(call.session, call.project, request.dataset, EntityKind.DATA)
     makers = _activities(call, data.digest, Direction.UPSTREAM, Relation.GENERATED)
+    name = _name_of(call, data.digest, request.dataset)
+    makers.sort(key=lambda maker: _made_as(call, maker) != name.partition(":")[2].partition("@")[0])
     facts = {k: v for k, v in data.facts.items() if k not in ("files", "schema", "content_digest", "target", "rows")}
     findings: list[dict[str, Any]] = []
     for maker in makers[:1]:
@@ -212,8 +218,10 @@ def show_dataset(call: Call, request: wire.ShowDataset) -> wire.DatasetDetail:
         if run is not None:
             facts |= {key: value for key, value in run.facts.items() if value}
             findings = list((report_of(call, run) or {}).get("findings", []))
+    if len(came := _origins(call, makers)) > 1:
+        facts["origins"] = came
     return wire.DatasetDetail(
-        dataset=label(call.session, call.project, data.digest),
+        dataset=name,
         digest=str(data.digest),
         content_digest=str(data.content_digest),
         rows=_number(data, "rows"),
@@ -231,6 +239,7 @@ def show_dataset(call: Call, request: wire.ShowDataset) -> wire.DatasetDetail:
         findings=findings,
         proof=_proof(call, makers),
         profile=_profile(call, data.digest),
+        judged=_judged(call, data),
         superseded_by=_newer(call, data.digest),
         derived_from=_sources(call, makers),
     )
@@ -252,6 +261,45 @@ def _sources(call: Call, makers: Sequence[str]) -> list[str]:
     return sorted(
         label(call.session, call.project, digest) for digest in set(used) if graph.entities[digest].kind in ROW_KINDS
     )
+
+
+def _judged(call: Call, data: Entity) -> list[wire.Judged]:
+    """The newest judgement of each kind."""
+    newest = {one.what: one for one in reversed(assessments_of(call, data, _MOST_JUDGED))}
+    return [
+        wire.Judged(what=one.what, verdict=one.verdict, run=one.run, created_at=one.created_at)
+        for one in newest.values()
+    ]
+
+
+def _name_of(call: Call, digest: Digest, asked: str) -> str:
+    """The name under which a snapshot was asked for, with its version; else its newest name, or its digest.
+
+    Bytes that came twice are one snapshot, which may bear several names.
+    """
+    wanted = None if asked.startswith("sha256:") else parse_reference(asked, kind="data")
+    borne = call.use(Names).of(call.project, [digest]).get(digest, [])
+    for name in borne:
+        alike = isinstance(wanted, Named) and (name.kind.value, name.name) == (wanted.kind, wanted.name)
+        if alike and isinstance(wanted, Named) and wanted.version in (None, name.version):
+            return str(name)
+    return str(borne[0]) if borne else str(digest)
+
+
+def _made_as(call: Call, maker: str) -> str | None:
+    """The name that a run gave to what it made."""
+    run = call.use(RunQueue).get(call.project, maker)
+    return None if run is None else run.name
+
+
+def _origins(call: Call, makers: Sequence[str]) -> list[dict[str, Any]]:
+    """Where the same bytes came from, each time they came: one entry for each run that took them in."""
+    found = []
+    for maker in makers[:_MOST_ORIGINS]:
+        run = call.use(RunQueue).get(call.project, maker)
+        if run is not None and isinstance(origin := run.facts.get("origin"), dict):
+            found.append({**origin, "run": f"run:{run.id}", "by": run.requested_by, "name": run.name})
+    return found
 
 
 def _activities(call: Call, digest: Digest, direction: Direction, relation: Relation) -> list[str]:

@@ -133,6 +133,17 @@ class Column(Struct, kw_only=True, frozen=True):
     nullable: bool
 
 
+class Judged(Struct, kw_only=True, frozen=True):
+    """What a judgement of a snapshot came to."""
+
+    what: str
+    """``quality`` or ``representation``."""
+
+    verdict: str
+    run: str
+    created_at: str
+
+
 class DatasetDetail(Struct, kw_only=True, frozen=True):
     """Everything recorded about a snapshot."""
 
@@ -154,6 +165,9 @@ class DatasetDetail(Struct, kw_only=True, frozen=True):
 
     profile: dict[str, Any] | None = None
     """The newest profile, when one was made."""
+
+    judged: list[Judged] = field(default_factory=list)
+    """The newest judgement of each kind: its quality, and whom it represents."""
 
     superseded_by: str | None = None
     """The latest version of its name, where it is another one."""
