@@ -120,7 +120,10 @@ def _unified(mine: list[str], other: list[str], offset: int) -> Iterator[str]:
     matcher = difflib.SequenceMatcher(None, mine, other)
     for group in matcher.get_grouped_opcodes(_CONTEXT):
         first, last = group[0], group[-1]
-        yield (f"@@ -{first[1] + offset + 1},{last[2] - first[1]} +{first[3] + offset + 1},{last[4] - first[3]} @@")
+        sizes = (last[2] - first[1], last[4] - first[3])
+        # An empty side stands before its first line, as diff(1) writes it.
+        starts = (first[1] + offset + (sizes[0] > 0), first[3] + offset + (sizes[1] > 0))
+        yield f"@@ -{starts[0]},{sizes[0]} +{starts[1]},{sizes[1]} @@"
         for tag, low, high, other_low, other_high in group:
             if tag == "equal":
                 yield from (f" {line[:_LONGEST]}" for line in mine[low:high])
