@@ -450,7 +450,7 @@ def test_the_whole_join_as_a_job(bench: Callable[[str], Bench]) -> None:
     for number in range(2):
         job.channel(f"view_{number}", {"view.json": json.dumps(view).encode()})
         job.channel(f"rows_{number}", dict(snapshot(rows)))
-    job.given(time="t", views={"0": {"value": "a"}, "1": {"value": "b"}})
+    job.given(time="t", views={"0": [["value", "a"]], "1": [["value", "b"]]})
     status, _, errors = start(job.root, "-m", "muniment.programs.feature_join")
     assert status == 0, errors
     joined = read_snapshot(job.root / "output/data")

@@ -33,7 +33,10 @@ PARAMETERS: Final = (
         required=True,
     ),
     Parameter(
-        "views", Kind.MAPPING, "by number of the view its features, and their names in the result", required=True
+        "views",
+        Kind.MAPPING,
+        "by number of the view its features and their names in the result, in order",
+        required=True,
     ),
 )
 _TIME: Final = "__muniment_time__"
@@ -49,7 +52,7 @@ def join(job: Job) -> None:
     for number in range(len(given["views"])):
         view = view_in(job, f"view_{number}")
         rows = read_snapshot(job.channel(f"rows_{number}"))
-        answered, facts = features_at(requests, given["time"], rows, view, given["views"][str(number)])
+        answered, facts = features_at(requests, given["time"], rows, view, dict(given["views"][str(number)]))
         for name, column in answered.items():
             joined = joined.append_column(name, column)
         told.append(facts)

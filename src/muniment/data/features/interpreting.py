@@ -51,9 +51,7 @@ def publish(run: Run, job: ResolvedJob, outcome: Outcome) -> tuple[Product, ...]
     """What was picked for the online table."""
     picked = outcome.output("output/data/online.jsonl")
     if picked is None:
-        raise Invalid(
-            "MUNI-X137", "the job did not leave a readable output/data/online.jsonl", path="output/data/online.jsonl"
-        )
+        raise Invalid("MUNI-F143", "the job picked nothing for the online table", run=run.id)
     part = Part("online.jsonl", picked.sealed.digest, picked.sealed.size)
     facts = {"what": "values for the online table", "classification": run.facts.get("classification", "confidential")}
     product = Product(kind="artifact", digest=part.digest, role="online", parts=(part,), facts=facts)

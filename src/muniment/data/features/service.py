@@ -339,7 +339,10 @@ def join_features(call: Call, request: wire.JoinFeatures) -> Started:
         program="muniment.programs.feature_join",
         label=" ".join([asked, *(one.view.name for one in views)]),
         inputs=inputs,
-        params={"time": request.time, "views": {str(number): names for number, names in enumerate(chosen)}},
+        params={
+            "time": request.time,
+            "views": {str(number): list(map(list, names.items())) for number, names in enumerate(chosen)},
+        },
         limits=limits_from(request.limits),
         name=request.name or f"{base[:100]}-features",
         facts={"classification": strictest([requests, *rows]), "columns": origin},

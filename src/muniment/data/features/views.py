@@ -67,7 +67,7 @@ def known(entity: Entity) -> Known:
 def locate_view(session: Session, project: str | None, reference: str) -> Resource:
     """The feature view that a request names."""
     if project is None:
-        raise Invalid("MUNI-C104", "data and models belong to a project", do="name the project")
+        raise Invalid("MUNI-F144", "feature views belong to a project", do="name the project")
     entity = resolve(session, project, reference, EntityKind.FEATURES)
     attributes = {"classification": entity.classification, "author": entity.author}
     return Resource("FeatureView", f"{project}/{entity.digest}", project, attributes)
