@@ -11,10 +11,10 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from muniment.adapters.sql.catalog import SqlEntities, SqlLineage, SqlMetrics, SqlNames
+from muniment.adapters.sql.catalog import SqlActivities, SqlEntities, SqlLineage, SqlMetrics, SqlNames
 from muniment.adapters.sql.execution import SqlRunLabels, SqlRunQueue
 from muniment.catalog.declaring import Declarer
-from muniment.catalog.model import ActivityKind, EntityKind, Metric
+from muniment.catalog.model import EntityKind, Metric
 from muniment.catalog.ports import Activities, Entities, Lineage, Names
 from muniment.execution.model import Run, RunStatus
 from muniment.kernel.digest import Digest
@@ -112,8 +112,6 @@ class World(Session):
 
     def use(self, port: type[Whatever]) -> Whatever:
         """The one on SQL."""
-        from muniment.adapters.sql.catalog import SqlActivities  # noqa: PLC0415  kept beside its siblings
-
         return {Entities: SqlEntities, Activities: SqlActivities, Lineage: SqlLineage, Names: SqlNames}[port](self._db)
 
 
@@ -169,7 +167,9 @@ def expected(query: Query, runs: Sequence[Ran]) -> list[str]:
 def _sorted(run: Ran, path: Path, type_: Type, many: bool, descending: bool) -> tuple[Whatever, ...]:
     values = run.facts().get((path.head, path.name), [])
     keys: list[Whatever] = []
-    for form in ("number", "text") if type_ is Type.ANY else (("number",) if type_ in (Type.NUMBER, Type.SPAN) else ("text",)):
+    for form in (
+        ("number", "text") if type_ is Type.ANY else (("number",) if type_ in (Type.NUMBER, Type.SPAN) else ("text",))
+    ):
         read = [number_of(one) if form == "number" else text_of(one) for one in values]
         known = [one for one in read if one is not None]
         if not known:
@@ -191,6 +191,9 @@ class _Reversed:
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Reversed) and bool(other.value == self.value)
+
+    def __hash__(self) -> int:
+        return hash(self.value)
 
 
 def judged(condition: Condition, facts: Mapping[tuple[str, str | None], Sequence[Whatever]]) -> bool | None:

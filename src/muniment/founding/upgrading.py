@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from muniment.adapters.sql.indexing import reindex
 from muniment.adapters.sql.migrate import SCHEMA, back_up, check_schema, migrate, schema_of
 from muniment.adapters.sql.store import answering, open_engine, sqlite_url
 from muniment.bootstrap import open_platform, settings_of
@@ -50,5 +51,19 @@ def upgrade(home: Path) -> Upgraded:
             if not backup.exists():  # after an attempt that broke off, the first copy is the one to keep
                 back_up(url, backup)
         migrate(url)
+        _fill(url)
         open_platform(home).close()
     return Upgraded(home, found, SCHEMA, backup)
+
+
+def _fill(url: str) -> None:
+    """Let search find what was recorded before it had tables of its own; all of it or nothing."""
+    engine = open_engine(url)
+    try:
+        with answering(engine), engine.connect() as database:
+            if engine.dialect.name == "sqlite":
+                database.exec_driver_sql("begin immediate")
+            reindex(database)
+            database.commit()
+    finally:
+        engine.dispose()

@@ -403,7 +403,7 @@ class _Compiler:
         if how is Matching.STARTS:
             return _starts(whole, words, self.engine)
         if self.engine == "sqlite":
-            return whole.op("GLOB")(_glob(words))
+            return whole.bool_op("GLOB")(_glob(words))
         return whole.like(_like(words), escape="\\")
 
     def _at(self, column: ColumnElement[Whatever], comparator: Comparator, value: Whatever) -> _Sql:
@@ -953,7 +953,9 @@ def _within_body(compiler: _Compiler, name: str, records: FromClause = RECORDS) 
         )
     whole = cast(body, JSONB)
     sort = func.jsonb_typeof(whole.op("->")(literal(name)))
-    return case((sort.in_(("string", "number", "boolean")), whole.op("->>")(literal(name))), else_=None)
+    return case(
+        (sort.in_(("string", "number", "boolean")), whole.op("->>", return_type=SqlText())(literal(name))), else_=None
+    )
 
 
 SOURCES: Final[dict[str, Callable[[_Compiler], _Source]]] = {
