@@ -230,12 +230,38 @@ def _shown(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
+def search_page() -> str:
+    """The grammar of search as the parser states it, and the fields of every kind."""
+    from muniment.search import language  # noqa: PLC0415
+    from muniment.search.kinds import KINDS  # noqa: PLC0415
+
+    told = (language.__doc__ or "").partition("\n\n")[2].replace("``", "`")
+    before, _, rest = told.partition("::\n\n")
+    grammar, _, after = rest.partition("\n\n")
+    lines = ["# Search", "", "How to use it: [Search](../how-to/search.md).", "", before + ":", "", "```text"]
+    lines += [line.removeprefix("    ") for line in grammar.splitlines()]
+    lines += ["```", "", after.strip()]
+    bounds = f"at most {language.LONGEST:,} characters, {language.MOST_TESTS} tests, {language.MOST_VALUES} values in a list"
+    lines += ["", f"A query has {bounds} and {language.DEEPEST} parentheses and negations around a test."]
+    lines += ["", "`NAME` stands for any name; one that is no plain word stands in quotes: `metric.\"val auc\"`."]
+    for kind in KINDS.values():
+        also = f" Also: {', '.join(f'`{alias}`' for alias in kind.aliases)}." if kind.aliases else ""
+        lines += ["", f"## {kind.name}", "", f"{kind.meaning[0].upper()}{kind.meaning[1:]}.{also}", ""]
+        if kind.lineage:
+            lines += ["`upstream of` and `downstream of` apply.", ""]
+        lines += ["| field | values | meaning |", "|---|---|---|"]
+        for one in kind.fields:
+            values = f"{one.type.value}{', several' if one.many else ''}"
+            lines.append(f"| `{one.shown}` | {values} | {one.meaning} |")
+    return "\n".join(lines) + "\n"
+
+
 def pages() -> dict[str, Callable[[], str]]:
     """The pages that can be generated from what is there."""
     found: dict[str, Callable[[], str]] = {"errors.md": errors_page}
     if find_spec("muniment.bootstrap"):
         found |= {"verbs.md": verbs_page, "cli.md": cli_page, "openapi.json": openapi_page, "facts.md": facts_page}
-        found |= {"rules.md": rules_page}
+        found |= {"rules.md": rules_page, "search.md": search_page}
     return found
 
 
