@@ -106,7 +106,7 @@ from muniment.ledger.witnessing import Witnesses
 from muniment.policy.authorizer import CedarAuthorizer
 from muniment.policy.service import VERBS as POLICY
 from muniment.search.service import VERBS as SEARCH
-from muniment.stewardship import erasing, granting, holding, setting, using
+from muniment.stewardship import erasing, granting, holding, reviewing, setting, using
 from muniment.stewardship.guarding import RetentionPolicy, StewardedGuards
 from muniment.stewardship.interpreting import INTERPRETERS as STEWARDSHIP_INTERPRETERS
 from muniment.stewardship.using import StewardedUse
@@ -184,6 +184,7 @@ VERBS: Final = VerbTable(
         *granting.VERBS,
         *holding.VERBS,
         *erasing.VERBS,
+        *reviewing.VERBS,
     )
 )
 """Everything that can be asked of the platform."""

@@ -7,6 +7,7 @@ from typing import Any
 import click
 import msgspec
 
+from muniment.cli.data_bias import bias, exclude
 from muniment.cli.data_diff import diff
 from muniment.cli.data_erase import erase
 from muniment.cli.data_grant import grant
@@ -425,6 +426,8 @@ def _shares(parts: dict[str, str]) -> dict[str, float]:
         raise click.BadParameter(f"a share is a number: {wrong}", param_hint="--part") from None
 
 
+data.add_command(bias)
+data.add_command(exclude)
 data.add_command(rights)
 data.add_command(terms)
 data.add_command(grant)

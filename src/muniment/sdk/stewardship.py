@@ -7,7 +7,7 @@ from typing import Any
 
 from muniment.sdk.asking import Asking, reference_of
 from muniment.wire import stewardship as ws
-from muniment.wire.execution import RunDetail, ShowRun
+from muniment.wire.execution import RunDetail, ShowRun, Started
 
 __all__ = ["Stewardship"]
 
@@ -188,6 +188,48 @@ class Stewardship:
         """Requests for erasure, newest first."""
         request = ws.ListErasures(project=self._project)
         return self._asking.ask("stewardship:ListErasures", request, ws.Erasures).erasures
+
+    def exclude(
+        self, dataset: Any, *, reason: str, expert: str, column: str | None = None, rows: str | None = None
+    ) -> ws.ExclusionView:
+        """State why a column, or some rows, are left out, and which expert says so."""
+        request = ws.ExcludeData(
+            project=self._project,
+            dataset=reference_of(dataset),
+            reason=reason,
+            expert=expert,
+            column=column,
+            rows=rows,
+        )
+        return self._asking.ask("stewardship:ExcludeData", request, ws.ExclusionView)
+
+    def exclusions(self, dataset: Any) -> list[ws.ExclusionView]:
+        """What is left out of a data set, with the reasons."""
+        request = ws.ListExclusions(project=self._project, dataset=reference_of(dataset))
+        return self._asking.ask("stewardship:ListExclusions", request, ws.Exclusions).exclusions
+
+    def assess_bias(self, dataset: Any, *, facet: str, reference: Any = None, **given: Any) -> str:
+        """Start a bias review of a snapshot; the run, to be waited for.
+
+        Args:
+            dataset: the snapshot.
+            facet: the column whose groups are compared.
+            reference: a snapshot of the population that it should look like.
+            given: ``disfavoured`` or ``at_most``, ``label``, ``favourable``, ``strata``, ``default_values``.
+        """
+        request = ws.AssessBias(
+            project=self._project,
+            dataset=reference_of(dataset),
+            facet=facet,
+            reference=None if reference is None else reference_of(reference),
+            **given,
+        )
+        return self._asking.ask("stewardship:AssessBias", request, Started).run
+
+    def bias(self, dataset: Any) -> ws.BiasView:
+        """The newest bias review of a snapshot."""
+        request = ws.ShowBias(project=self._project, dataset=reference_of(dataset))
+        return self._asking.ask("stewardship:ShowBias", request, ws.BiasView)
 
     def run(self, run: str) -> RunDetail:
         """A run that stewardship started."""
