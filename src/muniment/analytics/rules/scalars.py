@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import islice, takewhile
 
 from muniment.analytics.rules.events import Finding, Scalar
 
@@ -33,8 +34,14 @@ def loss_not_decreasing(
         increase_threshold_percent: most increase over the lowest loss since then, in percent of it.
     """
     now = losses[-1]
-    window = [one for one in losses if one.step >= now.step - num_steps]
-    before = next((one for one in reversed(losses) if one.step <= now.step - num_steps), None)
+    window: list[Scalar] = []
+    before = None
+    for one in reversed(losses):  # from the end, for the window is short and a training is long
+        if one.step >= now.step - num_steps:
+            window.append(one)
+        if one.step <= now.step - num_steps:
+            before = one
+            break
     if before is None or not (math.isfinite(now.value) and math.isfinite(before.value)) or before.value == 0:
         return None
     lowest = min((one.value for one in window if math.isfinite(one.value)), default=now.value)
@@ -66,10 +73,12 @@ def overfit(
         patience: so many steps in a row are let pass.
         start_step: earlier steps do not count.
     """
-    by_step = {one.step: one.value for one in train}
+    last = list(islice(reversed(validation), patience + 1))[::-1]
+    first = min(one.step for one in last)
+    by_step = {one.step: one.value for one in takewhile(lambda one: one.step >= first, reversed(train))}
     ratios = [
         (one.step, (one.value - by_step[one.step]) / abs(by_step[one.step]))
-        for one in validation[-(patience + 1) :]
+        for one in last
         if one.step >= start_step and by_step.get(one.step)
     ]
     if len(ratios) <= patience or not all(ratio > ratio_threshold for _, ratio in ratios):

@@ -163,7 +163,7 @@ class Watch:
                     ),
                 )
         if train and other:
-            self._look("Overfit", lambda **given: scalars.overfit(train, list(other), **given))
+            self._look("Overfit", lambda **given: scalars.overfit(train, other, **given))
         self._look("Overtraining", lambda **given: scalars.overtraining(train, other, **given))
         if training:
             self._initialisation()
