@@ -44,8 +44,8 @@ ask = lambda action, request: platform.gate.invoke(action, request, Credential(t
 ask("stewardship:ApproveErasure", ws.ApproveErasure(project="main", erasure=erasure))
 ask("stewardship:FinishErasure", ws.FinishErasure(project="main"))
 """
-BEFORE = ("vault.erase", "vault.rotate", "vault.rewrap", "store.commit")
-AFTER = ("store.committed", "vault.destroy", "keys.replaced", "vault.destroyed")
+BEFORE = ("vault.erase", "vault.rotate", "keys.replaced", "vault.rewrap", "store.commit")
+AFTER = ("store.committed", "vault.destroy", "vault.destroyed")
 
 
 def prepared(place: Site) -> tuple[dict[str, str], str, Digest, Digest]:
