@@ -137,11 +137,13 @@ def _online() -> list[Row]:
             rows = (OnlineRow(f"[{n}]", 0, 0, one) for n, one in enumerate(content))
             session.use(Online).put("main", view, publication, rows)
         ours = _percentiles(lambda key: _read(store, view, key), asked)
+        spent = _percentiles(lambda key: _read(store, view, key), asked, time.thread_time)
         store.close()
     verb, many = _verb(content)
     return [
         Row("online: 10 features of one of 50,000 entities, p99", f"{ours[1]:.3f} ms", f"{bare[1]:.3f} ms bare SQLite",
-            ours[1] / bare[1], "<= 1 ms", ours[1] <= 1, f"p50 {ours[0]:.3f} ms; bare p50 {bare[0]:.3f} ms"),
+            ours[1] / bare[1], "<= 1 ms", ours[1] <= 1, 
+            f"p50 {ours[0]:.3f}, bare {bare[0]:.3f} ms; CPU p50 {spent[0]:.3f}, p99 {spent[1]:.3f} ms"),
         Row("  the whole verb: authorised, recorded, committed, p99", f"{verb[1]:.2f} ms", "", None, "", None,
             f"p50 {verb[0]:.2f} ms: the entry in the ledger is on disk before the answer leaves"),
         Row("  200 entities in one verb, per entity, p99", f"{many[1] / 200:.3f} ms", "", None, "", None,
@@ -214,7 +216,9 @@ def _file_of(platform: Any) -> list[str]:
     return [str(sealed.digest)]
 
 
-def _percentiles(run: Callable[[Any], Any], asked: list[Any]) -> tuple[float, float]:
+def _percentiles(
+    run: Callable[[Any], Any], asked: list[Any], clock: Callable[[], float] = time.perf_counter
+) -> tuple[float, float]:
     """Median and 99th percentile in milliseconds, in the quietest of ten rounds: other work on the machine is noise."""
     for one in asked[:20]:
         run(one)
@@ -222,9 +226,9 @@ def _percentiles(run: Callable[[Any], Any], asked: list[Any]) -> tuple[float, fl
     for start in range(0, size * ROUNDS, size):
         taken = []
         for one in asked[start : start + size]:
-            before = time.perf_counter()
+            before = clock()
             run(one)
-            taken.append((time.perf_counter() - before) * 1000)
+            taken.append((clock() - before) * 1000)
         taken.sort()
         rounds.append((taken[max(0, int(len(taken) * 0.99) - 1)], statistics.median(taken)))
     p99, median = min(rounds)

@@ -10,7 +10,6 @@ import tarfile
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -530,6 +529,30 @@ def test_skew_is_counted(bench: Callable[[str], Bench]) -> None:
     assert half["compared"] == sum(sampled(f"[{n}]", 3, 0.5) for n in range(50))
 
 
+def test_drift_is_told_by_feature(bench: Callable[[str], Bench]) -> None:
+    """A feature that moved has a PSI beyond the red line, one that stayed has hardly any, texts count by level."""
+    job = bench("drift")
+    kinds = (("moved", "float64"), ("stayed", "int64"), ("level", "string"), ("many", "string"))
+    view = document(knowledge_time=None, features=[{"name": n, "type": k} for n, k in kinds])
+    rng = np.random.default_rng(0)
+    for channel, shift in (("reference", 0.0), ("rows", 2.0)):
+        made = pa.table({
+            "id": range(1000), "at": moments([1] * 1000), "moved": rng.normal(shift, 1, 1000),
+            "stayed": pa.array(rng.integers(0, 9, 1000)), "level": rng.choice(["a", "b"], 1000),
+            "many": [str(n) for n in range(1000)],
+        })  # fmt: skip
+        rows, _ = conform(made, read_view(view))
+        job.channel(channel, dict(snapshot(rows)))
+    job.channel("view", {"view.json": json.dumps(view).encode()})
+    status, _, errors = start(job.root, "-m", "muniment.programs.feature_drift")
+    assert status == 0, errors
+    told = {one["name"]: one for one in job.result("report.json")["features"]}
+    assert told["moved"]["psi"] > 0.25
+    assert abs(told["stayed"]["psi"]) < 0.1
+    assert told["level"]["psi"] < 0.1
+    assert told["many"]["psi"] is None
+
+
 # --- definitions --------------------------------------------------------------------------------------------------
 
 
@@ -574,7 +597,7 @@ def test_durations() -> None:
             duration_s(wrong)
 
 
-def test_paths_lie_where_they_are_expected(tmp_path: Path) -> None:
+def test_a_view_without_rows_answers_with_nulls() -> None:
     """An empty table of features has its types, and gives nulls of them."""
     view = read_view(document())
     rows, _ = conform(SOURCE.slice(0, 0).rename_columns([*SOURCE.schema.names[:3], "value", "n", "l"]), view)
