@@ -227,7 +227,11 @@ def picture(screen: Screen, d: wire.RunDetail) -> None:
             ["refused output", "because"], [[r.get("path"), r.get("reason")] for r in d.refused], wrap=["because"]
         )
     _section(screen, "enforced", _enforced(d.enforcement or {}))
-    _section(screen, "ran on", {name: value for name, value in (d.machine or {}).items() if name != "flags"})
+    kernel = (d.enforcement or {}).get("kernel")
+    pinned = {"environment": d.job.get("env"), "base root": d.job.get("base"), "seed": d.job.get("seed")}
+    machine = {name: value for name, value in (d.machine or {}).items() if name != "flags"}
+    ran = {**pinned, "kernel": kernel, **machine}
+    _section(screen, "ran on", {name: value for name, value in ran.items() if value is not None})
     _section(screen, "used", _used(d.usage or {}))
     if d.error:
         _section(screen, "error", {**d.error, **dict(d.error.get("facts") or {}), "facts": None})
