@@ -11,7 +11,7 @@ from muniment.errors import Conflict
 from muniment.sdk.asking import Asking, Job, Watch, reference_of
 from muniment.sdk.cells import card, facts, fold, note, table, tiles
 from muniment.sdk.frames import to_frame
-from muniment.sdk.shown import count, measure, visible
+from muniment.sdk.shown import count, visible
 from muniment.wire import rows as wr
 from muniment.wire.execution import Started
 
@@ -219,10 +219,14 @@ def measures(column: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def _number(value: float) -> str:
+    return count(int(value)) if float(value).is_integer() and abs(value) < 1e12 else f"{value:,.6g}"
+
+
 def _moved(before: float | None, after: float | None) -> str:
     if before is None and after is None:
         return ""
-    shown = ["–" if value is None else measure(value) for value in (before, after)]
+    shown = ["–" if value is None else _number(value) for value in (before, after)]
     return shown[0] if shown[0] == shown[1] else " → ".join(shown)
 
 

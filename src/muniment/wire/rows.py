@@ -116,7 +116,7 @@ class RowSearch(Struct, kw_only=True, frozen=True):
     """Different rows of the asked snapshot over these columns."""
 
     missing: list[str]
-    """Columns of the asked snapshot that the input has not."""
+    """Columns of the asked snapshot that the input has not; the first of many."""
 
     grade: str
 

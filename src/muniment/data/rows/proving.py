@@ -36,10 +36,13 @@ from muniment.kernel.verb import Call, Effect, verb
 from muniment.wire import rows as wire
 from muniment.wire.catalog import Checkpoint
 
-MOST_INPUTS: Final = 60
-"""More snapshots than this in one closure are more than one job is given."""
+MOST_INPUTS: Final = 40
+"""More snapshots than this in one closure are more than one job is given, and more than its plan has room for."""
 
 _MOST_NAMED: Final = 20
+_MOST_NAMES: Final = 200
+"""So many missing columns are named in one plan, of all inputs together."""
+
 _PARTITIONS: Final = frozenset({ActivityKind.INGEST, ActivityKind.SPLIT})
 
 
@@ -94,6 +97,7 @@ class Search:
         channels: dict[str, str] = {}
         pairs: dict[str, Any] = {}
         searches: dict[str, Any] = {}
+        most = max(1, min(_MOST_NAMED, _MOST_NAMES // max(1, len(self.inputs))))
 
         def channel(entity: Entity, view: View) -> str:
             digest = str(found.of(entity, view).digest)
@@ -109,7 +113,7 @@ class Search:
                     "label": one.label,
                     "rows": one.data.facts.get("rows"),
                     "whole": way.whole,
-                    "missing": [column[:80] for column in way.only_a[:_MOST_NAMED]],
+                    "missing": [column[:80] for column in way.only_a[:most]],
                     "grade": weakest(grades).value,
                 }
         question = {
