@@ -115,8 +115,9 @@ def test_what_a_connector_left_half_written_makes_no_snapshot(client: Client, tm
     for source in (sqlite(tmp_path),):
         with OutsideSources().open(source, query=ASK) as fetched:
             whole.write(fetched.body.read())
+    content = whole.getvalue()
     request = AddDataset(project=PROJECT, name="half", filename="half.rows")
-    run = client.jobs.add(request, io.BytesIO(whole.getvalue()[:-20])).wait(quiet)
+    run = client.jobs.add(request, io.BytesIO(content[: content.rfind(b'{"rows"')])).wait(quiet)
     assert (run.status, (run.detail.error or {}).get("code")) == ("failed", "MUNI-J104")
     secret = Origin(kind="postgresql", location=f"postgresql://me:{SECRET}@db/bank")
     with pytest.raises(MunimentError) as refused:

@@ -28,6 +28,7 @@ __all__ = ["MAGIC", "TypedRowsReader"]
 
 MAGIC: Final = b'{"format":"muniment.rows/1"'
 _CELLS: Final = 2_000_000
+_LOOK: Final = 4_096
 _EXACT: Final = 2**53
 _INT64: Final = range(-(2**63), 2**63)
 _MOST_DIGITS: Final = 38
@@ -57,6 +58,18 @@ class _Column:
     def open(self) -> bool:
         """Whether all values must be seen before the type is known."""
         return self.told in ("any", "decimal")
+
+    def learn_all(self, first: int, values: Sequence[Any]) -> None:
+        """Look at many values of an open column; one by one only where their kinds do not settle it."""
+        kinds = set(map(type, values)) - {type(None)}
+        if self.told == "any" and len(kinds) == 1 and kinds <= {int, str, bool, float}:
+            (kind,) = kinds
+            small = kind is not int or all(value is None or -_EXACT <= value <= _EXACT for value in values)
+            if small and self.found in ("", kind.__name__):
+                self.found = kind.__name__
+                return
+        for line, value in enumerate(values, first):
+            self.learn(line, value)
 
     def learn(self, line: int, value: Any) -> None:
         """Look at one value of an open column."""
@@ -154,9 +167,9 @@ class TypedRowsReader:
                 do="name a column of the query",
             )
         if open_columns := [(at, column) for at, column in enumerate(self._columns) if column.open]:
-            for line, row in rows:
+            for first, piece in _pieces(rows, _LOOK):
                 for at, column in open_columns:
-                    column.learn(line, row[at])
+                    column.learn_all(first, [row[at] for row in piece])
         settled = [column.settled() for column in self._columns]
         types = [
             kind if column.declared is None else DECLARED_TYPES[column.declared]
@@ -281,9 +294,12 @@ def _as_declared(column: _Column, values: Sequence[Any], first: int) -> pa.Array
         return pa.array([None if v is None else v if isinstance(v, str) else json.dumps(v) for v in values], kind)
     convert = CONVERT[column.declared]
     made: list[Any] = []
+    known: dict[Any, Any] = {}
     for at, value in enumerate(values):
         try:
-            made.append(None if value is None else convert(_text(value)))
+            if (asked := (type(value), value)) not in known:
+                known[asked] = None if value is None else convert(_text(value))
+            made.append(known[asked])
         except (ValueError, ArithmeticError):
             raise Invalid(
                 "MUNI-J105",
@@ -321,6 +337,20 @@ def _check_types(name: str, values: Sequence[Any], allowed: set[type], first: in
     if not set(map(type, values)) - {type(None)} <= allowed:
         at = next(n for n, value in enumerate(values) if value is not None and type(value) not in allowed)
         raise _malformed(first + at, f"{visible(name)!r} holds a value of another type")
+
+
+def _pieces(rows: Iterator[tuple[int, list[Any]]], size: int) -> Iterator[tuple[int, list[list[Any]]]]:
+    """The rows in pieces, each with the line of its first one; rows stand on lines that follow each other."""
+    waiting: list[list[Any]] = []
+    first = 0
+    for line, row in rows:
+        first = first if waiting else line
+        waiting.append(row)
+        if len(waiting) == size:
+            yield first, waiting
+            waiting = []
+    if waiting:
+        yield first, waiting
 
 
 def _lines(source: Source) -> Iterator[bytes]:
