@@ -241,8 +241,8 @@ def search_page() -> str:
     lines = ["# Search", "", "How to use it: [Search](../how-to/search.md).", "", before + ":", "", "```text"]
     lines += [line.removeprefix("    ") for line in grammar.splitlines()]
     lines += ["```", "", after.strip()]
-    bounds = f"at most {language.LONGEST:,} characters, {language.MOST_TESTS} tests, {language.MOST_VALUES} values in a list"
-    lines += ["", f"A query has {bounds} and {language.DEEPEST} parentheses and negations around a test."]
+    bounds = f"at most {language.LONGEST:,} characters, {language.MOST_TESTS} tests, {language.MOST_VALUES} values"
+    lines += ["", f"A query has {bounds} in a list and {language.DEEPEST} parentheses and negations around a test."]
     lines += ["", "`NAME` stands for any name; one that is no plain word stands in quotes: `metric.\"val auc\"`."]
     for kind in KINDS.values():
         also = f" Also: {', '.join(f'`{alias}`' for alias in kind.aliases)}." if kind.aliases else ""

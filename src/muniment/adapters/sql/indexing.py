@@ -112,8 +112,8 @@ VALUE: Final = Table(
     Column("prefix", String(PREFIX), comment="the first characters; null for a metric"),
     Column("text", Text, comment="all of it, where it is longer than the prefix"),
     PrimaryKeyConstraint("field", "object", "place"),
-    Index(None, "field", "number", "object"),
-    Index("ix_search_value_field_prefix", "field", "prefix", "object"),
+    Index(None, "field", "number", "object", "place"),
+    Index("ix_search_value_field_prefix", "field", "prefix", "object", "place"),
     sqlite_with_rowid=False,
 )
 

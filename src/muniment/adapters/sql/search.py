@@ -151,9 +151,13 @@ class _Satellite:
 
     many: bool
 
-    def holds(self, condition: _Sql | None) -> _Sql:
-        """Whether a row of the object satisfies this."""
-        return exists(select(literal_column("1")).select_from(self.rows).where(self.of, *self._meant(condition)))
+    def holds(self, condition: _Sql | None, *, lazily: bool = False) -> _Sql:
+        """Whether a row of the object satisfies this.
+
+        With ``lazily`` it is looked up for each object that is come to: PostgreSQL does not join what has an offset.
+        """
+        rows = select(literal_column("1")).select_from(self.rows).where(self.of, *self._meant(condition))
+        return exists(rows.offset(0) if lazily else rows)
 
     def owners(self, condition: _Sql | None) -> Select[Whatever]:
         """The objects of which a row satisfies this."""
@@ -229,6 +233,8 @@ class _Compiler:
         self.db, self.query, self.scope = db, query, scope
         self.engine: Final[str] = db.dialect.name
         self.kind = KINDS[query.kind]
+        self.lazily = False
+        """Whether few objects will be come to, so that satellites are better looked up than joined."""
         self._fields: dict[tuple[str, str], tuple[int, ...]] = {}
         self.source = SOURCES[query.kind](self)
 
@@ -243,6 +249,7 @@ class _Compiler:
 
         First only the keys are found and put in order, because an engine that sorts drags along whatever it selects.
         """
+        self.lazily = self.engine == "postgresql" and not self.query.order and offset + limit <= _PAGE
         lead, condition = self._led(self.query.condition)
         keys = None if lead else self._walked(limit, offset)
         if keys is None:
@@ -305,7 +312,8 @@ class _Compiler:
         numbers = self.fields(space, name)
         within = rows.c.field == numbers[0] if len(numbers) == 1 else rows.c.field.in_(numbers or (-1,))
         cell = _Cell(field.type, rows.c.number, rows.c.text, rows.c.prefix)
-        return _Satellite(rows, cell, rows.c.object == owner, (within,), rows.c.object, field.many)
+        alone = () if field.many else (rows.c.place == literal_column("0"),)  # at most one row: engines join it plainly
+        return _Satellite(rows, cell, rows.c.object == owner, (within, *alone), rows.c.object, field.many)
 
     # conditions
 
@@ -332,7 +340,7 @@ class _Compiler:
         if satellite is None:
             column = self.source.plain[path.head]
             return column.is_not(None) if present else column.is_(None)
-        there = satellite.holds(None)
+        there = satellite.holds(None, lazily=self.lazily)
         return there if present else not_(there)
 
     def _tested(self, test: Comparison | Membership | Match, negated: bool) -> _Sql:
@@ -343,12 +351,13 @@ class _Compiler:
         cell = satellite.cell.by_object() if self.engine == "sqlite" else satellite.cell
         if not satellite.many:
             condition = self._condition(cell, test)
-            return satellite.holds(not_(condition) if negated else condition)
+            return satellite.holds(not_(condition) if negated else condition, lazily=self.lazily)
         positive, flipped = _positive(test)
         condition = self._condition(cell, positive)
         if negated is flipped:
-            return satellite.holds(condition)
-        return and_(satellite.holds(condition.is_not(None)), not_(satellite.holds(condition)))
+            return satellite.holds(condition, lazily=self.lazily)
+        some = satellite.holds(condition.is_not(None), lazily=self.lazily)
+        return and_(some, not_(satellite.holds(condition, lazily=self.lazily)))
 
     def _plain_cell(self, path: Path) -> _Cell:
         column, type_ = self.source.plain[path.head], self.field(path).type
@@ -479,6 +488,7 @@ class _Compiler:
                 few, leading = max(many, 1), owners
                 if many <= 1:
                     break
+        self.lazily = self.lazily or (leading is not None and self.engine == "postgresql")
         whole = and_(*(self.holds(part) for part in sorted(parts, key=_weight)))
         return ([] if leading is None else [self.source.key.in_(leading)]), whole
 
@@ -514,6 +524,7 @@ class _Compiler:
         base = satellite.rows.join(self.source.base, self.source.key == owner)
         within = [*satellite.within, number.is_not(None), *self.source.within]
         tests = [self._condition(cell, test) for test in mine]
+        self.lazily = near and not lite
         holds = [self.holds(part) for part in others]
         rest = self._order()[2:]
         query = select(self.source.key).select_from(base).where(*within, *tests, *holds)

@@ -184,9 +184,14 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index(
-        op.f("ix_search_value_field_number_object"), "search_value", ["field", "number", "object"], unique=False
+        op.f("ix_search_value_field_number_object_place"),
+        "search_value",
+        ["field", "number", "object", "place"],
+        unique=False,
     )
-    op.create_index("ix_search_value_field_prefix", "search_value", ["field", "prefix", "object"], unique=False)
+    op.create_index(
+        "ix_search_value_field_prefix", "search_value", ["field", "prefix", "object", "place"], unique=False
+    )
     op.create_table(
         "study",
         sa.Column("id", sa.String(length=26), nullable=False),
