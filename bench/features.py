@@ -142,7 +142,7 @@ def _online() -> list[Row]:
     verb, many = _verb(content)
     return [
         Row("online: 10 features of one of 50,000 entities, p99", f"{ours[1]:.3f} ms", f"{bare[1]:.3f} ms bare SQLite",
-            ours[1] / bare[1], "<= 1 ms", ours[1] <= 1, 
+            ours[1] / bare[1], "<= 1 ms", ours[1] <= 1,
             f"p50 {ours[0]:.3f}, bare {bare[0]:.3f} ms; CPU p50 {spent[0]:.3f}, p99 {spent[1]:.3f} ms"),
         Row("  the whole verb: authorised, recorded, committed, p99", f"{verb[1]:.2f} ms", "", None, "", None,
             f"p50 {verb[0]:.2f} ms: the entry in the ledger is on disk before the answer leaves"),

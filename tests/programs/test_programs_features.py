@@ -340,6 +340,8 @@ CLOCKS = (
     "from datetime import datetime as d\ndef f(): return d.now().year",
     "import datetime\ndef f(): return datetime.date.today().year",
     "import time\ndef f(): return int(time.time())",
+    "import time\ndef f(): return int(time.strftime('%Y'))",
+    "import time\ndef f(): return time.localtime().tm_year",
 )
 
 
@@ -351,6 +353,17 @@ def test_a_transform_that_reads_the_clock_is_refused_with_its_line(bench: Callab
                  '    return rows.select("id", "at", "known", value=pl.col("amount") + f())\n')  # fmt: skip
     assert told["code"] == "MUNI-F129"
     assert told["facts"]["where"] == "t.py:2"
+
+
+@pytest.mark.slow
+def test_a_moment_that_is_given_is_no_clock(bench: Callable[[str], Bench]) -> None:
+    """Making a moment of numbers that stand in the transform reads no clock."""
+    head = (
+        "import time\nfrom datetime import datetime\ndef f(): return time.gmtime(0).tm_year + datetime(2020, 1, 1).year"
+    )
+    told = build(bench("given"), f"{head}\ndef transform(rows):\n    import polars as pl\n"
+                 '    return rows.select("id", "at", "known", value=pl.col("amount") + f())\n')  # fmt: skip
+    assert told.get("rows") == 4, told
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ other column blanked the feature must come out the same.
 
 from __future__ import annotations
 
+import dis
 import importlib.util
 import inspect
 import json
@@ -42,6 +43,10 @@ Reads = dict[str, dict[str, list[str]]]
 
 _WALL_CLOCK: Final = frozenset({time.time, time.time_ns, time.clock_gettime, time.clock_gettime_ns})
 _NOW: Final = frozenset({"now", "utcnow", "today"})
+_WITHOUT_MOMENT: Final = {time.localtime: 0, time.gmtime: 0, time.ctime: 0, time.asctime: 0, time.strftime: 1}
+"""Functions that take the present moment when they are given no more arguments than this."""
+
+_CALLS: Final = frozenset({"PRECALL", "CALL"})
 _NETWORK: Final = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto", "socket.bind")
 _CLOCK_WORDS: Final = frozenset(
     {
@@ -359,7 +364,7 @@ def _guarded(tree: Path, entry: str, *, watched: bool, function: Callable[..., A
         if event == "c_call" and frame.f_code.co_filename.startswith(prefix) and not seen:
             owner = getattr(arg, "__self__", None)
             is_now = arg.__name__ in _NOW and isinstance(owner, type) and issubclass(owner, date)
-            if is_now or arg in _WALL_CLOCK:
+            if is_now or arg in _WALL_CLOCK or _takes_now(frame, arg):
                 seen.append((f"{arg.__qualname__}", f"{frame.f_code.co_filename[len(prefix) :]}:{frame.f_lineno}"))
 
     _armed.append((prefix, caught))
@@ -381,6 +386,13 @@ def _guarded(tree: Path, entry: str, *, watched: bool, function: Callable[..., A
         raise _network(caught[0])
     if seen:
         raise clock_read(*seen[0])
+
+
+def _takes_now(frame: FrameType, function: Any) -> bool:
+    """Whether a call leaves the moment out: the instruction that makes it says how many arguments there are."""
+    most = _WITHOUT_MOMENT.get(function)
+    code, at = frame.f_code.co_code, frame.f_lasti
+    return most is not None and dis.opname[code[at]] in _CALLS and code[at + 1] <= most
 
 
 def _network(where: str) -> Invalid:
