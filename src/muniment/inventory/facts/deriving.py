@@ -205,9 +205,27 @@ def _data(known: Known) -> Found:
         reports = sorted(known.findings)
         text = f"counted in {len(reports)} reports of reading and profiling"
         yield Fact("data.findings", sum(known.findings.values()), grade, str(reports[0]), text)
+    yield from _care_for_data(known, record)
     profiles = [n for n in known.made.activities.values() if n.kind is ActivityKind.PROFILE]
     record = f"run:{profiles[0].id}" if profiles else record
     yield Fact("data.profiled", bool(profiles), _COMPUTED, record, "of the data, or of what it was split from")
+
+
+def _care_for_data(known: Known, record: str) -> Found:
+    """Whether what was left out is explained, and whether somebody looked for bias."""
+    dropped = [] if known.maker is None else list(known.maker.job["params"].get("drop") or ())
+    said = {str(one.body["column"]): one for one in known.exclusions if one.body["column"]}
+    silent = sorted(set(dropped) - set(said))
+    by = sorted({str(said[name].body["expert"]) for name in dropped if name in said})
+    text = (
+        f"without a reason: {', '.join(silent)}" if silent else f"by {', '.join(by)}" if by else "nothing was left out"
+    )
+    bearing = str(known.exclusions[-1].digest) if by else record
+    grade = Grade.DECLARED if by and not silent else Grade.PROVEN
+    yield Fact("data.exclusions_explained", not silent, grade, bearing, text[:300])
+    reviews = known.bias_reviews
+    last = f"run:{reviews[-1]}" if reviews else record
+    yield Fact("data.bias_reviewed", bool(reviews), _COMPUTED, last, f"{len(reviews)} reviews of the data upstream")
 
 
 def _origin_of_data(known: Known, grade: Grade) -> Found:

@@ -37,6 +37,8 @@ NAMES: Final[Mapping[str, str]] = {
     "data.findings": "findings of reading and profiling the data it was trained on",
     "data.split_disjoint": "whether the parts of the split are proven disjoint",
     "data.source_digest": "digests of the files that the data came from",
+    "data.exclusions_explained": "whether an expert says why, of every column that its training left out",
+    "data.bias_reviewed": "whether the data it was trained on, or what they were split from, were reviewed for bias",
     "data.profiled": "whether the data, or what it was split from, was profiled",
     "holdout.unused": "whether every other part of the same split is proven unused in training",
     "lineage.complete": "whether everything upstream has a recorded origin",

@@ -60,6 +60,7 @@ _MOST_MEASURED: Final = 8
 """So many data sets that it was measured on, those measured last, are told of in its instructions."""
 
 _REPORT: Final = 8 << 20
+_BIAS: Final = "muniment.programs.bias"
 OFFICE: Final = "governance"
 """Subject of what is stated about how the project manages the risk of all its models."""
 
@@ -183,6 +184,12 @@ class Known:
     training: Mapping[str, Any] | None
     """The report of the run that made it; of registered versions only."""
 
+    exclusions: Sequence[Record] = ()
+    """What experts said is left out of the data upstream, oldest first."""
+
+    bias_reviews: Sequence[str] = ()
+    """Runs that reviewed the data upstream for bias and ended well, oldest first."""
+
 
 def load(call: Call, digest: Digest, at: datetime | None = None) -> Known:
     """Load what is known of a model version.
@@ -261,6 +268,8 @@ def load(call: Call, digest: Digest, at: datetime | None = None) -> Known:
         office=[r for r in call.use(Records).about(project, [OFFICE]) if r.at <= now],
         measured=[] if version is None else _measured(call, evaluations, newest),
         training=None if version is None or maker is None else _report_of(call, maker),
+        exclusions=_exclusions(call, upstream, now),
+        bias_reviews=_bias_reviews(call, upstream, now),
     )
 
 
@@ -272,6 +281,29 @@ def records_about(call: Call, digest: Digest, at: datetime | None = None) -> lis
     more = repository.about(call.project, findings) if findings else []
     found = sorted([*own, *more], key=lambda record: record.id)
     return [record for record in found if at is None or record.at <= at]
+
+
+def _exclusions(call: Call, upstream: Graph, at: datetime) -> list[Record]:
+    """What was stated to be left out of the data upstream, by digest or by name."""
+    data = [digest for digest, node in upstream.entities.items() if node.kind is EntityKind.DATA]
+    names = call.use(Names).of(call.project, data) if data else {}
+    subjects = {*map(str, data), *(f"{one.kind}:{one.name}" for some in names.values() for one in some)}
+    found = call.use(Records).about(call.project, subjects, RecordKind.DATA_EXCLUSION) if subjects else ()
+    return [record for record in found if record.at <= at]
+
+
+def _bias_reviews(call: Call, upstream: Graph, at: datetime) -> list[str]:
+    """Runs that reviewed the data upstream for bias."""
+    data = sorted(digest for digest, node in upstream.entities.items() if node.kind is EntityKind.DATA)
+    found: set[str] = set()
+    for digest in data[:_MOST_ORIGINS]:
+        below = _until(call.use(Lineage).closure(call.project, digest, Direction.DOWNSTREAM, 1), at)
+        for id_, node in below.activities.items():
+            if node.kind is ActivityKind.ASSESS and (run := call.use(RunQueue).get(call.project, id_)) is not None:
+                reviews = run.job["program"] == _BIAS and run.job["inputs"].get("data") == str(digest)
+                if reviews and run.status is RunStatus.OK:
+                    found.add(id_)
+    return sorted(found)
 
 
 def _until(graph: Graph, at: datetime) -> Graph:
