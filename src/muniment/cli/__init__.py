@@ -35,7 +35,7 @@ COMMANDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "evaluate": ("evaluate:evaluate", "Measure a model on a data set."),
         "explain": ("explain:explain", "What each feature contributes to a model."),
         "search": ("search:search", "Find runs, data, models and everything else by one query."),
-        "runs": ("runs:runs", "Runs: list, show, logs, watch, cancel, compare, metrics, artifacts, sync."),
+        "runs": ("runs:runs", "Runs: list, show, logs, watch, compare, metrics, artifacts, sync."),
         "experiment": ("experiment:experiment", "Experiments: list, show trials and their components."),
         "model": ("model:model", "Models: list, show, register, submit, review, approve."),
         "env": ("env:env", "Job environments: list, build, show."),

@@ -144,7 +144,7 @@ class JobTracker:
     def _result(self, name: str) -> Path:
         if not _PATH.fullmatch(name):
             raise Invalid(
-                "MUNI-D220", f"{name[:80]!r} is not a path for a file of this job", name=name[:200], rule="relative"
+                "MUNI-D169", f"{name[:80]!r} is not a path for a file of this job", name=name[:200], rule="relative"
             )
         target = self._root / "output/data" / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -231,7 +231,7 @@ def _text(value: Any) -> Any:
 
 def _too_long(name: str) -> Any:
     raise Invalid(
-        "MUNI-D221",
+        "MUNI-D171",
         f"the value of {str(name)[:40]!r} is a document, not a parameter or tag",
         name=str(name)[:80],
         longest=_LONGEST,
@@ -258,7 +258,7 @@ def _drawn(figure: Any, name: str) -> tuple[str, bytes]:
     if hasattr(figure, "to_html"):
         return str(path.with_suffix(".html")), str(figure.to_html(include_plotlyjs="cdn")).encode()
     raise Invalid(
-        "MUNI-D222",
+        "MUNI-D100",
         f"a {type(figure).__name__} is no picture",
         type=type(figure).__name__,
         do="give a matplotlib figure, SVG text or bytes",
