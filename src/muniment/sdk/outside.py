@@ -84,7 +84,8 @@ def opened(
     if version is not None and moment is not None:
         raise Invalid("MUNI-A124", "a source is read at a version or at a time, not both", do="leave one out")
     text = str(source)
-    if not _elsewhere(text) and not Path(text).expanduser().is_dir() and not text.endswith(".metadata.json"):
+    table = Path(text).expanduser().is_dir() or text.endswith(".metadata.json")
+    if not _elsewhere(text) and (sources is None or not table):
         if query is not None or version is not None or moment is not None:
             raise Invalid(
                 "MUNI-A125", "a file takes neither a query nor a version", file=text, do="leave the option out"
