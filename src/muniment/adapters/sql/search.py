@@ -113,7 +113,7 @@ class _Cell:
     """An indexed column that holds the first characters; then ``text`` is null where these are all."""
 
     def by_object(self) -> _Cell:
-        """The same for a look at one object's rows: written so that SQLite goes by the object, not by the value."""
+        """The same for a look at one object's rows: written so that engines go by the object, not by the value."""
         if self.prefix is None:
             return self
         number = None if self.number is None else self.number + literal_column("0")
@@ -156,7 +156,9 @@ class _Satellite:
 
         With ``lazily`` it is looked up for each object that is come to: PostgreSQL does not join what has an offset.
         """
-        rows = select(literal_column("1")).select_from(self.rows).where(self.of, *self._meant(condition))
+        rows: Select[Whatever] = (
+            select(literal_column("1")).select_from(self.rows).where(self.of, *self._meant(condition))
+        )
         return exists(rows.offset(0) if lazily else rows)
 
     def owners(self, condition: _Sql | None) -> Select[Whatever]:
@@ -348,7 +350,7 @@ class _Compiler:
         if satellite is None:
             condition = self._condition(self._plain_cell(test.path), test)
             return not_(condition) if negated else condition
-        cell = satellite.cell.by_object() if self.engine == "sqlite" else satellite.cell
+        cell = satellite.cell.by_object() if self.lazily or self.engine == "sqlite" else satellite.cell
         if not satellite.many:
             condition = self._condition(cell, test)
             return satellite.holds(not_(condition) if negated else condition, lazily=self.lazily)
@@ -477,7 +479,7 @@ class _Compiler:
         if condition is None:
             return [], true()
         parts = list(condition.parts) if isinstance(condition, All) else [condition]
-        few, leading = _FEW + 1, None
+        few, leading, first = _FEW + 1, None, None
         for part in parts:
             owners = self._owners(part)
             if owners is None:
@@ -485,11 +487,11 @@ class _Compiler:
             bounded = owners.limit(few).subquery()
             many = int(self.db.execute(select(func.count()).select_from(bounded)).scalar_one())
             if many < few:
-                few, leading = max(many, 1), owners
+                few, leading, first = max(many, 1), owners, part
                 if many <= 1:
                     break
         self.lazily = self.lazily or (leading is not None and self.engine == "postgresql")
-        whole = and_(*(self.holds(part) for part in sorted(parts, key=_weight)))
+        whole = and_(*(self.holds(part) for part in sorted(parts, key=_weight) if part is not first), true())
         return ([] if leading is None else [self.source.key.in_(leading)]), whole
 
     def _owners(self, part: Condition) -> Select[Whatever] | None:
