@@ -21,7 +21,7 @@ def key() -> None:
 def list_(face: Face) -> None:
     """List the versions of the project's key, newest first."""
     found = face.client.ask("vault:ListKeys", wire.ListKeys(project=face.client.project), wire.Keys)
-    rows = [[k.version, "current" if k.current else "", k.key, k.created_at[:16], count(k.objects)] for k in found.keys]
+    rows = [[k.version, k.state, k.key, k.created_at[:16], count(k.objects)] for k in found.keys]
     face.answer(found, lambda screen: screen.table(["version", "", "key", "since", "objects"], rows, right=1))
 
 
@@ -59,7 +59,14 @@ def fsck(face: Face, deep: bool, everything: bool) -> None:
     def draw(screen: Screen) -> None:
         screen.done(f"{count(found.objects)} sealed objects are there and open")
         read = f"{size(found.bytes_opened)} to the end" if found.deep else "headers only; muni fsck --deep reads all"
-        screen.facts("", {"read": read, "where": "everywhere" if everything else f"project {face.client.project}"})
+        screen.facts(
+            "",
+            {
+                "read": read,
+                "where": "everywhere" if everything else f"project {face.client.project}",
+                "destroyed on purpose": count(found.erased) if found.erased else None,
+            },
+        )
         if found.findings:
             screen.table(
                 ["code", "object", "what", "do"],

@@ -12,10 +12,10 @@ from typing import Any, Final
 
 import msgspec
 
+from muniment.catalog.declaring import Declarer
 from muniment.catalog.model import Entity, EntityKind
 from muniment.catalog.naming import label
 from muniment.catalog.ports import Entities, Names
-from muniment.catalog.recording import Recorder
 from muniment.catalog.resources import DATASET
 from muniment.errors import Conflict, Invalid
 from muniment.execution.model import JobSpec, RunStatus
@@ -304,7 +304,7 @@ def _seal_subject(call: Call, request: wire.PreviewErasure) -> Digest:
     vault.register(call.session, call.project, sealed)
     files = [{"path": "subject.json", "digest": str(sealed.digest), "size": sealed.size}]
     facts = {"what": SUBJECT, "column": request.column, "files": files, "classification": "restricted"}
-    recorder = Recorder(call.session, call.project, call.now)
+    recorder = Declarer(call.session, call.project, call.now)
     recorder.entity(sealed.digest, EntityKind.ARTIFACT, author=str(call.principal), facts=facts, parts=[sealed.digest])
     return sealed.digest
 
