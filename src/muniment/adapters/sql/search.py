@@ -251,7 +251,8 @@ class _Compiler:
 
         First only the keys are found and put in order, because an engine that sorts drags along whatever it selects.
         """
-        self.lazily = self.engine == "postgresql" and not self.query.order and offset + limit <= _PAGE
+        indexed = not self.query.order or self.query.order[0].path == Path("created")
+        self.lazily = self.engine == "postgresql" and indexed and offset + limit <= _PAGE
         lead, condition = self._led(self.query.condition)
         keys = None if lead else self._walked(limit, offset)
         if keys is None:
