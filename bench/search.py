@@ -64,19 +64,19 @@ SEARCHES = (
     "run where metric.auc is present and metric.nothing is absent and param.max_depth = 7",
     'run where label like "xg%" and param.eta < 0.05 and param.rounds >= 900 order by metric.loss',
     'run where param.note contains "grid-77"',
-    'run where param.max_depth in (3, 5) and param.eta > 0.5 and param.rounds < 500 and metric.auc > 0.7',
+    "run where param.max_depth in (3, 5) and param.eta > 0.5 and param.rounds < 500 and metric.auc > 0.7",
     'run where input.name in ("set-1", "set-2", "set-3") and output.kind = model order by metric.gini desc',
     'run where input.name != "set-1" and tag.team = "retail"',
     'run where not (input.name = "set-1" or status = failed) and author = "User:p3" order by duration desc',
     'run where experiment starts with "exp-19" and created > now - 300d order by started',
     "run where duration > 95s and seed in (1, 3) order by duration desc, metric.auc",
-    'run where metric.auc > 0.999999',
+    "run where metric.auc > 0.999999",
     "run where metric.auc > 0.6 and metric.ks > 0.3 and metric.gini > 0.3 and status = ok order by metric.auc offset 900",
     "run where downstream of {data}",
     "run where upstream of {model} and kind = train",
     'data where column.name = "SEX" and rows > 29000 order by rows desc',
     'model where trained_on.name = "set-7" and algorithm = xgboost order by created desc',
-    'model where metric.auc > 0.97 order by metric.auc desc',
+    "model where metric.auc > 0.97 order by metric.auc desc",
     "experiment where failed > 40 order by runs desc",
 )
 COUNTED = (0, 4, 7, 12, 13, 19)
@@ -89,6 +89,7 @@ class Institution(History):
     def __init__(self) -> None:
         super().__init__()
         self.start = NOW - timedelta(days=900)
+        self.known = {number: digest for number, digest, *_ in self.entities}
 
     def moment(self, number: int, seconds: float = 0) -> str:
         """When a run began, or ended."""
@@ -103,16 +104,27 @@ def tables(world: Institution) -> Iterator[tuple[str, Sequence[str], Iterable[tu
     kinds = {number: kind for number, _, kind, _, _ in world.entities}
     digests = {number: digest for number, digest, _, _, _ in world.entities}
     facts = {"data": '{"rows":30000,"classification":"internal"}', "model": '{"algorithm":"xgboost"}'}
-    yield "catalog_entity", entity, (
-        (n, project, d, k, "proven", f"User:p{n % 20}", at, c, facts.get(k, "{}")) for n, d, k, at, c in world.entities
+    yield (
+        "catalog_entity",
+        entity,
+        (
+            (n, project, d, k, "proven", f"User:p{n % 20}", at, c, facts.get(k, "{}"))
+            for n, d, k, at, c in world.entities
+        ),
     )
     activity = ("id", "ulid", "project", "kind", "plan", "agent", "started_at", "ended_at", "grade", "facts")
-    yield "catalog_activity", activity, (
-        (n, ulid, project, kind, plan, f"User:p{n % 20}", start, end, "proven", "{}")
-        for n, ulid, kind, plan, start, end in world.activities
+    yield (
+        "catalog_activity",
+        activity,
+        (
+            (n, ulid, project, kind, plan, f"User:p{n % 20}", start, end, "proven", "{}")
+            for n, ulid, kind, plan, start, end in world.activities
+        ),
     )
-    yield "catalog_edge", ("source", "target", "role", "grade", "record"), (
-        (source, target, role, "proven", record) for source, target, role, record in world.edges
+    yield (
+        "catalog_edge",
+        ("source", "target", "role", "grade", "record"),
+        ((source, target, role, "proven", record) for source, target, role, record in world.edges),
     )
     data = [number for number, kind in kinds.items() if kind == "data"]
     names = [
@@ -122,44 +134,97 @@ def tables(world: Institution) -> Iterator[tuple[str, Sequence[str], Iterable[tu
     yield "catalog_name", ("project", "kind", "name", "version", "digest", "author", "at"), names
     runs = [(n, ulid, kind) for n, ulid, kind, *_ in world.activities]
     total = len(runs)
-    yield "search_run", (
-        "number", "project", "run", "kind", "label", "experiment", "trial", "status", "author", "created_at",
-        "started_at", "ended_at", "duration", "grade", "seed", "env", "code", "commit", "plan",
-    ), (
+    yield (
+        "search_run",
         (
-            n, project, ulid, kind, ("xgboost", "lightgbm", "script train.py")[n % 3], f"exp-{n // 500}", f"t{n % 50}",
-            "failed" if n % 11 == 0 else "ok", f"User:p{n % 20}", world.moment(n), world.moment(n),
-            world.moment(n, n % 100 + 0.5), n % 100 + 0.5, "proven", n % 7, digests[21 + n % 10], digests[1 + n % 10],
-            f"{n % 900:040x}", None,
-        )
-        for n, ulid, kind in runs
+            "number",
+            "project",
+            "run",
+            "kind",
+            "label",
+            "experiment",
+            "trial",
+            "status",
+            "author",
+            "created_at",
+            "started_at",
+            "ended_at",
+            "duration",
+            "grade",
+            "seed",
+            "env",
+            "code",
+            "commit",
+            "plan",
+        ),
+        (
+            (
+                n,
+                project,
+                ulid,
+                kind,
+                ("xgboost", "lightgbm", "script train.py")[n % 3],
+                f"exp-{n // 500}",
+                f"t{n % 50}",
+                "failed" if n % 11 == 0 else "ok",
+                f"User:p{n % 20}",
+                world.moment(n),
+                world.moment(n),
+                world.moment(n, n % 100 + 0.5),
+                n % 100 + 0.5,
+                "proven",
+                n % 7,
+                digests[21 + n % 10],
+                digests[1 + n % 10],
+                f"{n % 900:040x}",
+                None,
+            )
+            for n, ulid, kind in runs
+        ),
     )
-    yield "search_object", ("run", "side", "role", "digest", "project", "entity"), (
-        (-source, "input", role, digests[target], project, target) if source < 0 else
-        (-target, "output", role, digests[source], project, source)
-        for source, target, role, _ in world.edges
-        if source > 0 or kinds[target] not in ("code", "env", "base")
+    yield (
+        "search_object",
+        ("run", "side", "role", "digest", "project", "entity"),
+        (
+            (-source, "input", role, digests[target], project, target)
+            if source < 0
+            else (-target, "output", role, digests[source], project, source)
+            for source, target, role, _ in world.edges
+            if source > 0 or kinds[target] not in ("code", "env", "base")
+        ),
     )
-    fields = [("metric", name) for name in METRICS] + [("param", name) for name in ("max_depth", "eta", "rounds", "note")]
+    fields = [("metric", name) for name in METRICS] + [
+        ("param", name) for name in ("max_depth", "eta", "rounds", "note")
+    ]
     fields += [("tag", "team"), ("fact", "rows"), ("fact", "classification"), ("fact", "algorithm")]
     fields += [(side, what) for side in ("input", "output") for what in ("name", "kind")]
     fields += [("column", f"X{n}") for n in range(10)] + [("column", "SEX")]
     number = {field: at for at, field in enumerate(fields, 1)}
-    yield "search_field", ("id", "project", "space", "name"), (
-        (at, project, space, name) for (space, name), at in number.items()
+    yield (
+        "search_field",
+        ("id", "project", "space", "name"),
+        ((at, project, space, name) for (space, name), at in number.items()),
     )
     latest = [[round(chance.betavariate(8, 2 + at % 3), 6) for _ in range(total)] for at in range(len(METRICS))]
     metric = ("project", "activity", "name", "step", "at", "value")
-    yield "catalog_metric_latest", metric, (
-        (project, ulid, name, STEPS, world.moment(n), latest[at][n - 1])
-        for n, ulid, _ in runs
-        for at, name in enumerate(METRICS)
+    yield (
+        "catalog_metric_latest",
+        metric,
+        (
+            (project, ulid, name, STEPS, world.moment(n), latest[at][n - 1])
+            for n, ulid, _ in runs
+            for at, name in enumerate(METRICS)
+        ),
     )
-    yield "catalog_metric", ("activity", "position", "name", "step", "at", "value"), (
-        (ulid, step * len(METRICS) + at, name, step, world.moment(n), latest[at][n - 1])
-        for n, ulid, _ in runs
-        for step in range(1, STEPS + 1)
-        for at, name in enumerate(METRICS)
+    yield (
+        "catalog_metric",
+        ("activity", "position", "name", "step", "at", "value"),
+        (
+            (ulid, step * len(METRICS) + at, name, step, world.moment(n), latest[at][n - 1])
+            for n, ulid, _ in runs
+            for step in range(1, STEPS + 1)
+            for at, name in enumerate(METRICS)
+        ),
     )
     params = {
         "max_depth": [float(chance.randrange(2, 9)) for _ in runs],
@@ -168,13 +233,20 @@ def tables(world: Institution) -> Iterator[tuple[str, Sequence[str], Iterable[tu
     }
     notes = [f"grid-{chance.randrange(20_000)} of the search" for _ in runs]
     teams = [chance.choice(("retail", "corporate", "markets")) for _ in runs]
-    yield "run_param", ("project", "run", "name", "text", "number", "prefix"), (
-        row
-        for n, ulid, _ in runs
-        for row in (
-            *((project, ulid, name, f"{told[n - 1]:g}", told[n - 1], f"{told[n - 1]:g}") for name, told in params.items()),
-            (project, ulid, "note", notes[n - 1], None, notes[n - 1]),
-        )
+    yield (
+        "run_param",
+        ("project", "run", "name", "text", "number", "prefix"),
+        (
+            row
+            for n, ulid, _ in runs
+            for row in (
+                *(
+                    (project, ulid, name, f"{told[n - 1]:g}", told[n - 1], f"{told[n - 1]:g}")
+                    for name, told in params.items()
+                ),
+                (project, ulid, "note", notes[n - 1], None, notes[n - 1]),
+            )
+        ),
     )
 
     used: dict[int, list[int]] = {}
@@ -266,9 +338,7 @@ def measure(store: SqlStore, world: Institution, engine: str, *, say: bool = Fal
     for at, written in enumerate(SEARCHES):
         query = parse(written.format(**references))
         tests = query.condition.tests() if query.condition else ()
-        starts = {
-            test.reference: [("main", Digest(test.reference))] for test in tests if isinstance(test, LineageTest)
-        }
+        starts = {test.reference: [("main", Digest(test.reference))] for test in tests if isinstance(test, LineageTest)}
         scope = Scope(projects=("main",), now=NOW, starts=starts)
         kind = KINDS[query.kind]
         columns = [*dict.fromkeys((*query.paths, *(parse_path(one, kind) for one in kind.columns)))]
@@ -298,8 +368,13 @@ def measure(store: SqlStore, world: Institution, engine: str, *, say: bool = Fal
     missed = [f"{figure:.0f} ms {what}" for figure, what in figures if figure > BAR_MS]
     note = f"median {middle:.0f} ms; the slowest: {slow}" + (f"; missed: {'; '.join(missed)}" if missed else "")
     yield Row(
-        f"search on {engine}, worst of {len(figures)}", f"{worst:.0f} ms", "", None, f"<= {BAR_MS:.0f} ms",
-        worst <= BAR_MS, note,
+        f"search on {engine}, worst of {len(figures)}",
+        f"{worst:.0f} ms",
+        "",
+        None,
+        f"<= {BAR_MS:.0f} ms",
+        worst <= BAR_MS,
+        note,
     )
     closures, proofs, sizes = [], [], []
     with store.read() as session:
@@ -342,7 +417,7 @@ def database(engine: str) -> Iterator[str | None]:
 
 
 MLFLOW_RUNS = 20_000
-MLFLOW = '''
+MLFLOW = """
 import json, random, sys, time, uuid
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from sqlalchemy import text
@@ -374,7 +449,7 @@ spent = []
 for _ in range(5):
     start = time.perf_counter(); found = ask(); spent.append((time.perf_counter() - start) * 1000)
 print(json.dumps({"ms": max(spent), "rows": len(found)}))
-'''
+"""
 
 
 def mlflow() -> Row:
@@ -385,10 +460,15 @@ def mlflow() -> Row:
         return Row(what, "", "", None, "", None, "no MLflow here: scripts/peers")
     with tempfile.TemporaryDirectory(prefix="muni-bench-") as folder:
         done = subprocess.run(
-            [str(interpreter), "-c", MLFLOW, folder, str(MLFLOW_RUNS)], capture_output=True, text=True, check=False
+            [str(interpreter), "-P", "-c", MLFLOW, folder, str(MLFLOW_RUNS)],
+            capture_output=True,
+            text=True,
+            check=False,
         )
     if done.returncode:
-        return Row(what, "", "", None, "", None, done.stderr.strip().splitlines()[-1][:200] if done.stderr else "failed")
+        return Row(
+            what, "", "", None, "", None, done.stderr.strip().splitlines()[-1][:200] if done.stderr else "failed"
+        )
     told = json.loads(done.stdout.strip().splitlines()[-1])
     return Row(what, "", f"{told['ms']:.0f} ms", None, "", None, "SQLite, in process, without its HTTP server")
 
@@ -402,11 +482,12 @@ def run(*, say: bool = False) -> list[Row]:
                 rows.append(Row(f"search on {engine}", "", "", None, "", None, "no PostgreSQL here"))
                 continue
             world = Institution()
-            world.known = {number: digest for number, digest, *_ in world.entities}
             store = SqlStore(url, REPOSITORIES)
             try:
                 spent, counts = timed(lambda s=store, w=world: load(s, w))
-                told = ", ".join(f"{counts[table]:,} {table}" for table in ("search_run", "catalog_metric", "catalog_edge"))
+                told = ", ".join(
+                    f"{counts[table]:,} {table}" for table in ("search_run", "catalog_metric", "catalog_edge")
+                )
                 print(f"{engine}: {told}, loaded in {spent / 1000:.0f} s", file=sys.stderr)
                 for listed in (world.entities, world.activities, world.edges):
                     listed.clear()  # or the collector would walk millions of tuples in the middle of a measurement
