@@ -71,7 +71,7 @@ SEARCHES = (
     'run where experiment starts with "exp-19" and created > now - 300d order by started',
     "run where duration > 95s and seed in (1, 3) order by duration desc, metric.auc",
     "run where metric.auc > 0.999999",
-    "run where metric.auc > 0.6 and metric.ks > 0.3 and metric.gini > 0.3 and status = ok order by metric.auc offset 900",
+    "run where metric.auc > 0.6 and metric.ks > 0.3 and metric.gini > 0.3 and status = ok order by metric.auc offset 900",  # noqa: E501
     "run where downstream of {data}",
     "run where upstream of {model} and kind = train",
     'data where column.name = "SEX" and rows > 29000 order by rows desc',
@@ -97,6 +97,7 @@ class Institution(History):
         return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+# noqa: PLR0915  one table after the other
 def tables(world: Institution) -> Iterator[tuple[str, Sequence[str], Iterable[tuple[Any, ...]]]]:
     """Every table with its columns and rows, in an order in which they can be put in."""
     chance, project = random.Random(5), "main"
@@ -435,7 +436,7 @@ with store.engine.begin() as db:
     names = ", ".join(row)
     db.execute(text(f"insert into runs ({names}) values ({', '.join(':' + name for name in row)})"),
                [row | {"run_uuid": one, "start_time": at} for at, one in enumerate(ids)])
-    metrics = ("auc", "ks", "gini", "brier", "loss", "f1", "accuracy", "precision", "recall", "psi")
+    metrics = ("auc", "ks", "gini", "brier", "loss", "f1", "accuracy", "precision", "recall", "psi")  # noqa: E501
     db.execute(text("insert into latest_metrics (key, value, timestamp, step, is_nan, run_uuid) values (:k, :v, 0, 0, 0, :r)"),
                [{"k": name, "v": chance.betavariate(8, 2), "r": one} for one in ids for name in metrics])
     db.execute(text("insert into params (key, value, run_uuid) values (:k, :v, :r)"),
