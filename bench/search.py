@@ -97,8 +97,8 @@ class Institution(History):
         return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-# noqa: PLR0915  one table after the other
-def tables(world: Institution) -> Iterator[tuple[str, Sequence[str], Iterable[tuple[Any, ...]]]]:
+
+def tables(world: Institution) -> Iterator[tuple[str, Sequence[str], Iterable[tuple[Any, ...]]]]:  # noqa: PLR0915
     """Every table with its columns and rows, in an order in which they can be put in."""
     chance, project = random.Random(5), "main"
     entity = ("id", "project", "digest", "kind", "grade", "author", "at", "content_digest", "facts")
@@ -450,7 +450,7 @@ spent = []
 for _ in range(5):
     start = time.perf_counter(); found = ask(); spent.append((time.perf_counter() - start) * 1000)
 print(json.dumps({"ms": max(spent), "rows": len(found)}))
-"""
+"""  # noqa: E501
 
 
 def mlflow() -> Row:
