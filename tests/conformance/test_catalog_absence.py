@@ -249,6 +249,15 @@ def test_what_came_from_nowhere_is_declared(story: Story) -> None:
     assert story.ask("data/holdout", "model/foreign").grade is Grade.DECLARED
 
 
+def test_a_feature_view_is_written_by_people_as_code_is(story: Story) -> None:
+    """Its definition has no origin to be checked; the data that it was filled from have, and are followed."""
+    story.ran("transform", "data/test features/view", "data/filled")
+    story.ran("join", "data/train data/filled features/view", "data/joined")
+    story.ran("train", "data/joined", "model/featured")
+    assert (story.ask("data/holdout", "model/featured").grade) is Grade.PROVEN
+    assert story.ask("data/test", "model/featured").verdict is Verdict.USED
+
+
 def test_continued_training_inherits_what_the_first_model_read(story: Story) -> None:
     """Rows that entered a model stay in what is trained on from it."""
     story.ran("train", "data/credit", "model/greedy")

@@ -34,8 +34,11 @@ from muniment.kernel.grade import Grade, weakest
 ROW_KINDS: Final = frozenset({EntityKind.DATA, EntityKind.FILE, EntityKind.ARTIFACT})
 """What may hold rows. Code, environments, base roots, models and reports hold none as far as this question goes."""
 
-_NEEDS_NO_ORIGIN: Final = frozenset({EntityKind.FILE, EntityKind.CODE, EntityKind.ENVIRONMENT, EntityKind.BASE})
-"""What comes from outside by its nature: the bytes are known, and that is all there is to know."""
+_NEEDS_NO_ORIGIN: Final = frozenset(
+    {EntityKind.FILE, EntityKind.CODE, EntityKind.FEATURES, EntityKind.ENVIRONMENT, EntityKind.BASE}
+)
+"""What comes from outside by its nature, as code and the definition of a feature view do, which people write: the
+bytes are known, and that is all there is to know."""
 
 _PARTITIONS: Final = frozenset({ActivityKind.INGEST, ActivityKind.SPLIT})
 """Programs of the platform whose outputs hold rows of their one input and nothing else."""

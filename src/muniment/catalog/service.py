@@ -7,7 +7,10 @@ from enum import StrEnum
 from typing import Final, TypeVar
 
 from muniment.catalog.absence import ROW_KINDS, AbsenceProof, Evidence, Verdict, decide
+from muniment.catalog.columns import ColumnLink, column_links
+from muniment.catalog.columns_picture import draw_columns
 from muniment.catalog.model import (
+    Activity,
     ActivityKind,
     Direction,
     Entity,
@@ -18,17 +21,18 @@ from muniment.catalog.model import (
 )
 from muniment.catalog.naming import label, resolve
 from muniment.catalog.picture import draw
-from muniment.catalog.ports import Checkpoints, Entities, Lineage, Names
-from muniment.catalog.resources import ENTITY, MODEL, find
-from muniment.catalog.tracing import ends, nearest
+from muniment.catalog.ports import Activities, Checkpoints, Entities, Histories, Lineage, Names, Then
+from muniment.catalog.resources import ENTITY, MODEL, entity_resource, find
+from muniment.catalog.tracing import ends, merged, nearest_each
 from muniment.catalog.walking import Step
-from muniment.errors import Conflict, Invalid
+from muniment.errors import Conflict, Invalid, NotFound
 from muniment.kernel.digest import Digest
 from muniment.kernel.grade import weakest
 from muniment.kernel.identifiers import format_time
 from muniment.kernel.ports import Session
 from muniment.kernel.resources import PROJECT
 from muniment.kernel.verb import Call, Effect, verb
+from muniment.policy.authorizer import CedarAuthorizer
 from muniment.wire import catalog as wire
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -41,6 +45,17 @@ _MOST_SHOWN: Final = 2000
 """Nodes of a lineage in one reply."""
 _MOST_DRAWN: Final = 100
 """Nodes of a lineage in one picture; beyond that nobody can read it."""
+_MOST_COLUMNS: Final = 20_000
+"""Links between columns in one reply."""
+
+BOTH: Final = "both"
+"""Upstream and downstream at once."""
+
+_TITLES: Final = {
+    Direction.UPSTREAM.value: "Where {} comes from",
+    Direction.DOWNSTREAM.value: "What was made of {}",
+    BOTH: "Where {} comes from, and what was made of it",
+}
 
 
 @verb(
@@ -113,28 +128,33 @@ def list_entities(call: Call, request: wire.ListEntities) -> wire.Entities:
 )
 def get_lineage(call: Call, request: wire.GetLineage) -> wire.LineageView:
     """Show where something comes from, or what was made of it, both as a table and as a picture."""
-    direction = _choice(Direction, "direction", request.direction)
+    directions = _directions(request.direction)
     depth = None if request.depth is None else _bounded("depth", request.depth, 1, 1_000_000)
-    session, project = call.session, call.project
-    found = find(session, project, request.reference)
+    then, found = look_back(call, request.reference, request.at)
+    session, project = then.session if then else call.session, call.project
     start = found.digest if isinstance(found, Entity) else found.id
-    whole = session.use(Lineage).closure(project, start, direction, depth)
-    graph, steps = nearest(whole, start, direction, _MOST_SHOWN)
+    whole = merged([session.use(Lineage).closure(project, start, direction, depth) for direction in directions])
+    graph, steps = nearest_each(whole, start, directions, _MOST_SHOWN)
     labels = _labels(session, project, graph.entities)
-    call.note(start=str(start), direction=direction.value, nodes=len(steps))
+    call.note(start=str(start), direction=request.direction, nodes=len(steps), **_noted(then))
+    links, hidden = columns_of(call, session, graph) if request.columns else ([], 0)
     picture = None
     if request.picture:
-        part, near = nearest(whole, start, direction, _MOST_DRAWN)
-        left_out = len(whole.entities) + len(whole.activities) - len(near)
         name = labels[start] if isinstance(start, Digest) else f"run:{start}"
-        title = f"Where {name} comes from" if direction is Direction.UPSTREAM else f"What was made of {name}"
-        picture = draw(part, start, labels, title=title, omitted=left_out)
+        title = _TITLES[request.direction].format(name) + (f", as of {then.moment:%Y-%m-%d %H:%M} UTC" if then else "")
+        if request.columns:
+            kinds = {digest: node.kind for digest, node in graph.entities.items()}
+            picture = draw_columns(links, kinds, labels, title=f"{title}: columns")
+        else:
+            part, near = nearest_each(whole, start, directions, _MOST_DRAWN)
+            left_out = len(whole.entities) + len(whole.activities) - len(near)
+            picture = draw(part, start, labels, title=title, omitted=left_out)
     origins = [edge.grade for edge in whole.edges]
-    if isinstance(found, Entity) and direction is Direction.UPSTREAM and not _made_here(whole, found.digest):
+    if isinstance(found, Entity) and Direction.UPSTREAM in directions and not _made_here(whole, found.digest):
         origins.append(found.grade)
     return wire.LineageView(
         reference=labels.get(start, f"run:{start}") if isinstance(start, Digest) else f"run:{start}",
-        direction=direction,
+        direction=request.direction,
         grade=weakest(origins),
         elsewhere=_elsewhere(whole, found) if isinstance(found, Entity) else None,
         nodes=[_node(graph, node, steps[node], labels) for node in steps],
@@ -151,7 +171,93 @@ def get_lineage(call: Call, request: wire.GetLineage) -> wire.LineageView:
         ],
         truncated=len(steps) < len(whole.entities) + len(whole.activities),
         svg=picture,
+        columns=[
+            wire.ColumnEdge(
+                source=link.source,
+                source_label=labels[link.source],
+                source_column=link.source_column,
+                target=link.target,
+                target_label=labels[link.target],
+                target_column=link.target_column,
+                run=f"run:{link.activity}",
+                how=link.how,
+                grade=link.grade,
+            )
+            for link in links[:_MOST_COLUMNS]
+        ],
+        hidden=hidden,
+        past=then
+        and wire.Past(
+            moment=format_time(then.moment),
+            entries=then.entries,
+            checkpoint=wire.Checkpoint(size=then.size, root=then.root),
+        ),
     )
+
+
+def look_back(call: Call, reference: str, at: str | None) -> tuple[Then | None, Entity | Activity]:
+    """What a reference means, and the past it is told at, where one is asked for.
+
+    The gate decided about what the reference means now; so it may not mean anything else then.
+
+    Raises:
+        NotFound: it was not recorded by then.
+        Conflict: it meant something else then.
+    """
+    found = find(call.session, call.project, reference)
+    if at is None:
+        return None, found
+    then = call.use(Histories).then(call.session, at, call.now)
+    try:
+        before = find(then.session, call.project, reference)
+    except NotFound as unknown:
+        raise NotFound(
+            "MUNI-C208",
+            "it was not recorded by then",
+            given=reference[:200],
+            at=at[:80],
+            moment=format_time(then.moment),
+            do="name a later moment, or none",
+        ) from unknown
+    if (before.digest if isinstance(before, Entity) else before.id) != (
+        found.digest if isinstance(found, Entity) else found.id
+    ):
+        meant = str(before.digest) if isinstance(before, Entity) else f"run:{before.id}"
+        raise Conflict(
+            "MUNI-C305",
+            "this name meant something else then",
+            given=reference[:200],
+            at=at[:80],
+            meant=meant,
+            do=f"ask for {meant}, or for a version of the name",
+        )
+    return then, before
+
+
+def columns_of(call: Call, session: Session, graph: Graph) -> tuple[list[ColumnLink], int]:
+    """Which column rests on which, as far as the asker may see the columns; and of how many things he may not."""
+    entities = session.use(Entities).find(call.project, graph.entities)
+    shown = readable(call, entities.values())
+    activities = session.use(Activities).find(call.project, graph.activities)
+    return column_links(graph, shown, activities), len(entities) - len(shown)
+
+
+def readable(call: Call, entities: Iterable[Entity]) -> dict[Digest, Entity]:
+    """Those of these entities whose facts the asker may see."""
+    authorizer = call.use(CedarAuthorizer)
+    return {
+        one.digest: one
+        for one in entities
+        if authorizer.decide(call.session, call.authentication, get_entity, entity_resource(one)).allowed
+    }
+
+
+def _directions(given: str) -> tuple[Direction, ...]:
+    return tuple(Direction) if given == BOTH else (_choice(Direction, "direction", given),)
+
+
+def _noted(then: Then | None) -> dict[str, int]:
+    return {} if then is None else {"as_of": then.entries}
 
 
 @verb(
@@ -275,7 +381,8 @@ def _not_covered(evidence: Evidence, proof: AbsenceProof, asked: str) -> Iterato
     if evidence.asked.kind in ROW_KINDS:
         yield f"rows in files of other origin, unless all content or a whole piece is equal (such files: {foreign})"
         yield "rows of another part that have equal values"
-    yield f"what people wrote into code, parameters, names or environments (source trees of theirs: {written})"
+    places = "code, feature views, parameters, names or environments"
+    yield f"what people wrote into {places} (source trees of theirs: {written})"
     yield f"what people learnt from {asked} elsewhere (runs that read it: {len(evidence.readers)})"
     yield "changes of the lineage in the database itself (muni audit verify compares it with the ledger)"
 
@@ -366,8 +473,9 @@ def _choice(kind: type[Choice], field: str, given: str) -> Choice:
     try:
         return kind(given)
     except ValueError:
+        choices = [*(c.value for c in kind), *([BOTH] if kind is Direction else [])]
         raise Invalid(
-            "MUNI-C106", f"{given[:40]!r} is no {field}", field=field, given=given[:80], choices=[c.value for c in kind]
+            "MUNI-C106", f"{given[:40]!r} is no {field}", field=field, given=given[:80], choices=choices
         ) from None
 
 
