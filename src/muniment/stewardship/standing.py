@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 from muniment.catalog.model import ActivityKind, Direction, Entity, EntityKind, Graph, Relation
 from muniment.catalog.ports import Entities, Lineage, Names
@@ -17,9 +18,9 @@ from muniment.inventory.ports import Records
 from muniment.kernel.digest import Digest
 from muniment.kernel.identifiers import parse_time
 from muniment.kernel.ports import Session
-from muniment.stewardship.terms import ANYTHING, Terms, at_ingestion, of_document, strictest
+from muniment.stewardship.terms import ANYTHING, WEIGHED, Terms, at_ingestion, of_document, strictest
 
-__all__ = ["DataGrant", "Hold", "Situation", "grants_in", "holds_in", "of_snapshot", "subjects_of"]
+__all__ = ["DataGrant", "Hold", "Situation", "brought_in", "grants_in", "holds_in", "of_snapshot", "subjects_of"]
 
 _PLATFORMS = frozenset({EntityKind.BASE, EntityKind.ENVIRONMENT, EntityKind.CODE})
 
@@ -145,6 +146,21 @@ def of_snapshot(session: Session, project: str, digest: Digest) -> Situation:
     return _Walk(graph, known, spoken, later, began).situation(digest)
 
 
+def brought_in(session: Session, project: str, file: Digest) -> list[Digest]:
+    """The snapshots that were ingested from a file: what holds of them holds of the file, which has the same rows."""
+    lineage = session.use(Lineage)
+    near = lineage.around(project, [file])
+    readers = [
+        edge.activity
+        for edge in near.edges
+        if edge.relation is Relation.USED
+        and edge.entity == file
+        and near.activities[edge.activity].kind is ActivityKind.INGEST
+    ]
+    edges = lineage.of_activities(project, readers).edges if readers else ()
+    return sorted({edge.entity for edge in edges if edge.relation is Relation.GENERATED})
+
+
 class _Walk:
     """From what was said about each entity to what holds of one, by way of the lineage."""
 
@@ -255,22 +271,33 @@ class _Walk:
 
 
 def _merged(terms: Terms, record: Record) -> Terms:
-    """The terms after a statement: it replaces the fields that it states."""
-    stated, after = record.body["states"], of_document(record.body["terms"])
-    fields = {
-        "classification": "classification",
-        "owner": "owners",
-        "purposes": "purposes",
-        "legal_basis": "legal_basis",
-        "rights": "forbids",
-        "use_until": "use_until",
-        "retention": "retention",
-        "keep_until": "keep_until",
-        "access": "access",
-    }
-    values = {name: getattr(terms, name) for name in fields.values()}
-    values |= {fields[name]: getattr(after, fields[name]) for name in stated}
+    """The terms after a statement.
+
+    What a statement narrows is narrowed, whatever was said before. What two people widened is as they said, where the
+    terms were no stricter than those that they saw: of another version under the same name, which was told more
+    strictly, they did not speak.
+    """
+    after, before = of_document(record.body["terms"]), of_document(record.body["before"])
+    both, seen = strictest([terms, after]), strictest([terms, before])
+    values = {name: getattr(terms, name) for name in _FIELDS.values()}
+    for name in (_FIELDS[one] for one in record.body["states"]):
+        agreed = name in record.body["widens"] and getattr(seen, name) == getattr(before, name)
+        values[name] = getattr(after if agreed or name not in WEIGHED else both, name)
     return Terms(**values)
+
+
+_FIELDS: Final = {
+    "classification": "classification",
+    "owner": "owners",
+    "purposes": "purposes",
+    "legal_basis": "legal_basis",
+    "rights": "forbids",
+    "use_until": "use_until",
+    "retention": "retention",
+    "keep_until": "keep_until",
+    "access": "access",
+}
+"""What a statement calls the fields of terms."""
 
 
 def grants_in(records: Iterable[Record], later: Mapping[str, Sequence[Record]]) -> list[DataGrant]:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from muniment.catalog.growing import CLASSIFICATIONS
 from muniment.errors import Invalid
 
-__all__ = ["ANYTHING", "RIGHTS", "Terms", "obstacles", "read_terms", "strictest", "strictness", "wider"]
+__all__ = ["ANYTHING", "RIGHTS", "WEIGHED", "Terms", "obstacles", "read_terms", "strictest", "strictness", "wider"]
 
 RIGHTS: Final[Mapping[str, frozenset[str]]] = {
     "no-training": frozenset({"train", "run", "suggest"}),
@@ -107,10 +107,11 @@ def strictest(terms: Iterable[Terms]) -> Terms:
 def wider(before: Terms, after: Terms) -> tuple[str, ...]:
     """The fields in which the second terms allow something that the first do not."""
     both = strictest([before, after])
-    return tuple(name for name in _WEIGHED if getattr(after, name) != getattr(both, name))
+    return tuple(name for name in WEIGHED if getattr(after, name) != getattr(both, name))
 
 
-_WEIGHED: Final = ("classification", "purposes", "forbids", "use_until", "retention", "keep_until", "access")
+WEIGHED: Final = ("classification", "purposes", "forbids", "use_until", "retention", "keep_until", "access")
+"""Fields whose values are stricter or looser; the others say who and why."""
 
 
 def strictness(classification: str) -> tuple[int, str]:

@@ -27,7 +27,7 @@ from muniment.kernel.ports import Session
 from muniment.kernel.principal import Authentication, PrincipalKind
 from muniment.kernel.verb import Call, Effect, Resource, Verb, verb
 from muniment.policy.ports import Authorizer, Decision, Facts
-from muniment.stewardship.standing import DataGrant, Hold, Situation, days_after, of_snapshot
+from muniment.stewardship.standing import DataGrant, Hold, Situation, brought_in, days_after, of_snapshot
 from muniment.stewardship.terms import HOUSEKEEPING, Terms, obstacles, of_document
 from muniment.vault.ports import ErasedObjects
 from muniment.wire import stewardship as wire
@@ -149,9 +149,7 @@ class StewardedUse:
         digests = [Digest(one) for one in run.job["inputs"].values()]
         inputs = session.use(Entities).find(run.project, digests).values()
         _not_erased(session, run.project, inputs)
-        for entity in inputs:
-            if entity.kind is EntityKind.MODEL:
-                continue
+        for entity in _ruled(session, run.project, inputs):
             situation = of_snapshot(session, run.project, entity.digest)
             held = {one.asked.id: one.state(now) for choice in situation.grants for one in choice}
             over = [
@@ -177,7 +175,7 @@ class StewardedUse:
         serving = situation.granted(account, asked or _all(situation), now)
         decision: Decision | None = None
         needed: tuple[DataGrant, ...] = ()
-        if entity.kind is EntityKind.DATA and kind not in _SCRUTINY:
+        if entity.kind in _ASKED and kind not in _SCRUTINY:
             decision = self._decide(call, entity, attributes_of(situation, now, asked), purposes)
             if decision.allowed and serving:
                 bare = attributes_of(situation, now, asked) | {"granted": [], "granted_services": []}
@@ -201,6 +199,15 @@ _ON: Final = "active"
 def _uncovered(authentication: Authentication) -> Authentication:
     """A token that is limited to submitting jobs may use their inputs: that it names the job is enough."""
     return replace(authentication, actions=None)
+
+
+def _ruled(session: Session, project: str, inputs: Iterable[Entity]) -> list[Entity]:
+    """The inputs that terms speak of, models apart, and for a file the snapshots that were ingested from it."""
+    ruled = {one.digest: one for one in inputs if one.kind is not EntityKind.MODEL}
+    files = [digest for digest, one in ruled.items() if one.kind is EntityKind.FILE]
+    came = {digest for file in files for digest in brought_in(session, project, file)} - ruled.keys()
+    found = session.use(Entities).find(project, came) if came else {}
+    return [*ruled.values(), *(found[digest] for digest in sorted(came) if found[digest].kind is EntityKind.DATA)]
 
 
 def _asked(kind: str, purposes: frozenset[str]) -> frozenset[str] | None:
