@@ -37,6 +37,10 @@ __all__ = ["VERBS", "StewardedUse", "Stewards", "use_dataset"]
 _SCRUTINY: Final = frozenset({"scan", "redact"})
 """Jobs that look for a person, or take him out: the duty to do so does not ask for a grant."""
 
+_ASKED: Final = frozenset({EntityKind.DATA, EntityKind.ARTIFACT})
+"""What policies are asked about: an artifact may hold the rows that it was made of. A file is asked about by the
+snapshots that came of it."""
+
 KINDS: Final = ("train", "run", "evaluate", "explain", "split", "transform", "join", "predict")
 """Kinds of jobs that ``data rights`` speaks of."""
 
@@ -90,7 +94,7 @@ class StewardedUse:
 
     def permit(self, call: Call, using: Using) -> Mapping[str, Any]:
         """What the run keeps of the permission."""
-        inputs = [one for one in using.inputs if one.kind is not EntityKind.MODEL]
+        inputs = _ruled(call.session, call.project, using.inputs)
         _not_erased(call.session, call.project, using.inputs)
         purposes = purposes_of(call, using.purpose, using.use_case)
         relied: dict[str, DataGrant] = {}
@@ -196,11 +200,6 @@ class StewardedUse:
 _ON: Final = "active"
 
 
-def _uncovered(authentication: Authentication) -> Authentication:
-    """A token that is limited to submitting jobs may use their inputs: that it names the job is enough."""
-    return replace(authentication, actions=None)
-
-
 def _ruled(session: Session, project: str, inputs: Iterable[Entity]) -> list[Entity]:
     """The inputs that terms speak of, models apart, and for a file the snapshots that were ingested from it."""
     ruled = {one.digest: one for one in inputs if one.kind is not EntityKind.MODEL}
@@ -208,6 +207,11 @@ def _ruled(session: Session, project: str, inputs: Iterable[Entity]) -> list[Ent
     came = {digest for file in files for digest in brought_in(session, project, file)} - ruled.keys()
     found = session.use(Entities).find(project, came) if came else {}
     return [*ruled.values(), *(found[digest] for digest in sorted(came) if found[digest].kind is EntityKind.DATA)]
+
+
+def _uncovered(authentication: Authentication) -> Authentication:
+    """A token that is limited to submitting jobs may use their inputs: that it names the job is enough."""
+    return replace(authentication, actions=None)
 
 
 def _asked(kind: str, purposes: frozenset[str]) -> frozenset[str] | None:
