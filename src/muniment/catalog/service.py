@@ -325,7 +325,8 @@ def gather(session: Session, project: str, asked: Entity, model: Digest) -> Evid
     splitting = (ActivityKind.SPLIT, ActivityKind.REPRODUCE)
     splits = lineage.of_activities(project, [a.id for a in ancestry.activities.values() if a.kind in splitting])
     known = entities.find(project, splits.entities)
-    below = lineage.closure(project, asked.digest, Direction.DOWNSTREAM, 1)
+    near = lineage.around(project, [asked.digest])
+    readers = {edge.activity for edge in near.edges if edge.relation is Relation.USED}
     return Evidence(
         asked=EntityNode(asked.digest, asked.kind, asked.grade, asked.content_digest),
         model=model,
@@ -334,7 +335,7 @@ def gather(session: Session, project: str, asked: Entity, model: Digest) -> Evid
         copies=entities.alike(project, {asked.digest, *with_rows}),
         splits=splits,
         proofs={digest: set(parts) for digest, entity in known.items() if (parts := _disjoint_parts(entity))},
-        readers=[node.id for node in below.activities.values() if node.kind in _BY_PEOPLE],
+        readers=[one for one in readers if near.activities[one].kind in _BY_PEOPLE],
     )
 
 

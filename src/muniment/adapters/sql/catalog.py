@@ -37,6 +37,7 @@ from sqlalchemy import (
     cast,
     func,
     literal,
+    literal_column,
     or_,
     select,
     text,
@@ -393,37 +394,34 @@ class SqlLineage:
 
     def _graph(self, rows: Sequence[Any], nodes: Iterable[int]) -> Graph:
         seen = set(nodes)
-        for row in rows:
-            seen.update((row.source, row.target))
-        columns = (ENTITY.c.id, ENTITY.c.digest, ENTITY.c.kind, ENTITY.c.grade, ENTITY.c.content_digest)
+        for source, target, *_ in rows:
+            seen.add(source)
+            seen.add(target)
         entities = {
-            node: EntityNode(Digest(digest), EntityKind(kind), Grade(grade), Digest(content) if content else None)
-            for node, digest, kind, grade, content in _by_chunks(
-                self._db, select(*columns).where(_any_of(ENTITY.c.id)), (node for node in seen if node > 0)
+            node: EntityNode(Digest(digest), _ENTITIES[kind], _GRADES[grade], Digest(content) if content else None)
+            for node, digest, kind, grade, content in _numbered(
+                self._db, _ENTITY_NODES, [node for node in seen if node > 0]
             )
         }
-        about = (
-            ACTIVITY.c.id,
-            ACTIVITY.c.ulid,
-            ACTIVITY.c.kind,
-            ACTIVITY.c.agent,
-            ACTIVITY.c.started_at,
-            ACTIVITY.c.plan,
-        )
         activities = {
-            -node: ActivityNode(ulid, ActivityKind(kind), agent, parse_time(at), Digest(plan) if plan else None)
-            for node, ulid, kind, agent, at, plan in _by_chunks(
-                self._db, select(*about).where(_any_of(ACTIVITY.c.id)), (-node for node in seen if node < 0)
+            -node: ActivityNode(ulid, _ACTIVITIES[kind], agent, parse_time(at), Digest(plan) if plan else None)
+            for node, ulid, kind, agent, at, plan in _numbered(
+                self._db, _ACTIVITY_NODES, [-node for node in seen if node < 0]
             )
         }
+        records = {record: Digest(record) for record in {row[4] for row in rows} if record}
         edges = tuple(
             Edge(
-                Relation.USED if source < 0 else Relation.GENERATED,
-                activities[min(source, target)].id,
-                entities[max(source, target)].digest,
+                Relation.USED, activities[source].id, entities[target].digest, role, _GRADES[grade], records.get(record)
+            )
+            if source < 0
+            else Edge(
+                Relation.GENERATED,
+                activities[target].id,
+                entities[source].digest,
                 role,
-                Grade(grade),
-                Digest(record) if record else None,
+                _GRADES[grade],
+                records.get(record),
             )
             for source, target, role, grade, record in rows
         )
@@ -595,29 +593,29 @@ def _walk(start: int, here: str, there: str, hops: int | None, engine: str) -> S
     node, zero = cast(start, _NODE).label("node"), cast(0, Integer).label("hops")
     if hops is None:
         reached = select(node).cte("reached", recursive=True)
-        arrows = _arrows_of(reached, here, engine)
-        reached = reached.union(select(arrows.c[there]).join_from(reached, arrows, arrows.c[here] == reached.c.node))
-        arrows = _arrows_of(reached, here, engine)
-        return select(*arrows.c).join_from(reached, arrows, arrows.c[here] == reached.c.node)
+        arrows, at = _arrows_of(reached, here, engine)
+        reached = reached.union(select(arrows.c[there]).join_from(reached, arrows, at))
+        arrows, at = _arrows_of(reached, here, engine)
+        return select(*arrows.c).join_from(reached, arrows, at)
     reached = select(node, zero).cte("reached", recursive=True)
-    arrows = _arrows_of(reached, here, engine)
-    onward = select(arrows.c[there], reached.c.hops + 1).join_from(reached, arrows, arrows.c[here] == reached.c.node)
+    arrows, at = _arrows_of(reached, here, engine)
+    onward = select(arrows.c[there], reached.c.hops + 1).join_from(reached, arrows, at)
     reached = reached.union(onward.where(reached.c.hops < hops))
-    arrows = _arrows_of(reached, here, engine)
-    found = select(*arrows.c).join_from(reached, arrows, arrows.c[here] == reached.c.node)
-    return found.where(reached.c.hops < hops).distinct()
+    arrows, at = _arrows_of(reached, here, engine)
+    return select(*arrows.c).join_from(reached, arrows, at).where(reached.c.hops < hops).distinct()
 
 
-def _arrows_of(reached: CTE, here: str, engine: str) -> FromClause:
-    """The arrows, to be looked up node by node.
+def _arrows_of(reached: CTE, here: str, engine: str) -> tuple[FromClause, ColumnElement[bool]]:
+    """The arrows, to be looked up node by node, and what ties them to the node.
 
-    PostgreSQL cannot know how few nodes a walk reaches: it expects a multiple of the table and reads all of it at every
-    step. A lateral query that it must not flatten, because of its ``offset``, leaves it only the index. SQLite looks up
-    node by node anyway.
+    No engine can know how few nodes a walk reaches, and each would rather read the whole table. For PostgreSQL a
+    lateral query that it must not flatten, because of its ``offset``, leaves only the index; for SQLite a sum in place
+    of the node, which it cannot look up the other way round.
     """
     if engine == "sqlite":
-        return EDGE
-    return select(EDGE).where(EDGE.c[here] == reached.c.node).offset(0).lateral("arrows")
+        return EDGE, EDGE.c[here] == reached.c.node + literal_column("0")
+    arrows = select(EDGE).where(EDGE.c[here] == reached.c.node).offset(0).lateral("arrows")
+    return arrows, arrows.c[here] == reached.c.node
 
 
 def _any_of(column: ColumnElement[Any]) -> ColumnElement[bool]:
@@ -630,6 +628,17 @@ def _by_chunks(db: Connection, query: Executable, chosen: Iterable[Any]) -> Iter
     remaining = iter(chosen)
     while chunk := list(islice(remaining, _CHUNK)):
         yield from db.execute(query, {"chosen": chunk})
+
+
+def _numbered(db: Connection, query: Select[Any], numbers: Sequence[int]) -> Sequence[Any]:
+    """The rows of a query over objects for these numbers: one value, so that the statement is the same for any many."""
+    if not numbers:
+        return ()
+    lite = db.dialect.name == "sqlite"
+    chosen = _LISTED if lite else _UNNESTED
+    told: Any = json.dumps(numbers) if lite else numbers
+    key = query.selected_columns[0]
+    return db.execute(query.where(key.in_(chosen)), {"numbers": told}).all()
 
 
 def _starts(column: ColumnElement[str], prefix: str) -> ColumnElement[bool]:
@@ -702,6 +711,17 @@ def _metric(row: Row[Any]) -> Metric:
     value = float("nan") if row.value is None else row.value
     return Metric(row.name, value, parse_time(row.at), row.step, row._mapping.get("told_us"))
 
+
+_ENTITY_NODES: Final = select(ENTITY.c.id, ENTITY.c.digest, ENTITY.c.kind, ENTITY.c.grade, ENTITY.c.content_digest)
+_ACTIVITY_NODES: Final = select(
+    ACTIVITY.c.id, ACTIVITY.c.ulid, ACTIVITY.c.kind, ACTIVITY.c.agent, ACTIVITY.c.started_at, ACTIVITY.c.plan
+)
+_LISTED: Final = select(func.json_each(bindparam("numbers", type_=String)).table_valued("value").c.value)
+_UNNESTED: Final = select(func.unnest(bindparam("numbers", type_=postgresql.ARRAY(BigInteger))))
+
+_GRADES: Final = {grade.value: grade for grade in Grade}
+_ENTITIES: Final = {kind.value: kind for kind in EntityKind}
+_ACTIVITIES: Final = {kind.value: kind for kind in ActivityKind}
 
 _STORED: Final = Question(select(func.max(METRIC.c.position)).where(METRIC.c.activity == bindparam("activity")))
 
