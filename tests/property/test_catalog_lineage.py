@@ -105,7 +105,7 @@ def graph(runs: list[Run], start: int) -> Graph:
 def opened(folder: str) -> SqlStore:
     """A fresh SQLite store with the catalog's tables."""
     store = SqlStore(sqlite_url(Path(folder) / "catalog.db"), REPOSITORIES)
-    tables = [table for name, table in METADATA.tables.items() if name.startswith("catalog_")]
+    tables = [table for name, table in METADATA.tables.items() if name.startswith(("catalog_", "search_"))]
     METADATA.create_all(store.engine, tables=tables)
     return store
 
