@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from muniment.adapters.sql.store import SqlStore
-from muniment.catalog.absence import AbsenceProof, Verdict, decide
+from muniment.catalog.absence import AbsenceProof, Apart, Verdict, apart, decide
 from muniment.catalog.declaring import Declarer
 from muniment.catalog.model import ActivityKind, EntityKind
 from muniment.catalog.ports import Entities
@@ -64,6 +64,10 @@ class Story:
     def ask(self, text: str, model: str = "model/m") -> AbsenceProof:
         asked = self.session.use(Entities).find("main", [digest(text)])[digest(text)]
         return decide(gather(self.session, "main", asked, digest(model)))
+
+    def apart(self, text: str, model: str = "model/m") -> Apart:
+        asked = self.session.use(Entities).find("main", [digest(text)])[digest(text)]
+        return apart(gather(self.session, "main", asked, digest(model)))
 
 
 @pytest.fixture
@@ -256,6 +260,25 @@ def test_a_feature_view_is_written_by_people_as_code_is(story: Story) -> None:
     story.ran("train", "data/joined", "model/featured")
     assert (story.ask("data/holdout", "model/featured").grade) is Grade.PROVEN
     assert story.ask("data/test", "model/featured").verdict is Verdict.USED
+
+
+def test_what_lies_before_a_proven_split_is_apart_and_jobs_that_read_it_whole_are_counted(story: Story) -> None:
+    """A join before the split gave its rows to parts; one way around the split, and nothing is apart any more."""
+    story.ran("ingest", "file/raw", "data/raw")
+    story.ran("transform", "data/raw", "data/features")
+    story.ran("join", "data/raw data/features", "data/joined")
+    story.ran("split", "data/joined", "data/left data/right proof/parted")
+    story.ran("train", "data/left", "model/honest")
+    before = story.apart("data/right", "model/honest")
+    assert before.entities == {digest(one) for one in ("file/raw", "data/raw", "data/features", "data/joined")}
+    assert before.mixing == 2
+    assert "worked out over rows of both before they were parted, such as a mean (such jobs: 2)" in _scope(
+        story, "data/right", "model/honest"
+    )
+    story.ran("train", "data/left data/features", "model/around")
+    assert story.apart("data/right", "model/around") == Apart()
+    assert story.ask("data/right", "model/around").verdict is Verdict.UNUSED_OBJECT
+    assert story.apart("data/holdout", "model/honest") == Apart()
 
 
 def test_continued_training_inherits_what_the_first_model_read(story: Story) -> None:

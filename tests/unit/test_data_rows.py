@@ -144,6 +144,14 @@ def test_rows_over_all_columns_were_used_and_over_some_perhaps() -> None:
     assert verdict(search(by="values", found=1)).verdict == "rows-used"
 
 
+def test_what_lies_before_a_proven_split_is_named_and_not_searched() -> None:
+    """Whoever reads the answer learns which snapshots hold the rows by nature, and how many jobs read them whole."""
+    scope = verdict(search(), apart={"labels": ["data:credit@1"], "mixing": 2}).scope
+    assert "a part proven disjoint: data:credit@1." in scope
+    assert "such as a mean (such jobs: 2)" in scope
+    assert "disjoint" not in verdict(search()).scope
+
+
 def test_what_could_not_be_searched_stands_in_the_scope() -> None:
     """The answer names it, and says so in words."""
     missing = {"digest": "sha256:4", "label": "x", "kind": "artifact", "why": "because"}

@@ -98,6 +98,15 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
+class Apart:
+    """What holds rows of one origin with the asked entity, and gave the model rows of parts proven disjoint only."""
+
+    entities: frozenset[Digest] = frozenset()
+    mixing: int = 0
+    """How many activities that are no partition read it, such as joins: they may have told of all rows in each."""
+
+
+@dataclass(frozen=True, slots=True)
 class AbsenceProof:
     """The answer and what it rests on."""
 
@@ -153,6 +162,25 @@ def firmness(evidence: Evidence) -> tuple[Grade, Step | Digest | None]:
     """What any statement about the whole closure rests on least firmly; None beside the grade when all is proven."""
     grade, link = _weakest_of_search(evidence, Walk(evidence.closure), ())
     return grade, None if grade is Grade.PROVEN else link
+
+
+def apart(evidence: Evidence) -> Apart:
+    """What lies before the parts proven disjoint; nothing where another way leads from that origin to the model."""
+    closure, cleared, shared = Walk(evidence.closure), _cleared(evidence, _containers(evidence)), _shared(evidence)
+    if not shared or closure.downstream(shared, evidence.model, closed=cleared) is not None:
+        return Apart()
+    found = {start for start in shared if start not in cleared}
+    mixing: set[str] = set()
+    waiting = deque(sorted(found))
+    while waiting:
+        for used in closure.readers.get(waiting.popleft(), ()):
+            if closure.kind(used.activity) not in _PARTITIONS:
+                mixing.add(used.activity)
+            for made in closure.products.get(used.activity, ()):
+                if made.entity not in found and made.entity not in cleared:
+                    found.add(made.entity)
+                    waiting.append(made.entity)
+    return Apart(frozenset(found), len(mixing))
 
 
 def _objects(evidence: Evidence) -> dict[Digest, Path]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import Final, TypeVar
 
-from muniment.catalog.absence import ROW_KINDS, AbsenceProof, Evidence, Verdict, decide
+from muniment.catalog.absence import ROW_KINDS, AbsenceProof, Evidence, Verdict, apart, decide
 from muniment.catalog.columns import ColumnLink, column_links
 from muniment.catalog.columns_picture import draw_columns
 from muniment.catalog.model import (
@@ -382,6 +382,9 @@ def _not_covered(evidence: Evidence, proof: AbsenceProof, asked: str) -> Iterato
     if evidence.asked.kind in ROW_KINDS:
         yield f"rows in files of other origin, unless all content or a whole piece is equal (such files: {foreign})"
         yield "rows of another part that have equal values"
+        if mixing := apart(evidence).mixing:
+            told = "what a job worked out over rows of both before they were parted, such as a mean"
+            yield f"{told} (such jobs: {mixing})"
     places = "code, feature views, parameters, names or environments"
     yield f"what people wrote into {places} (source trees of theirs: {written})"
     yield f"what people learnt from {asked} elsewhere (runs that read it: {len(evidence.readers)})"

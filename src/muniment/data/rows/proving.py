@@ -2,7 +2,9 @@
 
 1. *What could be read* is the upstream closure of the model (``catalog.absence``). A snapshot in it that only ingests
    and splits read has given its rows to other snapshots of the closure, and those are searched; every other snapshot
-   in it is searched itself. A file that only ingests read is covered by the snapshots they made.
+   in it is searched itself. A file that only ingests read is covered by the snapshots they made. Where both come from
+   one origin and every way from there to the model goes through a part that was proven disjoint, what lies before that
+   part holds the rows by its nature and is not searched (``catalog.absence.apart``); the answer says so.
 2. *Rows* are compared by their fingerprints, in every way that the columns allow: over the columns of the same name;
    by values alone where the numbers of columns are equal; over the keys that were asked for.
 3. What may hold rows and is no snapshot (a file that a script read, an artifact, a model that was brought in) cannot
@@ -19,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from muniment.catalog.absence import ROW_KINDS, Evidence, decide, firmness
+from muniment.catalog.absence import ROW_KINDS, Apart, Evidence, apart, decide, firmness
 from muniment.catalog.model import ActivityKind, Entity, EntityKind, Relation
 from muniment.catalog.naming import label
 from muniment.catalog.ports import Checkpoints, Entities
@@ -84,6 +86,10 @@ class Search:
     activities: int
     sources: int
     """Source trees of people in the closure."""
+    apart: Apart
+    """What lies before a part that was proven disjoint."""
+    parted: Sequence[str]
+    """The snapshots of it, as people call them."""
 
     def wanted(self) -> Iterator[tuple[Entity, View]]:
         """The fingerprints that the count needs."""
@@ -132,6 +138,8 @@ class Search:
             "searches": searches,
             "unsearched": list(self.unsearched),
         }
+        if self.parted:
+            question["apart"] = {"labels": list(self.parted), "mixing": self.apart.mixing}
         return {name: digest for digest, name in channels.items()}, pairs, question
 
 
@@ -158,7 +166,12 @@ def search(call: Call, asked: Entity, model: Entity, keys: Sequence[str]) -> Sea
     known = call.use(Entities).find(project, evidence.closure.entities)
     inputs: list[Input] = []
     unsearched: list[dict[str, str]] = []
+    before = apart(evidence)
+    parted = []
     for digest, why in _reached(evidence, walk):
+        if digest in before.entities:
+            parted.append(label(session, project, digest))
+            continue
         entity = known[digest]
         called = label(session, project, digest)
         if why is None:
@@ -179,7 +192,7 @@ def search(call: Call, asked: Entity, model: Entity, keys: Sequence[str]) -> Sea
             do="compare them one by one: muni data overlap",
         )
     proof = decide(evidence)
-    grade, link = firmness(evidence)
+    grade, link = (proof.grade, proof.weakest) if parted else firmness(evidence)
     return Search(
         asked=asked,
         asked_label=label(session, project, asked.digest),
@@ -193,6 +206,8 @@ def search(call: Call, asked: Entity, model: Entity, keys: Sequence[str]) -> Sea
         weakest=_weak(call, unsearched, link),
         entities=proof.entities,
         activities=proof.activities,
+        apart=before,
+        parted=parted[:_MOST_NAMED],
         sources=len({e.entity for e in evidence.closure.edges if e.relation is Relation.USED and e.role == "source"}),
     )
 
@@ -331,12 +346,24 @@ def _scope(question: dict[str, Any], searches: Sequence[wire.RowSearch]) -> str:
         if question["unsearched"]
         else ""
     )
+    parted, mixed = question.get("apart") or {}, ""
+    if parted:
+        mixed = (
+            f", what a job worked out over rows of both before they were parted, such as a mean "
+            f"(such jobs: {parted['mixing']})"
+        )
+    before = (
+        f" Not searched, because they hold these rows by nature and every way from them to the model goes through a "
+        f"part proven disjoint: {', '.join(parted['labels'])}."
+        if parted
+        else ""
+    )
     return (
         f"Searched: every snapshot that a job on the way to {question['model']} read, or its parts, as recorded "
-        f"({inputs} snapshots of {question['entities']} entities, {question['activities']} activities), for each of "
+        f"({inputs} of {question['entities']} entities, {question['activities']} activities), for each of "
         f"the {question['rows']} rows of {question['reference']}, by keyed fingerprints over whole rows by column "
         f"name, by values whatever the columns are called{keys}; in any order, file format and type.{lacking}"
-        f"{unsearched} Not covered: rows in which a compared value was changed (rounded, rewritten, in another unit), "
-        "columns renamed and left out at once, what people wrote into code, parameters or environments "
-        f"(source trees of theirs: {question['sources']}), and what people learnt elsewhere."
+        f"{unsearched}{before} Not covered: rows in which a compared value was changed (rounded, rewritten, in another "
+        "unit), columns renamed and left out at once, what people wrote into code, parameters or environments "
+        f"(source trees of theirs: {question['sources']}){mixed}, and what people learnt elsewhere."
     )
