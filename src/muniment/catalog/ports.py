@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -19,6 +20,7 @@ from muniment.catalog.model import (
     Name,
 )
 from muniment.kernel.digest import Digest
+from muniment.kernel.ports import Session
 
 
 class Entities(Protocol):
@@ -133,6 +135,17 @@ class Names(Protocol):
         """The latest version of each name that starts so, newest first."""
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Measurements in their order, as columns of one length: many come at once, and columns are cheap to pass on."""
+
+    names: Sequence[str]
+    steps: Sequence[int]
+    values: Sequence[float]
+    moments_us: Sequence[int | None]
+    """When each was measured by the teller's clock, in microseconds since 1970."""
+
+
 class Metrics(Protocol):
     """Measurements made while something runs; append-only while it does."""
 
@@ -149,16 +162,14 @@ class Metrics(Protocol):
             Conflict: fewer are stored than the caller believes.
         """
 
-    def tell(
-        self, project: str, activity: str, at: datetime, told: Sequence[tuple[str, int, float, int | None]]
-    ) -> int:
+    def tell(self, project: str, activity: str, at: datetime, told: Told) -> int:
         """Keep many measurements that came at one moment, behind those that are kept; how many there are now.
 
         Args:
             project: the project of the activity.
             activity: the activity's id.
             at: when they came.
-            told: name, step, value, and when it was measured by the teller's clock in microseconds since 1970.
+            told: what was measured, at least one value.
         """
 
     def forget(self, activity: str) -> None:
@@ -176,6 +187,39 @@ class Checkpoints(Protocol):
 
     def covering(self) -> tuple[int, str]:
         """Size and root hash of a checkpoint that covers everything committed so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Then:
+    """The store as it was at some point of the past."""
+
+    session: Session
+    """Shows what the ledger had told of by then, and nothing else."""
+
+    moment: datetime
+    """When that was."""
+
+    entries: int
+    """How many entries the ledger had by then."""
+
+    size: int
+    """Entries under the first signed checkpoint that covers all of these: their number where one was signed then."""
+
+    root: str
+    """Root hash of that checkpoint."""
+
+
+class Histories(Protocol):
+    """Looks back; what the ledger told of when is known above the catalog."""
+
+    def then(self, session: Session, when: str, now: datetime) -> Then:
+        """The store at a moment of the past (ISO 8601 with a zone, or a day, whose first moment is meant, UTC), or at
+        a signed checkpoint, by its number of entries.
+
+        Raises:
+            Invalid: it is no moment, or lies in the future.
+            NotFound: nothing was recorded by then, or no checkpoint of that size was signed.
+        """
 
 
 class Stewarded(Protocol):

@@ -5,10 +5,10 @@ The inventory knows use cases and stewardship knows terms; they implement the po
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from muniment.catalog.model import Entity
 from muniment.execution.model import Run
@@ -16,7 +16,10 @@ from muniment.kernel.digest import Digest
 from muniment.kernel.ports import Session
 from muniment.kernel.verb import Call
 
-__all__ = ["Admission", "DataUse", "Frame", "Learning", "Using"]
+__all__ = ["LOOKUP", "Admission", "DataUse", "Frame", "Learning", "Using"]
+
+LOOKUP: Final = "lookup"
+"""Kind of a use that is no job: features are read online, out of rows that stand apart from the snapshot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +92,9 @@ class DataUse(Protocol):
             Denied: policy, a purpose, a right, a hold or the end of a term says no; the facts say which and why.
             Conflict: an input was destroyed on purpose.
         """
+
+    def examine(self, call: Call, using: Using) -> Sequence[str]:
+        """Why a use that already happened elsewhere would have been refused here; empty when it would not."""
 
     def still(self, session: Session, run: Run, now: datetime) -> None:
         """Refuse a run that was permitted when it was asked for, and may not begin any more.

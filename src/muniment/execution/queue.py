@@ -33,6 +33,9 @@ class RunQueue(Protocol):
     def get(self, project: str, run: str) -> Run | None:
         """One run."""
 
+    def asked_by(self, project: str, run: str) -> tuple[str, str] | None:
+        """Kind of a run and who asked for it: what policy looks at, without the rest; None when there is no run."""
+
     def status(self, run: str) -> RunStatus | None:
         """Where a run of any project stands; for the platform itself, which waits for it."""
 

@@ -29,6 +29,9 @@ _TOLD_BY_CODE: Final = frozenset({"run", "track"})
 
 def locate_run(session: Session, project: str | None, reference: str) -> Resource:
     """The run that a reference names."""
+    wanted = reference.removeprefix("run:").lower()
+    if is_id(wanted) and (known := session.use(RunQueue).asked_by(project or "", wanted)) is not None:
+        return Resource("Run", wanted, project, {"kind": known[0], "requested_by": known[1]})
     run = find_run(session, project or "", reference)
     return Resource("Run", run.id, run.project, {"kind": run.kind, "requested_by": run.requested_by})
 

@@ -31,7 +31,19 @@ _ATTEMPTS: Final = 6
 _LONGEST_REFERENCE: Final = 300
 _ABSENT: Final[Mapping[str, Any]] = {"String": "", "Long": 0, "Bool": False}
 
-Reading = Callable[[type[msgspec.Struct]], msgspec.Struct]
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A request that came in its one written form, so that writing and reading it once more would change nothing.
+
+    Whoever makes one has decoded ``request`` from ``content`` and found that it is encoded to these very bytes.
+    """
+
+    request: msgspec.Struct
+    content: bytes
+
+
+Reading = Callable[[type[msgspec.Struct]], msgspec.Struct | Written]
 """How a request that is still text becomes one of the verb's type; the gate reads it once it knows who asks.
 
 Raises msgspec's errors or Invalid when it does not fit.
@@ -288,8 +300,11 @@ def _parse(verb: Verb, request: msgspec.Struct | Reading, trace: Trace) -> msgsp
     """
     try:
         given = request if isinstance(request, msgspec.Struct) else request(verb.request)
-        written = msgspec.json.encode(given, order="deterministic")
-        parsed: msgspec.Struct = msgspec.json.decode(written, type=verb.request)
+        if isinstance(given, Written):
+            written, parsed = given.content, given.request
+        else:
+            written = msgspec.json.encode(given, order="deterministic")
+            parsed = msgspec.json.decode(written, type=verb.request)
     except (msgspec.MsgspecError, UnicodeError, TypeError, RecursionError) as broken:
         raise Invalid(
             "MUNI-G104",

@@ -18,12 +18,12 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Match, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import muniment
 from muniment.errors import Invalid, MunimentError, NotFound
-from muniment.gate.door import Credential, Gate, Reading
+from muniment.gate.door import Credential, Gate, Reading, Written
 from muniment.http.openapi import document
 from muniment.kernel.verb import Download, Effect, Verb
 from muniment.wire.routes import from_parameters, reads, template
@@ -38,6 +38,9 @@ UPLOADS_AT_ONCE: Final = 16
 
 PATIENCE_S: Final = 60.0
 """How long the next piece of a body may take."""
+
+_CHOSEN: Final = "muniment.route"
+"""Where a request keeps the route of its verb."""
 
 _HEADERS: Final = {
     "Cache-Control": "no-store",
@@ -80,7 +83,7 @@ def application(
         return _json(b'{"status":"ok"}')
 
     bounds, slots = uploads or Uploads(), anyio.CapacityLimiter(UPLOADS_AT_ONCE)
-    routes: list[BaseRoute] = [_route(gate, verb, bounds, slots) for verb in gate.table if not verb.internal]
+    routes: list[BaseRoute] = [_Verbs(_route(gate, verb, bounds, slots) for verb in gate.table if not verb.internal)]
     routes += [Route("/openapi.json", openapi), Route("/v1/health", health)]
     routes += [Mount(path, app=mounted) for path, mounted in (mounts or {}).items()]
     app = Starlette(
@@ -112,6 +115,25 @@ def _route(gate: Gate, verb: Verb, bounds: Uploads, slots: anyio.CapacityLimiter
     return Route(path, answer, methods=["GET" if reads(verb.action) else "POST"], name=verb.action)
 
 
+class _Verbs(BaseRoute):
+    """The routes of all verbs as one: a path is compared with that of the verb it names, not with each in turn."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._routes = {route.path.rpartition("/")[2]: route for route in routes}
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Whether the path names a verb, and the route of the verb to be handled by."""
+        route = self._routes.get(scope["path"].rpartition("/")[2]) if scope["type"] == "http" else None
+        if route is None:
+            return Match.NONE, {}
+        match, found = route.matches(scope)
+        return match, {**found, _CHOSEN: route}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer as the route that was chosen does."""
+        await scope[_CHOSEN].handle(scope, receive, send)
+
+
 async def _reading(request: Request, verb: Verb) -> Reading:
     """How the gate is to read this request; what is wrong with it comes out only after it has seen who asks."""
     project = request.path_params.get("project")
@@ -131,7 +153,7 @@ async def _reading(request: Request, verb: Verb) -> Reading:
         if len(content) > MOST_DOCUMENT:
             break
 
-    def from_content(kind: type[msgspec.Struct]) -> msgspec.Struct:
+    def from_content(kind: type[msgspec.Struct]) -> msgspec.Struct | Written:
         if len(content) > MOST_DOCUMENT:
             raise Invalid("MUNI-H102", "the request document is too large", limit_bytes=MOST_DOCUMENT)
         return _from_document(kind, bytes(content) or b"{}", project)
@@ -139,13 +161,28 @@ async def _reading(request: Request, verb: Verb) -> Reading:
     return from_content
 
 
-def _from_document(kind: type[msgspec.Struct], content: bytes, project: str | None) -> msgspec.Struct:
+def _from_document(kind: type[msgspec.Struct], content: bytes, project: str | None) -> msgspec.Struct | Written:
     """The request that a JSON object is, in the project of its path."""
+    if project is not None and (written := _written(kind, content, project)) is not None:
+        return written
     fields = msgspec.json.decode(content, type=dict[str, Any])
     if fields.get("project", project) != project:
         raise Invalid("MUNI-H104", "the request is about the project in its path", project=project)
     json.loads(content, object_pairs_hook=lambda pairs: _once_each(name for name, _ in pairs))
     return msgspec.convert(fields if project is None else {**fields, "project": project}, kind)
+
+
+def _written(kind: type[msgspec.Struct], content: bytes, project: str) -> Written | None:
+    """The request, if these are the bytes that it is written as; None also where something is wrong with it.
+
+    Bytes that an encoder makes of a request say nothing twice and leave nothing out, so a large one is read once.
+    """
+    try:
+        request = msgspec.json.decode(content, type=kind)
+        same = msgspec.json.encode(request, order="deterministic") == content
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return None
+    return Written(request, content) if same and getattr(request, "project", None) == project else None
 
 
 def _once_each(names: Iterable[str]) -> None:

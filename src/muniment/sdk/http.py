@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
-from typing import Any, BinaryIO, Final, TypeVar
+from typing import BinaryIO, Final, TypeVar
 
 import httpx
 import msgspec
@@ -103,11 +103,10 @@ class HttpTransport:
             )
         if routes.reads(action):
             return self._client.build_request("GET", path, params=routes.parameters(request), headers=self._headers)
-        document: dict[str, Any] = msgspec.to_builtins(request)
-        if project is not None:
-            del document["project"]
+        # The one written form of a request, which a server recognises and reads once.
+        content = msgspec.json.encode(request, order="deterministic")
         headers = {**self._headers, "Content-Type": "application/json"}
-        return self._client.build_request("POST", path, headers=headers, content=msgspec.json.encode(document))
+        return self._client.build_request("POST", path, headers=headers, content=content)
 
     @contextmanager
     def _reached(self) -> Iterator[None]:

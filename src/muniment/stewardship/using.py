@@ -16,7 +16,7 @@ from muniment.catalog.naming import label, resolve
 from muniment.catalog.ports import Entities
 from muniment.catalog.resources import DATASET, dataset_resource
 from muniment.errors import Conflict, Denied
-from muniment.execution.admission import Using
+from muniment.execution.admission import LOOKUP, Using
 from muniment.execution.model import Run
 from muniment.execution.submitting import files_of
 from muniment.inventory.model import Record
@@ -41,7 +41,7 @@ _ASKED: Final = frozenset({EntityKind.DATA, EntityKind.ARTIFACT})
 """What policies are asked about: an artifact may hold the rows that it was made of. A file is asked about by the
 snapshots that came of it."""
 
-KINDS: Final = ("train", "run", "evaluate", "explain", "split", "transform", "join", "predict")
+KINDS: Final = ("train", "run", "evaluate", "explain", "split", "transform", "join", "predict", "publish", LOOKUP)
 """Kinds of jobs that ``data rights`` speaks of."""
 
 
@@ -95,7 +95,8 @@ class StewardedUse:
     def permit(self, call: Call, using: Using) -> Mapping[str, Any]:
         """What the run keeps of the permission."""
         inputs = _ruled(call.session, call.project, using.inputs)
-        _not_erased(call.session, call.project, using.inputs)
+        if using.kind != LOOKUP:  # when a snapshot is destroyed, the rows of its online table that had to go went too
+            _not_erased(call.session, call.project, using.inputs)
         purposes = purposes_of(call, using.purpose, using.use_case)
         relied: dict[str, DataGrant] = {}
         records: dict[str, Record] = {}
@@ -145,6 +146,19 @@ class StewardedUse:
             kept["grants"] = sorted(relied)
             call.note(grants=sorted(relied))
         return {"data_use": kept} if kept else {}
+
+    def examine(self, call: Call, using: Using) -> Sequence[str]:
+        """Why a use would have been refused; nothing is refused, and nothing is relied on."""
+        purposes = purposes_of(call, using.purpose, using.use_case)
+        found: list[str] = []
+        for entity in _ruled(call.session, call.project, using.inputs):
+            reference = label(call.session, call.project, entity.digest)
+            verdict = self.judge(call, entity, using.kind, purposes)
+            decision = verdict.decision
+            if decision is not None and not decision.allowed:
+                found.append(f"{reference}: {', '.join(decision.policies) or 'no policy permits it'}")
+            found += [f"{reference}: {reason}" for reason in verdict.reasons]
+        return found
 
     def still(self, session: Session, run: Run, now: datetime) -> None:
         """Refuse a run that may not begin any more."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import mimetypes
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -16,8 +16,9 @@ import msgspec
 from muniment.catalog.declaring import Declarer
 from muniment.catalog.model import ActivityKind, EntityKind, Relation
 from muniment.catalog.naming import label, resolve
-from muniment.catalog.ports import Entities, Metrics
+from muniment.catalog.ports import Entities, Metrics, Told
 from muniment.errors import Conflict, Denied, Invalid, NotFound
+from muniment.execution.admission import DataUse, Using
 from muniment.execution.model import Run, RunStatus
 from muniment.execution.queue import RunLabels
 from muniment.execution.reading import RUN, find_run
@@ -37,6 +38,10 @@ _ROLE: Final = 64
 
 _STEP: Final = 2**63
 _PLAIN: Final = "application/octet-stream"
+_NOT_PERMITTED: Final = f"{model.RESERVED}not_permitted"
+"""Tag of a run that says it used data which it would not have been let use here."""
+
+_REASONS: Final = 1000
 
 
 @verb(
@@ -164,14 +169,19 @@ def log_metrics(call: Call, request: wire.LogMetrics) -> wire.Logged:
     run, unread = _open(call, request.writer, request.seq, len(told))
     if unread:
         fresh = told[len(told) - unread :]
-        model.check_names({one.name for one in fresh}, "metric")
-        rows = [(one.name, one.step, float(one.value), one.at_us) for one in fresh]
-        for step in (min(row[1] for row in rows), max(row[1] for row in rows)):
+        columns = Told(
+            [one.name for one in fresh],
+            [one.step for one in fresh],
+            [float(one.value) for one in fresh],
+            [one.at_us for one in fresh],
+        )
+        model.check_names(set(columns.names), "metric")
+        for step in (min(columns.steps), max(columns.steps)):
             model.check_integer(step, "step")
-        if moments := [row[3] for row in rows if row[3] is not None]:
+        if moments := [at_us for at_us in columns.moments_us if at_us is not None]:
             model.check_integer(min(moments), "at_us")
             model.check_integer(max(moments), "at_us")
-        kept = call.use(Metrics).tell(call.project, run.id, call.now, rows)
+        kept = call.use(Metrics).tell(call.project, run.id, call.now, columns)
         names = call.use(Measurements).count(run.id)[1]
         if kept > model.MOST_VALUES or names > model.MOST_NAMES:
             raise Invalid(
@@ -205,6 +215,7 @@ def log_inputs(call: Call, request: wire.LogInputs) -> wire.Logged:
             raise Invalid("MUNI-R109", "a run has too many inputs", most=model.MOST_INPUTS)
         runs.use(run.id, used)
         call.note(run=run.id, inputs=sorted({str(one.digest) for one in used}))
+        _examine(call, run, used)
     return _logged(call, run, request.writer, request.seq, unread)
 
 
@@ -409,6 +420,28 @@ def _few(names: Any, what: str) -> None:
 def _moment(told: str | None) -> str | None:
     """A moment by the clock of who tells it, in its one form; it may lie anywhere."""
     return None if told is None else format_time(parse_time(told))
+
+
+def _examine(call: Call, run: Standing, used: Sequence[Used]) -> None:
+    """Say where the terms of data would not have let a job do what a run elsewhere says that it did.
+
+    It has happened, so refusing to write it down would only hide it: the run bears a tag that searches find, and the
+    ledger has the reasons. What the data were used for is the run's own tag ``purpose``.
+    """
+    labels = call.use(RunLabels)
+    tags = labels.tags_of(call.project, [run.id]).get(run.id, {})
+    known = call.use(Entities).find(call.project, {one.digest for one in used})
+    using = Using(
+        kind=ActivityKind.TRACK.value,
+        purpose=tags.get("purpose") or None,
+        use_case=None,
+        inputs=tuple(known[digest] for digest in sorted(known) if known[digest].kind is not EntityKind.MODEL),
+    )
+    reasons = call.use(DataUse).examine(call, using)
+    if reasons:
+        said = "; ".join(dict.fromkeys([*filter(None, [tags.get(_NOT_PERMITTED)]), *reasons]))
+        labels.tags(call.project, run.id, {_NOT_PERMITTED: said[:_REASONS]})
+        call.note(not_permitted="; ".join(reasons)[:_REASONS])
 
 
 def _used(call: Call, told: wire.TrackedInput) -> Used:

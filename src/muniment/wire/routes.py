@@ -8,6 +8,7 @@ acts on stands inside the request, never in the path. Custom methods after a col
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from types import UnionType
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
@@ -60,8 +61,12 @@ def project_of(request: msgspec.Struct) -> str | None:
 
     A field that may be left out only narrows a request that concerns the whole installation.
     """
-    named = [field for field in msgspec.structs.fields(request) if field.name == "project" and field.required]
-    return str(getattr(request, "project")) if named else None  # noqa: B009 - only some requests have the field
+    return str(getattr(request, "project")) if _in_project(type(request)) else None  # noqa: B009 - it has the field
+
+
+@lru_cache(maxsize=1024)
+def _in_project(kind: type[msgspec.Struct]) -> bool:
+    return any(field.name == "project" and field.required for field in msgspec.structs.fields(kind))
 
 
 def template(action: str, *, in_project: bool) -> str:

@@ -11,7 +11,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from itertools import islice
+from itertools import count, islice, repeat
+from operator import ne
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import (
@@ -45,7 +46,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError as Duplicate
 
-from muniment.adapters.sql.direct import Bulk, Question
+from muniment.adapters.sql.direct import Bulk, Question, Replacement
 from muniment.adapters.sql.indexing import forget_values, index_edges, index_entity, index_metrics, index_name
 from muniment.adapters.sql.schema import DIGEST, ID, METADATA, MOMENT, NAME
 from muniment.catalog.growing import grown
@@ -64,8 +65,8 @@ from muniment.catalog.model import (
     Name,
     Relation,
 )
-from muniment.catalog.ports import Activities, Entities, Lineage, Metrics, Names
-from muniment.errors import Conflict, NotFound, Unavailable
+from muniment.catalog.ports import Activities, Entities, Lineage, Metrics, Names, Told
+from muniment.errors import Conflict, IntegrityError, NotFound, Unavailable
 from muniment.kernel.canonical import canonical
 from muniment.kernel.digest import Digest
 from muniment.kernel.grade import Grade
@@ -543,28 +544,27 @@ class SqlMetrics:
             rows.append((activity, position, metric.name, metric.step, at, value, metric.told_us))
         return self._keep(project, rows)
 
-    def tell(
-        self, project: str, activity: str, at: datetime, told: Sequence[tuple[str, int, float, int | None]]
-    ) -> int:
+    def tell(self, project: str, activity: str, at: datetime, told: Told) -> int:
         """Keep many measurements that came at one moment."""
         ((stored,),) = _STORED.ask(self._db, {"activity": activity})
-        moment = format_time(at)
-        rows = [
-            (activity, position, name, step, moment, value if value == value else None, told_us)  # noqa: PLR0124 - NaN
-            for position, (name, step, value, told_us) in enumerate(told, (stored or 0) + 1)
-        ]
+        values: Sequence[float | None] = told.values
+        if any(map(ne, values, values)):  # only NaN differs from itself
+            values = [None if value != value else value for value in values]  # noqa: PLR0124
+        # Columns put side by side by ``zip``: nothing here is done value by value.
+        positions = count((stored or 0) + 1)
+        moment = repeat(format_time(at))
+        rows = list(
+            zip(repeat(activity), positions, told.names, told.steps, moment, values, told.moments_us, strict=False)
+        )
         return self._keep(project, rows)
 
     def _keep(self, project: str, rows: list[tuple[Any, ...]]) -> int:
         """Add rows that are not empty, and show the last one of each name."""
         _ADD_METRICS.add(self._db, rows)
         last = {row[2]: row for row in rows}
-        latest = [
-            {"project": project, "activity": activity, "name": name, "step": step, "at": at, "value": value}
-            for activity, _, name, step, at, value, _ in last.values()
-        ]
-        _insert_or_replace(self._db, LATEST, latest)
-        index_metrics(self._db, project, rows[0][0], {row["name"]: row["value"] for row in latest})
+        latest = [(project, activity, name, step, at, value) for activity, _, name, step, at, value, _ in last.values()]
+        _SHOW_LATEST.put(self._db, latest)
+        index_metrics(self._db, project, rows[0][0], {row[2]: row[5] for row in latest})
         return int(rows[-1][1])
 
     def forget(self, activity: str) -> None:
@@ -593,19 +593,19 @@ def _walk(start: int, here: str, there: str, hops: int | None, engine: str) -> S
     node, zero = cast(start, _NODE).label("node"), cast(0, Integer).label("hops")
     if hops is None:
         reached = select(node).cte("reached", recursive=True)
-        arrows, at = _arrows_of(reached, here, engine)
+        arrows, at = arrows_of(reached, here, engine)
         reached = reached.union(select(arrows.c[there]).join_from(reached, arrows, at))
-        arrows, at = _arrows_of(reached, here, engine)
+        arrows, at = arrows_of(reached, here, engine)
         return select(*arrows.c).join_from(reached, arrows, at)
     reached = select(node, zero).cte("reached", recursive=True)
-    arrows, at = _arrows_of(reached, here, engine)
+    arrows, at = arrows_of(reached, here, engine)
     onward = select(arrows.c[there], reached.c.hops + 1).join_from(reached, arrows, at)
     reached = reached.union(onward.where(reached.c.hops < hops))
-    arrows, at = _arrows_of(reached, here, engine)
+    arrows, at = arrows_of(reached, here, engine)
     return select(*arrows.c).join_from(reached, arrows, at).where(reached.c.hops < hops).distinct()
 
 
-def _arrows_of(reached: CTE, here: str, engine: str) -> tuple[FromClause, ColumnElement[bool]]:
+def arrows_of(reached: CTE, here: str, engine: str) -> tuple[FromClause, ColumnElement[bool]]:
     """The arrows, to be looked up node by node, and what ties them to the node.
 
     No engine can know how few nodes a walk reaches, and each would rather read the whole table. For PostgreSQL a
@@ -653,13 +653,6 @@ def _upserting(db: Connection, table: Table) -> Any:
 def _insert_new(db: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     if rows:
         db.execute(_upserting(db, table).on_conflict_do_nothing(), rows)
-
-
-def _insert_or_replace(db: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    statement = _upserting(db, table)
-    key = [column.name for column in table.primary_key]
-    values = {name: statement.excluded[name] for name in rows[0] if name not in key}
-    db.execute(statement.on_conflict_do_update(index_elements=key, set_=values), rows)
 
 
 def _entity_nodes(db: Connection, project: str, digests: Iterable[str]) -> dict[str, int]:
@@ -726,6 +719,8 @@ _ACTIVITIES: Final = {kind.value: kind for kind in ActivityKind}
 _STORED: Final = Question(select(func.max(METRIC.c.position)).where(METRIC.c.activity == bindparam("activity")))
 
 _ADD_METRICS: Final = Bulk(METRIC, "activity", "position", "name", "step", "at", "value", "told_us")
+
+_SHOW_LATEST: Final = Replacement(LATEST, "project", "activity", "name", "step", "at", "value")
 
 
 REPOSITORIES: Final[dict[type[Any], Callable[[Connection], Any]]] = {

@@ -7,7 +7,7 @@ the text of a question (``literal_column``), not among its values.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from sqlalchemy import Connection, Dialect, Table, insert
@@ -29,7 +29,7 @@ class Question:
         self._query = query
         self._written: dict[str, str] = {}
 
-    def ask(self, connection: Connection, values: Mapping[str, str]) -> list[tuple[Any, ...]]:
+    def ask(self, connection: Connection, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """All rows of the answer."""
         raw = driver(connection)
         text = self._written.get(connection.dialect.name)
@@ -74,6 +74,29 @@ class Bulk:
         with raw.cursor() as cursor, cursor.copy(self._copy) as copy:
             for row in rows:
                 copy.write_row(row)
+
+
+class Replacement:
+    """Rows by their primary key: new ones, or in place of those that are there."""
+
+    def __init__(self, table: Table, *columns: str) -> None:
+        """Rows come as tuples of these columns, the primary key among them; every other column stays as it is."""
+        key = [column.name for column in table.primary_key]
+        names, keys = ", ".join(f'"{name}"' for name in columns), ", ".join(f'"{name}"' for name in key)
+        changes = ", ".join(f'"{name}" = excluded."{name}"' for name in columns if name not in key)
+        self._written = {
+            engine: f'insert into "{table.name}" ({names}) values ({", ".join([mark] * len(columns))})'  # noqa: S608 - names of our own tables
+            f" on conflict ({keys}) do update set {changes}"
+            for engine, mark in (("sqlite", "?"), ("postgresql", "%s"))
+        }
+
+    def put(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Put the rows: text, numbers and None."""
+        raw, text = driver(connection), self._written[connection.dialect.name]
+        if len(rows) == 1:
+            raw.execute(text, rows[0])
+        elif rows:
+            raw.cursor().executemany(text, rows)
 
 
 def _written(statement: Executable, dialect: Dialect) -> str:

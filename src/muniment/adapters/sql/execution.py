@@ -24,11 +24,13 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    bindparam,
     or_,
     select,
     update,
 )
 
+from muniment.adapters.sql.direct import Question
 from muniment.adapters.sql.indexing import forget_values, index_run, index_values, renumbered, value_of
 from muniment.adapters.sql.schema import DIGEST, ID, METADATA, MOMENT, NAME
 from muniment.errors import Conflict
@@ -185,6 +187,11 @@ class SqlRunQueue:
             self._connection.execute(select(RUNS).where(RUNS.c.id == run, RUNS.c.project == project)).mappings().first()
         )
         return run_of(row) if row else None
+
+    def asked_by(self, project: str, run: str) -> tuple[str, str] | None:
+        """Kind of a run and who asked for it."""
+        rows = _ASKED_BY.ask(self._connection, {"run": run, "project": project})
+        return (rows[0][0], rows[0][1]) if rows else None
 
     def status(self, run: str) -> RunStatus | None:
         """Where a run of any project stands."""
@@ -475,6 +482,13 @@ class SqlBases:
         """Digest of the archive; None when it is not kept."""
         found = self._connection.execute(select(BASES.c.archive).where(BASES.c.digest == str(base))).scalar()
         return None if found is None else Digest(found)
+
+
+_ASKED_BY: Final = Question(
+    select(RUNS.c.kind, RUNS.c.requested_by).where(
+        RUNS.c.id == bindparam("run"), RUNS.c.project == bindparam("project")
+    )
+)
 
 
 def run_of(row: RowMapping | Mapping[str, Any]) -> Run:

@@ -30,6 +30,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     and_,
+    bindparam,
     column,
     delete,
     select,
@@ -38,6 +39,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from muniment.adapters.sql.direct import Question, Replacement
 from muniment.adapters.sql.schema import DIGEST, ID, METADATA, MOMENT, NAME
 from muniment.kernel.identifiers import parse_time
 
@@ -132,7 +134,20 @@ OBJECT: Final = Table(
     sqlite_with_rowid=False,
 )
 
+_NUMBER_OF: Final = Question(select(RUN.c.number).where(RUN.c.run == bindparam("run")))
+
+_FIELD_OF: Final = Question(
+    select(FIELD.c.id).where(
+        FIELD.c.project == bindparam("project"), FIELD.c.space == bindparam("space"), FIELD.c.name == bindparam("name")
+    )
+)
+
+_MEASURED: Final = Replacement(VALUE, "field", "object", "place", "number", "prefix", "text")
+
 _CHUNK: Final = 1000
+_ONE_BY_ONE: Final = 8
+"""Up to so many names are looked up one after the other, which is the faster way past SQLAlchemy."""
+
 _LONGEST_NAME: Final = 200
 _MOST_FACTS: Final = 500
 _NO_FACTS: Final = frozenset({"files", "schema", "content_digest"})
@@ -276,9 +291,18 @@ def renumbered(db: Connection, runs: Iterable[str]) -> dict[str, int]:
 
 def index_metrics(db: Connection, project: str, run: str, latest: Mapping[str, float | None]) -> None:
     """Let a run be found by the last values of its metrics; None stands for what is not a number."""
-    number = renumbered(db, [run]).get(run)
-    if number is not None:
-        index_values(db, project, "metric", number, {name: [(value, None)] for name, value in latest.items()})
+    told = {name: value for name, value in latest.items() if _findable(name)}
+    numbers = _NUMBER_OF.ask(db, {"run": run})
+    if not numbers or not told:
+        return
+    fields: dict[str, int] = {}
+    if len(told) <= _ONE_BY_ONE:
+        for name in told:
+            for (field,) in _FIELD_OF.ask(db, {"project": project, "space": "metric", "name": name}):
+                fields[name] = field
+    if len(fields) < len(told):
+        fields = _fields(db, project, "metric", told)
+    _MEASURED.put(db, [(fields[name], numbers[0][0], 0, value, None, None) for name, value in told.items()])
 
 
 def index_values(
@@ -297,7 +321,7 @@ def index_values(
         thing: the object's number.
         values: number and text by name; several for a list.
     """
-    told = {name: some for name, some in values.items() if 0 < len(name) <= _LONGEST_NAME and "\0" not in name}
+    told = {name: some for name, some in values.items() if _findable(name)}
     if not told:
         return
     fields = _fields(db, project, space, told)
@@ -313,6 +337,10 @@ def index_values(
         statement = _upserting(db, VALUE)
         new = {name: statement.excluded[name] for name in ("number", "prefix", "text")}
         db.execute(statement.on_conflict_do_update(index_elements=["field", "object", "place"], set_=new), rows)
+
+
+def _findable(name: str) -> bool:
+    return 0 < len(name) <= _LONGEST_NAME and "\0" not in name
 
 
 def forget_values(db: Connection, space: str, run: str, names: Sequence[str] | None = None) -> None:
