@@ -23,7 +23,7 @@ from muniment.adapters.sql.repositories import REPOSITORIES
 from muniment.adapters.sql.store import Repositories, SqlStore, sqlite_url
 from muniment.adapters.typeset.typst_pages import TypstPages
 from muniment.adapters.witness.client import HttpWitnesses
-from muniment.catalog.ports import Checkpoints
+from muniment.catalog.ports import Checkpoints, Histories
 from muniment.catalog.service import VERBS as CATALOG
 from muniment.data.assessing import VERBS as ASSESSMENTS
 from muniment.data.features import online as features_online
@@ -35,8 +35,10 @@ from muniment.data.rows.service import VERBS as ROWS
 from muniment.data.service import VERBS as DATA
 from muniment.errors import Invalid, MunimentError, NotFound
 from muniment.evidence import assets, briefing, changing, exporting, supervising
+from muniment.evidence import tracing as lineage_formats
 from muniment.evidence import environments as environment_bills
 from muniment.evidence.exporting import Exporter
+from muniment.evidence.history import LedgerHistories
 from muniment.evidence.ports import Typesetter
 from muniment.evidence.service import VERBS as EVIDENCE
 from muniment.evidence.service import Packs
@@ -173,6 +175,7 @@ VERBS: Final = VerbTable(
         *signing.VERBS,
         *submitting.VERBS,
         *supervising.VERBS,
+        *lineage_formats.VERBS,
         *telling.VERBS,
         *tiers.VERBS,
         *finding.VERBS,
@@ -281,6 +284,7 @@ class Platform:
             Ends: ENDS,
             Entropy: entropy,
             Exporter: Exporter(self.store, self.vault, self.ledger, signer),
+            Histories: LedgerHistories(self.store, self.ledger),
             Interpreters: Interpreters(
                 {
                     **DATA_INTERPRETERS,

@@ -24,7 +24,7 @@ from muniment.catalog.model import EntityKind, Graph, Relation
 from muniment.kernel.digest import Digest
 from muniment.kernel.grade import Grade, weakest
 
-_COLOURS: Final = {
+COLOURS: Final = {
     EntityKind.DATA: ("#e3f0fb", "#2b6cb0"),
     EntityKind.FILE: ("#eef1f4", "#64748b"),
     EntityKind.CODE: ("#f1eafb", "#7c4dbd"),
@@ -38,13 +38,13 @@ _COLOURS: Final = {
     EntityKind.FINGERPRINTS: ("#efeef6", "#5b5f97"),
     EntityKind.ARTIFACT: ("#f3eee6", "#8a6d4b"),
 }
-_DASHES: Final = {Grade.PROVEN: "", Grade.ATTESTED: "7 4", Grade.DECLARED: "2 4"}
+DASHES: Final = {Grade.PROVEN: "", Grade.ATTESTED: "7 4", Grade.DECLARED: "2 4"}
 _SURROUNDINGS: Final = frozenset({EntityKind.CODE, EntityKind.ENVIRONMENT, EntityKind.BASE})
 _INK: Final = "#1f2937"
 _MUTED: Final = "#6b7280"
 _ARROW: Final = "#8593a7"
 _PILL: Final = "#334155"
-_FONT: Final = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', Helvetica, Arial, sans-serif"
+FONT: Final = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', Helvetica, Arial, sans-serif"
 _LONGEST: Final = 28
 """Characters of a label before its middle is left out; the whole of it is in the tooltip."""
 _LINE: Final = 15.0
@@ -92,7 +92,7 @@ class _Box:
 
     @property
     def width(self) -> float:
-        texts = [width for pair in self.lines for width in (_width(pair[0], 12.5, 1.1), _width(pair[1], 10.5))]
+        texts = [width for pair in self.lines for width in (width_of(pair[0], 12.5, 1.1), width_of(pair[1], 10.5))]
         inner = max([*texts, len(self.chips) * (_CHIP + 4) + 8], default=0)
         return inner + (2 * _PADDING if self.lines else 0)
 
@@ -167,7 +167,7 @@ def _boxes(graph: Graph, start: str, labels: Mapping[str, str], chips: Mapping[D
     boxes: dict[str, _Box] = {}
     for id, activity in sorted(graph.activities.items()):
         who = activity.agent.partition(":")[2] or activity.agent
-        lines = [(_shortened(activity.kind), _shortened(f"{who} · {activity.started_at:%Y-%m-%d}"))]
+        lines = [(shortened(activity.kind), shortened(f"{who} · {activity.started_at:%Y-%m-%d}"))]
         tip = f"run:{id}\n{activity.agent}\n{activity.started_at:%Y-%m-%d %H:%M:%S} UTC"
         boxes[id] = _Box(lines, tip, None, id == start)
     for edge in sorted(graph.edges, key=lambda edge: chips[edge.entity].number if edge.entity in chips else 0):
@@ -192,7 +192,7 @@ def _boxes(graph: Graph, start: str, labels: Mapping[str, str], chips: Mapping[D
 def _entity_lines(label: str, kind: EntityKind, digest: Digest) -> tuple[str, str]:
     if label == digest:
         return kind.value, digest.short
-    return _shortened(label.removeprefix(f"{kind}:").removesuffix(f" ({digest.short})")), f"{kind} · {digest.short}"
+    return shortened(label.removeprefix(f"{kind}:").removesuffix(f" ({digest.short})")), f"{kind} · {digest.short}"
 
 
 def _arrows(graph: Graph, boxes: Mapping[str, _Box]) -> list[_Arrow]:
@@ -206,7 +206,7 @@ def _arrows(graph: Graph, boxes: Mapping[str, _Box]) -> list[_Arrow]:
         role = "" if len(ends[0].lines) > 1 or edge.role == ends[0].kind else edge.role
         arrow = found.setdefault((id(source), id(target)), _Arrow(source, target, "", edge.grade))
         arrow.grade = weakest((arrow.grade, edge.grade))
-        arrow.label = _shortened(", ".join(filter(None, (arrow.label, role))))
+        arrow.label = shortened(", ".join(filter(None, (arrow.label, role))))
     arrows = list(found.values())
     for arrow in arrows:
         arrow.source.after.append(arrow.target)
@@ -299,7 +299,7 @@ def _gaps(layers: Sequence[Sequence[_Box]], arrows: Sequence[_Arrow]) -> list[fl
     first = layers[0][0].layer if layers else 0
     for arrow in arrows:
         left = _labelled(arrow)[0].layer - first
-        gaps[left] = max(gaps[left], _width(arrow.label, 10.5) + 26)
+        gaps[left] = max(gaps[left], width_of(arrow.label, 10.5) + 26)
     return gaps
 
 
@@ -362,19 +362,19 @@ def _document(
     grades = {arrow.grade for arrow in arrows} | {grade for box in boxes for _, grade in box.chips}
     legend = _legend(kinds, sorted(grades, reverse=True), omitted)
     right = max((box.x + box.width / 2 for box in boxes), default=0)
-    width = max(right, legend[1], _MARGIN + _width(title, 16, 1.1)) + _MARGIN
+    width = max(right, legend[1], _MARGIN + width_of(title, 16, 1.1)) + _MARGIN
     notes, notes_height = _notes(chips, width)
     floor = max((box.y + box.height / 2 for box in boxes), default=_HEADER) + _MARGIN
     bottom = floor + notes_height
     height = bottom + _LEGEND
     yield (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
-        f'viewBox="0 0 {width:.0f} {height:.0f}" role="img" font-family="{_FONT}">'
-        f"<title>{_text(title)}</title>"
+        f'viewBox="0 0 {width:.0f} {height:.0f}" role="img" font-family="{FONT}">'
+        f"<title>{safe(title)}</title>"
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="7.2" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
         f'<path d="M0.5 0.8 7.5 4 0.5 7.2 2 4z" fill="{_ARROW}"/></marker></defs>'
         f'<rect width="100%" height="100%" rx="10" fill="#ffffff"/>'
-        f'<text x="{_MARGIN}" y="38" font-size="16" font-weight="600" fill="{_INK}">{_text(title)}</text>'
+        f'<text x="{_MARGIN}" y="38" font-size="16" font-weight="600" fill="{_INK}">{safe(title)}</text>'
     )
     ports = _ports(arrows)
     for arrow in arrows:
@@ -415,7 +415,7 @@ def _arrow_svg(arrow: _Arrow, ports: Mapping[tuple[int, int, str], float]) -> st
         path += f"M{x1:.1f} {y1:.1f}" if not path else f"L{x1:.1f} {y1:.1f}"
         bend = (x2 - x1) / 2
         path += f"C{x1 + bend:.1f} {y1:.1f} {x2 - bend:.1f} {y2:.1f} {x2:.1f} {y2:.1f}"
-    dashes = f' stroke-dasharray="{_DASHES[arrow.grade]}"' if _DASHES[arrow.grade] else ""
+    dashes = f' stroke-dasharray="{DASHES[arrow.grade]}"' if DASHES[arrow.grade] else ""
     return f'<path d="{path}" fill="none" stroke="{_ARROW}" stroke-width="1.5"{dashes} marker-end="url(#tip)"/>'
 
 
@@ -435,18 +435,18 @@ def _label_svg(arrow: _Arrow, ports: Mapping[tuple[int, int, str], float]) -> st
     return (
         f'<text x="{(x1 + x2) / 2:.1f}" y="{(y1 + y2) / 2 - 4:.1f}" font-size="10.5" fill="{_MUTED}" '
         'text-anchor="middle" stroke="#ffffff" stroke-width="3" paint-order="stroke" stroke-linejoin="round">'
-        f"{_text(arrow.label)}</text>"
+        f"{safe(arrow.label)}</text>"
     )
 
 
 def _box_svg(box: _Box) -> str:
     left, top = box.x - box.width / 2, box.y - box.height / 2
-    fill, edge = _COLOURS[box.kind] if box.kind else (_PILL, _PILL)
+    fill, edge = COLOURS[box.kind] if box.kind else (_PILL, _PILL)
     radius = 9.0 if box.kind else min(20.0, box.height / 2)
     ink, muted = (_INK, _MUTED) if box.kind else ("#ffffff", "#cbd5e1")
     thick = 3 if box.start else 1.3
     parts = [
-        f"<g><title>{_text(box.tip.strip())}</title>"
+        f"<g><title>{safe(box.tip.strip())}</title>"
         f'<rect x="{left:.1f}" y="{top:.1f}" width="{box.width:.1f}" height="{box.height:.1f}" rx="{radius:.1f}" '
         f'fill="{fill}" stroke="{_INK if box.start and not box.kind else edge}" stroke-width="{thick}"/>'
     ]
@@ -454,9 +454,9 @@ def _box_svg(box: _Box) -> str:
         y = top + _PADDING / 2 + 2 * _LINE * row
         parts.append(
             f'<text x="{box.x:.1f}" y="{y + 13:.1f}" font-size="12.5" font-weight="600" fill="{ink}" '
-            f'text-anchor="middle">{_text(title)}</text>'
+            f'text-anchor="middle">{safe(title)}</text>'
             f'<text x="{box.x:.1f}" y="{y + 27:.1f}" font-size="10.5" fill="{muted}" '
-            f'text-anchor="middle">{_text(subtitle)}</text>'
+            f'text-anchor="middle">{safe(subtitle)}</text>'
         )
     shelf = top + box.height - _CHIP - 6
     left = box.x - len(box.chips) * (_CHIP + 4) / 2 + 2
@@ -466,10 +466,10 @@ def _box_svg(box: _Box) -> str:
 
 
 def _chip_svg(chip: _Chip, x: float, y: float, grade: Grade = Grade.PROVEN) -> str:
-    fill, edge = _COLOURS[chip.kind]
+    fill, edge = COLOURS[chip.kind]
     dashes = ' stroke-dasharray="2 2"' if grade is not Grade.PROVEN else ""
     return (
-        f"<g><title>{_text(chip.tip)}</title>"
+        f"<g><title>{safe(chip.tip)}</title>"
         f'<rect x="{x:.1f}" y="{y:.1f}" width="{_CHIP}" height="{_CHIP}" rx="4" fill="{fill}" stroke="{edge}"{dashes}/>'
         f'<text x="{x + _CHIP / 2:.1f}" y="{y + 11:.1f}" font-size="9.5" font-weight="600" fill="{edge}" '
         f'text-anchor="middle">{chip.number}</text></g>'
@@ -481,13 +481,13 @@ def _notes(chips: Sequence[_Chip], width: float) -> tuple[str, float]:
     parts: list[str] = []
     x, y = _MARGIN, 0.0
     for chip in chips:
-        needed = _CHIP + 8 + _width(chip.line[0], 11.5, 1.08) + 8 + _width(chip.line[1], 10.5) + 24
+        needed = _CHIP + 8 + width_of(chip.line[0], 11.5, 1.08) + 8 + width_of(chip.line[1], 10.5) + 24
         if x > _MARGIN and x + needed > width - _MARGIN:
             x, y = _MARGIN, y + 24
         parts.append(
             _chip_svg(chip, x, y) + f'<text x="{x + _CHIP + 8:.1f}" y="{y + 12:.1f}" font-size="11.5" fill="{_INK}">'
-            f'<tspan font-weight="600">{_text(chip.line[0])}</tspan>'
-            f'<tspan dx="8" font-size="10.5" fill="{_MUTED}">{_text(chip.line[1])}</tspan></text>'
+            f'<tspan font-weight="600">{safe(chip.line[0])}</tspan>'
+            f'<tspan dx="8" font-size="10.5" fill="{_MUTED}">{safe(chip.line[1])}</tspan></text>'
         )
         x += needed
     return "".join(parts), y + 32 if chips else 0.0
@@ -504,17 +504,17 @@ def _legend(kinds: Sequence[EntityKind], grades: Sequence[Grade], omitted: int) 
 
     def say(text: str, sign: float) -> None:
         nonlocal x
-        parts.append(f'<text x="{x + sign + 6:.1f}" y="4" font-size="11" fill="{_MUTED}">{_text(text)}</text>')
-        x += sign + 6 + _width(text, 11) + 18
+        parts.append(f'<text x="{x + sign + 6:.1f}" y="4" font-size="11" fill="{_MUTED}">{safe(text)}</text>')
+        x += sign + 6 + width_of(text, 11) + 18
 
     for kind in kinds:
-        fill, edge = _COLOURS[kind]
+        fill, edge = COLOURS[kind]
         parts.append(f'<rect x="{x:.1f}" y="-7" width="16" height="14" rx="4" fill="{fill}" stroke="{edge}"/>')
         say(kind.value, 16)
     parts.append(f'<rect x="{x:.1f}" y="-7" width="22" height="14" rx="7" fill="{_PILL}"/>')
     say("activity", 22)
     for grade in grades:
-        dashes = f' stroke-dasharray="{_DASHES[grade]}"' if _DASHES[grade] else ""
+        dashes = f' stroke-dasharray="{DASHES[grade]}"' if DASHES[grade] else ""
         line = f'<line x1="{x:.1f}" x2="{x + 30:.1f}" y1="0" y2="0" stroke="{_ARROW}" stroke-width="2"{dashes}/>'
         parts.append(line)
         say(grade.value, 30)
@@ -523,11 +523,12 @@ def _legend(kinds: Sequence[EntityKind], grades: Sequence[Grade], omitted: int) 
     return "".join(parts), x
 
 
-def _shortened(text: str) -> str:
+def shortened(text: str) -> str:
+    """The text with its middle left out where it is long."""
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 12]}…{text[-11:]}"
 
 
-def _text(text: str) -> str:
+def safe(text: str) -> str:
     """Safe text: markup escaped, and what could not be printed or could turn the reading direction replaced."""
     hidden = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
     plain = "".join(
@@ -537,7 +538,7 @@ def _text(text: str) -> str:
     return escape(plain)
 
 
-def _width(text: str, size: float, weight: float = 1.0) -> float:
+def width_of(text: str, size: float, weight: float = 1.0) -> float:
     """About how many pixels a text is wide at a font size."""
     ems = sum(0.34 if letter in _NARROW else 0.95 if letter in _WIDE else 0.63 for letter in text)
     return ems * size * weight

@@ -78,6 +78,11 @@ def locate_entity(session: Session, project: str | None, reference: str) -> Reso
     return _resource("Entity", find(session, _inside(project), reference))
 
 
+def entity_resource(found: Entity) -> Resource:
+    """An entity as policies see it."""
+    return _resource("Entity", found)
+
+
 def _inside(project: str | None) -> str:
     if project is None:
         raise Invalid("MUNI-C104", "data and models belong to a project", do="name the project")

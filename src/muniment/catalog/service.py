@@ -186,12 +186,7 @@ def get_lineage(call: Call, request: wire.GetLineage) -> wire.LineageView:
             for link in links[:_MOST_COLUMNS]
         ],
         hidden=hidden,
-        past=then
-        and wire.Past(
-            moment=format_time(then.moment),
-            entries=then.entries,
-            checkpoint=wire.Checkpoint(size=then.size, root=then.root),
-        ),
+        past=_past(then),
     )
 
 
@@ -254,6 +249,13 @@ def readable(call: Call, entities: Iterable[Entity]) -> dict[Digest, Entity]:
 
 def _directions(given: str) -> tuple[Direction, ...]:
     return tuple(Direction) if given == BOTH else (_choice(Direction, "direction", given),)
+
+
+def _past(then: Then | None) -> wire.Past | None:
+    if then is None:
+        return None
+    checkpoint = wire.Checkpoint(size=then.size, root=then.root)
+    return wire.Past(moment=format_time(then.moment), entries=then.entries, checkpoint=checkpoint)
 
 
 def _noted(then: Then | None) -> dict[str, int]:

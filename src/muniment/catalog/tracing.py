@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable, Sequence
 
 from muniment.catalog.model import Direction, Edge, Graph, Relation
 
@@ -39,7 +40,16 @@ def ends(edge: Edge) -> tuple[str, str]:
 
 def nearest(graph: Graph, start: str, direction: Direction, limit: int) -> tuple[Graph, dict[str, int]]:
     """The part of a lineage made of the ``limit`` nodes nearest to the start, with how far each is."""
-    kept = dict(list(depths(graph, start, direction).items())[:limit])
+    return nearest_each(graph, start, (direction,), limit)
+
+
+def nearest_each(graph: Graph, start: str, directions: Iterable[Direction], limit: int) -> tuple[Graph, dict[str, int]]:
+    """The same in several directions from the start; how far a node is says nothing of the direction."""
+    far: dict[str, int] = {}
+    for direction in directions:
+        for node, depth in depths(graph, start, direction).items():
+            far[node] = min(depth, far.get(node, depth))
+    kept = dict(sorted(far.items(), key=lambda item: item[1])[:limit])
     return (
         Graph(
             {digest: node for digest, node in graph.entities.items() if digest in kept},
@@ -47,4 +57,15 @@ def nearest(graph: Graph, start: str, direction: Direction, limit: int) -> tuple
             tuple(edge for edge in graph.edges if edge.activity in kept and edge.entity in kept),
         ),
         kept,
+    )
+
+
+def merged(graphs: Sequence[Graph]) -> Graph:
+    """Several parts of one lineage as one."""
+    if len(graphs) == 1:
+        return graphs[0]
+    return Graph(
+        {digest: node for graph in graphs for digest, node in graph.entities.items()},
+        {id: node for graph in graphs for id, node in graph.activities.items()},
+        tuple(dict.fromkeys(edge for graph in graphs for edge in graph.edges)),
     )

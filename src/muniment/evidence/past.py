@@ -35,6 +35,7 @@ from muniment.kernel.identifiers import format_time, parse_time
 from muniment.kernel.ports import Session
 from muniment.ledger.model import Checkpoint, Entry
 from muniment.ledger.ports import EntryRepository
+from muniment.tracking.telling import end_run, start_run
 
 __all__ = ["Past", "Told"]
 
@@ -61,17 +62,20 @@ class Ends:
 class Told:
     """Finds the entries that tell of runs and records, under one checkpoint."""
 
-    def __init__(self, entries: EntryRepository, checkpoint: Checkpoint) -> None:
+    def __init__(self, entries: EntryRepository, checkpoint: Checkpoint, until: datetime | None = None) -> None:
+        """``until``: entries under the checkpoint that are later than this moment do not count either."""
         self.checkpoint = checkpoint
-        self._entries = entries
+        self._entries, self._until = entries, until
         self._runs: dict[str, Ends | None] = {}
         self._records: dict[str, Entry | None] = {}
-        self.newest = _last(entries, checkpoint.size)
-        """The last entry under the checkpoint; None under that of the empty ledger."""
+        self.newest = _last(entries, checkpoint.size) if until is None else None
+        """The last entry under the checkpoint; None under that of the empty ledger, and where a moment decides."""
 
     @property
     def moment(self) -> datetime:
         """When the last entry under the checkpoint was made: the time at which the past is told."""
+        if self._until is not None:
+            return self._until
         return parse_time(str(self.newest.event["time"])) if self.newest else datetime.fromisoformat(_EPOCH)
 
     def of_record(self, record: Record) -> Entry | None:
@@ -111,6 +115,10 @@ class Told:
         return found and self._under(found)
 
     def _under(self, entry: Entry) -> Entry | None:
+        if self._until is not None:
+            # The checkpoint may be younger than this view of the store, in which entries have no number yet.
+            late = parse_time(str(entry.event["time"])) > self._until
+            return None if late or (entry.index or 0) >= self.checkpoint.size else entry
         return entry if entry.index is not None and entry.index < self.checkpoint.size else None
 
     def _find(self, text: str, at: datetime, fits: Callable[[Entry], bool]) -> Entry | None:
@@ -322,11 +330,17 @@ def _outcome(entry: Entry) -> str:
 
 
 def _tells(entry: Entry, run: str, *, ended: bool) -> bool:
-    """Whether an entry tells of the end of a run, or of the request for it: the only one that names kind and plan."""
+    """Whether an entry tells of the end of a run, or of the request for it: the only one that names kind and plan.
+
+    A run that was tracked is told of by whoever ran it; of its end only the first entry tells what it came to.
+    """
     facts = _facts(entry)
     if facts.get("run") != run:
         return False
-    return entry.event["type"] == complete_run.event if ended else {"kind", "plan", "inputs"} <= facts.keys()
+    if ended:
+        return entry.event["type"] in (complete_run.event, end_run.event) and "plan" in facts
+    begun = entry.event["type"] == start_run.event and "plan" in facts
+    return begun or {"kind", "plan", "inputs"} <= facts.keys()
 
 
 def _untold(what: str, id: str) -> IntegrityError:

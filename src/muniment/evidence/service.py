@@ -8,9 +8,11 @@ from typing import Any, Final
 from muniment.catalog.model import EntityKind
 from muniment.catalog.naming import resolve
 from muniment.catalog.resources import MODEL
-from muniment.errors import Conflict, Invalid, NotFound
+from muniment.errors import Conflict, Invalid
 from muniment.evidence.dossier import gather
 from muniment.evidence.formats import ModelSigner, documents
+from muniment.evidence.formats.slsa import provenance
+from muniment.evidence.history import signed
 from muniment.evidence.pack import Cosigned, assemble
 from muniment.evidence.ports import Typesetter
 from muniment.evidence.reporting import report
@@ -18,7 +20,7 @@ from muniment.kernel.digest import Digest
 from muniment.kernel.ports import Store
 from muniment.kernel.verb import Call, Download, Effect, Later, verb
 from muniment.ledger.model import Checkpoint
-from muniment.ledger.ports import CheckpointRepository, Signer
+from muniment.ledger.ports import Signer
 from muniment.ledger.service import Ledger
 from muniment.ledger.witnessing import Witnesses
 from muniment.wire import evidence as wire
@@ -62,6 +64,17 @@ class Packs:
                 for one in sorted(self._witnesses.cosignatures(checkpoint.size), key=lambda one: one.key)
             ]
         return found
+
+    def statement(self, call: Call, model: Digest, size: int) -> dict[str, Any]:
+        """The signed statement about how a model was made, as it was at a checkpoint of this size.
+
+        Raises:
+            Conflict: it was not trained here.
+        """
+        dossier = self.dossier(call, model, self._past(size))
+        if not dossier.get("training"):
+            raise untold(dossier["model"]["reference"])
+        return provenance(dossier, self._signer)
 
     def build(self, call: Call, model: Digest, request: wire.BuildPack) -> Download:
         """A pack, ready to be sent; what it is stands in the ledger entry of the request.
@@ -108,20 +121,17 @@ class Packs:
 
     def _past(self, size: int) -> Checkpoint:
         with self._store.read() as session:
-            checkpoints = session.use(CheckpointRepository)
-            found = checkpoints.at(size) if 0 < size < _MOST_ENTRIES else None
-            after = checkpoints.next(size, 0) if found is None and 0 <= size < _MOST_ENTRIES else None
-            head = checkpoints.head()
-        if found is None:
-            raise NotFound(
-                "MUNI-E202",
-                "the ledger signed no checkpoint of that size",
-                size=size,
-                next=after.size if after else None,
-                newest=head.checkpoint.size if head else 0,
-                do="name a size at which one was signed: the size a pack states, or that of a checkpoint that was kept",
-            )
-        return found
+            return signed(session, size)
+
+
+def untold(reference: str) -> Conflict:
+    """Nobody here knows how it was made."""
+    return Conflict(
+        "MUNI-E302",
+        "nothing recorded here made it, so there is nothing to state about its making",
+        reference=reference,
+        do="muni lineage REFERENCE shows what is recorded; of bytes that came from outside nobody knows the making",
+    )
 
 
 @verb(
@@ -138,9 +148,6 @@ def build_pack(call: Call, request: wire.BuildPack) -> Later:
     model = resolve(call.session, call.project, request.model, EntityKind.MODEL).digest
     packs = call.use(Packs)
     return Later(lambda: packs.build(call, model, request))
-
-
-_MOST_ENTRIES: Final = 1 << 53
 
 
 def _kept(request: wire.BuildPack, checkpoint: Checkpoint) -> list[int]:

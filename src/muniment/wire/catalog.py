@@ -85,13 +85,19 @@ class GetLineage(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """An entity, or ``run:<id>``."""
 
     direction: str = "upstream"
-    """``upstream`` or ``downstream``."""
+    """``upstream``, ``downstream`` or ``both``."""
 
     depth: int | None = None
     """How many activities away to go at most; None goes to the end."""
 
     picture: bool = False
     """Whether to draw it too."""
+
+    columns: bool = False
+    """Whether to tell which column rests on which; the picture then shows the columns."""
+
+    at: str | None = None
+    """As it was recorded at a moment of the past (ISO 8601), or at a signed checkpoint (its number of entries)."""
 
 
 class LineageNode(Struct, kw_only=True, frozen=True):
@@ -131,6 +137,44 @@ class LineageEdge(Struct, kw_only=True, frozen=True):
     """Digest of the document that bears it out."""
 
 
+class Checkpoint(Struct, kw_only=True, frozen=True):
+    """A signed state of the ledger."""
+
+    size: int
+    root: str
+
+
+class ColumnEdge(Struct, kw_only=True, frozen=True):
+    """A column of a result that rests on a column of what was used."""
+
+    source: str
+    """Digest of what was used."""
+
+    source_label: str
+    source_column: str
+    target: str
+    """Digest of the result."""
+
+    target_label: str
+    target_column: str
+    run: str
+    how: str
+    """``identity``: handed on; ``transform``: it went into a feature; ``join``: picked as known at the time."""
+
+    grade: str
+
+
+class Past(Struct, kw_only=True, frozen=True):
+    """At which point of the past something is told."""
+
+    moment: str
+    entries: int
+    """How many entries the ledger had by then."""
+
+    checkpoint: Checkpoint
+    """The first signed one that covers all of them; of just that size where one was signed then."""
+
+
 class LineageView(Struct, kw_only=True, frozen=True):
     """A lineage, nearest first."""
 
@@ -148,6 +192,15 @@ class LineageView(Struct, kw_only=True, frozen=True):
     elsewhere: str | None = None
     """The project that it was promoted from: what it was made from is recorded there, and not here."""
 
+    columns: list[ColumnEdge] = field(default_factory=list)
+    """Which column rests on which, where that was asked for and a program of the platform establishes it."""
+
+    hidden: int = 0
+    """How many things there are whose columns the asker may not see."""
+
+    past: Past | None = None
+    """The point of the past that was asked for; None for now."""
+
 
 class ProveUnused(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Ask whether this was used to make that model."""
@@ -158,13 +211,6 @@ class ProveUnused(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True)
 
     model: str
     """The model that may have used it."""
-
-
-class Checkpoint(Struct, kw_only=True, frozen=True):
-    """A signed state of the ledger."""
-
-    size: int
-    root: str
 
 
 class ProofStep(Struct, kw_only=True, frozen=True):

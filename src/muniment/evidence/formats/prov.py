@@ -13,9 +13,11 @@ _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_.-]")
 
 
 def prov_document(dossier: Mapping[str, Any]) -> dict[str, Any]:
-    """Entities, activities and agents of the dossier's lineage with the relations between them.
+    """The lineage of a dossier, or of a ``muniment.lineage/1``: entities, activities, agents and their relations.
 
-    Attributes under ``muniment:`` carry what PROV has no word for: the grade of each statement and its record.
+    Where the value tells of derivations they stand as ``wasDerivedFrom``: there a program of the platform made the one
+    out of the other. Bytes that were made more than once are one entity with several generations. Attributes under
+    ``muniment:`` carry what PROV has no word for: the grade of each statement and its record.
     """
     origin = dossier["checkpoint"]["origin"]
     lineage = dossier["lineage"]
@@ -62,6 +64,12 @@ def prov_document(dossier: Mapping[str, Any]) -> dict[str, Any]:
             "prov:role": edge["role"],
             "muniment:grade": edge["grade"],
             **({"muniment:record": edge["record"]} if edge.get("record") else {}),
+        }
+    for number, one in enumerate(dossier.get("derivations", ())):
+        relations.setdefault("wasDerivedFrom", {})[f"_:d{number}"] = {
+            "prov:generatedEntity": _entity(one["generated"]),
+            "prov:usedEntity": _entity(one["used"]),
+            "prov:activity": f"run:{one['activity']}",
         }
     return {
         "prefix": {

@@ -16,6 +16,9 @@ PREDICATE: Final = "https://slsa.dev/provenance/v1"
 BUILD_TYPE: Final = "urn:muniment:hermetic-job:1"
 """A job that reads nothing but the dependencies listed, without network; its plan is their canonical JSON."""
 
+DECLARED_TYPE: Final = "urn:muniment:declared-run:1"
+"""Something that ran without walls, or elsewhere: the dependencies are those that were told."""
+
 _PINNED: Final = (("code", "programs"), ("env", "environment"), ("base", "base root"))
 
 
@@ -70,6 +73,66 @@ def statement(dossier: Mapping[str, Any]) -> dict[str, Any]:
                         "name": "what the platform saw of the run",
                         "digest": _digest(training["record"]),
                         "annotations": {"grade": training["grade"], "hermetic": complete},
+                    }
+                ],
+            },
+        },
+    }
+
+
+def unsigned(told: Mapping[str, Any], subjects: Mapping[str, Mapping[str, Any]], activity: str) -> dict[str, Any]:
+    """The in-toto statement about one making of anything else, from a ``muniment.lineage/1``; nobody signed it.
+
+    Args:
+        told: a lineage that holds the activity with everything that it used.
+        subjects: what came out, by digest.
+        activity: the id of what made it.
+    """
+    made = next(one for one in told["lineage"]["activities"] if one["id"] == activity)
+    run, entities = made["run"] or {}, {one["digest"]: one for one in told["lineage"]["entities"]}
+    used = [one for one in told["lineage"]["edges"] if one["activity"] == activity and one["relation"] == "used"]
+    return {
+        "_type": STATEMENT,
+        "subject": [
+            {"name": one["label"], "digest": _digest(one["digest"])}
+            for one in sorted(subjects.values(), key=lambda one: str(one["digest"]))
+        ],
+        "predicateType": PREDICATE,
+        "predicate": {
+            "buildDefinition": {
+                "buildType": BUILD_TYPE if run.get("complete") else DECLARED_TYPE,
+                "externalParameters": {
+                    "kind": made["kind"],
+                    "inputs": {one["role"]: entities[one["entity"]]["label"] for one in used},
+                    "parameters": made["params"],
+                    "seed": made["seed"],
+                    "entry": run.get("entry"),
+                },
+                "internalParameters": {"plan": made["plan"], "project": told["project"]},
+                "resolvedDependencies": [
+                    {
+                        "name": one["role"],
+                        "digest": _digest(one["entity"]),
+                        "annotations": {"reference": entities[one["entity"]]["label"], "grade": one["grade"]},
+                    }
+                    for one in used
+                ],
+            },
+            "runDetails": {
+                "builder": {
+                    "id": f"urn:muniment:{told['checkpoint']['origin']}",
+                    "version": {"muniment": told["installation"]["version"]},
+                },
+                "metadata": {
+                    "invocationId": f"run:{activity}",
+                    "startedOn": _second(made["started_at"]),
+                    "finishedOn": _second(made["ended_at"]),
+                },
+                "byproducts": [
+                    {
+                        "name": "what the platform saw of the run",
+                        **({"digest": _digest(run["record"])} if run.get("record") else {}),
+                        "annotations": {"grade": made["grade"], "hermetic": bool(run.get("complete"))},
                     }
                 ],
             },
