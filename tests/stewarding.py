@@ -11,6 +11,7 @@ from muniment.catalog.recording import Recorder
 from muniment.kernel.digest import Digest
 from muniment.kernel.identifiers import new_id
 from muniment.kernel.ports import SystemClock, SystemEntropy
+from muniment.testing.fakes import FakeClock
 from muniment.testing.platform import PROJECT, People
 from muniment.wire import identity as wid
 from muniment.wire import stewardship as ws
@@ -40,7 +41,10 @@ class Estate:
         return name
 
     def ask(self, person: str, request: Any, body: bytes | None = None) -> Any:
-        """What the platform answers."""
+        """What the platform answers; a clock that stands still is moved, so that records have an order."""
+        clock = self.people.platform.gate._clock
+        if isinstance(clock, FakeClock):
+            clock.advance(milliseconds=1)
         return self.people.ask(person, request, body)
 
     def train(self, data: str = "data:credit", by: str = "scientist", **given: Any) -> Any:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -23,25 +21,12 @@ from muniment.wire.execution import RunScript
 from stewarding import Estate
 
 
-@dataclass(frozen=True)
-class Unhurried(Estate):
-    """Everything is asked a second after what was asked before."""
-
-    clock: FakeClock
-
-    def ask(self, person: str, request: Any, body: bytes | None = None) -> Any:
-        """What the platform answers."""
-        self.clock.advance(seconds=1)
-        return super().ask(person, request, body)
-
-
 @pytest.fixture
 def estate(site: Site, tmp_path: Path) -> Iterator[Estate]:
     """Two stewards and a data set."""
     place = site.copy(tmp_path / "site")
-    clock = FakeClock(datetime.now(UTC))
-    platform = place.open(clock=clock)
-    yield Unhurried(Estate.of(People(platform, place.tokens)).people, clock)
+    platform = place.open(clock=FakeClock(datetime.now(UTC)))
+    yield Estate.of(People(platform, place.tokens))
     platform.close()
 
 
@@ -132,16 +117,15 @@ class TestNames:
         assert estate.rights("data:credit@1").terms.classification == "restricted"
 
     def test_a_name_with_loose_terms_does_not_loosen_what_comes_to_bear_it(self, estate: Estate) -> None:
-        """Somebody gives the same snapshot a second name, about which loose terms were stated before."""
+        """Somebody gives the same snapshot a second name, about which loose terms were stated by one steward."""
+        estate.terms(dataset="data:credit", every_version=False, classification="restricted", access="grant")
         estate.derive(name="loose", content=b"benign")
         estate.terms(dataset="loose", every_version=True, classification="public", access="role")
-        estate.terms(dataset="data:credit", every_version=False, classification="restricted", access="grant")
         platform = estate.people.platform
         digest = Digest(estate.rights("data:credit").digest)
         with platform.store.write() as session:
             Recorder(session, PROJECT, platform.gate._clock.now()).name(
                 EntityKind.DATA, "loose", digest, by="User:scientist"
             )
-        estate.terms(dataset="loose", every_version=True, classification="public", access="role")
         shown = estate.rights("data:credit")
         assert (shown.terms.classification, shown.terms.access) == ("restricted", "grant")
