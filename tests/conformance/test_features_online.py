@@ -86,3 +86,21 @@ def test_publications_are_kept(store: SqlStore) -> None:
         found = session.use(Online).publications("main", VIEW, 5)
     assert [one.id for one in found] == [SECOND, FIRST]
     assert (found[0].build, found[0].accepted) == (Digest.of(b"rows"), 2)
+
+
+def test_entities_and_publications_are_taken_out(store: SqlStore) -> None:
+    """By key, or all that came with a publication; another view and another project keep theirs."""
+    rows = [OnlineRow(f"[{n}]", 10, 20, "[1]") for n in range(1200)]
+    put(store, FIRST, *rows[:700])
+    put(store, SECOND, *rows[700:])
+    put(store, FIRST, rows[0], view=OTHER)
+    put(store, FIRST, rows[0], project="other")
+    with store.write() as session:
+        online = session.use(Online)
+        assert list(online.views("main")) == sorted([VIEW, OTHER])
+        assert online.held("main", VIEW) == {FIRST: 700, SECOND: 500}
+        assert online.remove("main", VIEW, [row.key for row in rows[:650]] + ["[9999]"]) == 650
+        assert online.remove_of("main", VIEW, [SECOND]) == 500
+        assert online.remove_of("main", VIEW, []) == 0
+    assert [row.key for row in held(store)] == sorted(row.key for row in rows[650:700])
+    assert len(held(store, view=OTHER)) == len(held(store, project="other")) == 1

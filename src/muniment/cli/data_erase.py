@@ -58,7 +58,7 @@ def request(
         if column is None or value is None:
             raise click.UsageError("name the person: --column and --value, or --subject of a preview")
         subject = _search(face, column, value).subject
-    made = face.client.stewardship.request_erasure(subject, reason=reason, keep=keep, include=include, replace=replace)
+    made = face.client.stewardship.erasures.request(subject, reason=reason, keep=keep, include=include, replace=replace)
     for run in made.runs:
         face.wait(Run(face.client, run))
     face.answer(made, lambda screen: picture(screen, made))
@@ -70,7 +70,7 @@ def request(
 @with_face
 def due(face: Face, dataset: str, reason: str) -> None:
     """Ask for the deletion of a snapshot whose time is over; another steward decides."""
-    made = face.client.stewardship.request_deletion(dataset, reason=reason)
+    made = face.client.stewardship.erasures.request_deletion(dataset, reason=reason)
     face.answer(made, lambda screen: picture(screen, made))
 
 
@@ -80,7 +80,7 @@ def due(face: Face, dataset: str, reason: str) -> None:
 @with_face
 def approve(face: Face, erasure: str, reason: str) -> None:
     """Decide as the second person, and destroy. There is no way back, not from a backup either."""
-    made = face.client.stewardship.approve_erasure(erasure, reason=reason)
+    made = face.client.stewardship.erasures.approve(erasure, reason=reason)
     face.answer(made, lambda screen: picture(screen, made))
 
 
@@ -90,7 +90,7 @@ def approve(face: Face, erasure: str, reason: str) -> None:
 @with_face
 def reject(face: Face, erasure: str, reason: str) -> None:
     """Decide that nothing is destroyed."""
-    made = face.client.stewardship.reject_erasure(erasure, reason=reason)
+    made = face.client.stewardship.erasures.reject(erasure, reason=reason)
     face.answer(made, lambda screen: screen.done(f"{made.id} is rejected"))
 
 
@@ -99,7 +99,7 @@ def reject(face: Face, erasure: str, reason: str) -> None:
 @with_face
 def show(face: Face, erasure: str) -> None:
     """Show one request for erasure, and what came of it."""
-    found = face.client.stewardship.erasure(erasure)
+    found = face.client.stewardship.erasures.get(erasure)
     face.answer(found, lambda screen: picture(screen, found))
 
 
@@ -107,7 +107,7 @@ def show(face: Face, erasure: str) -> None:
 @with_face
 def list_(face: Face) -> None:
     """List requests for erasure, newest first."""
-    found = face.client.stewardship.erasures()
+    found = face.client.stewardship.erasures.list()
     rows = [
         [e.id, e.why, e.state, e.asked_at[:16], e.asked_by.partition(":")[2], count(e.objects), e.reason] for e in found
     ]
@@ -153,6 +153,7 @@ def picture(screen: Screen, found: ws.ErasureView) -> None:
             "decided": found.decided_at and f"{found.decided_at[:16]} by {found.decided_by}",
             "objects": f"{count(found.objects)}, {size(found.bytes)}",
             "wrapped anew": None if found.survivors is None else f"{count(found.survivors)} other objects",
+            "taken out online": f"{count(found.online)} rows" if found.online else None,
             "keys": "; ".join(found.keys),
             "exports that hold it": "; ".join(found.exports),
             "record": found.record,
@@ -181,4 +182,4 @@ def _search(face: Face, column: str, value: str) -> ws.ErasurePlan:
     def attend(run: str) -> None:
         face.wait(Run(face.client, run))
 
-    return face.client.stewardship.search_subject(column, said, attend)
+    return face.client.stewardship.erasures.search(column, said, attend)

@@ -187,13 +187,21 @@ def publish(face: Face, view: str, rows: str | None, prune: bool) -> None:
 )
 @click.option("--keys", "file", type=click.File(encoding="utf-8"), help="Many entities: one JSON object per line.")
 @click.option("--features", "chosen", metavar="F1,F2", help="Which features; else all.")
+@click.option("--purpose", default="", metavar="TEXT", help="What the values are used for, where the data ask for it.")
+@click.option("--use-case", default="", metavar="NAME", help="The use case they are read for; its purpose counts.")
 @with_face
-def get(face: Face, view: str, key: dict[str, str], file: Any, chosen: str | None) -> None:
+def get(face: Face, view: str, key: dict[str, str], file: Any, chosen: str | None, purpose: str, use_case: str) -> None:
     """Read features of entities online; one request, and one entry in the ledger, takes up to 1,000."""
     if bool(key) == (file is not None):
         raise click.UsageError("name one entity with --key, or many with --keys FILE")
     keys = [dict(key)] if key else [_object(line) for line in file if line.strip()]
-    found = face.client.features.get(view, *keys, features=chosen.split(",") if chosen else None)
+    found = face.client.features.get(
+        view,
+        *keys,
+        features=chosen.split(",") if chosen else None,
+        for_purpose=purpose,
+        for_use_case=use_case,
+    )
 
     def draw(screen: Screen) -> None:
         if len(found) == 1:

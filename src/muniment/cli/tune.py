@@ -77,7 +77,13 @@ def tune() -> None:
 @click.option(
     "--set", "fixed", multiple=True, metavar="NAME=VALUE", callback=values, help="What every trial has; repeatable."
 )
-@click.option("--sampler", type=click.Choice(["tpe", "random", "grid"]), default="tpe", show_default=True)
+@click.option(
+    "--sampler",
+    type=click.Choice(["tpe", "random", "grid"]),
+    default="tpe",
+    show_default=True,
+    help="What chooses the parameters of a trial.",
+)
 @click.option("--trials", type=click.IntRange(1), metavar="N", help="How many; else the whole grid, or 20.")
 @click.option("--concurrency", type=click.IntRange(1), default=1, show_default=True, help="How many at once.")
 @click.option("--objective", default="auc", show_default=True, metavar="METRIC", help="What is measured.")
@@ -91,6 +97,7 @@ def tune() -> None:
 @click.option("--target", metavar="COLUMN", help="Column to predict; else the one the snapshot declares.")
 @click.option("--drop", multiple=True, metavar="COLUMN", help="Leave a column out; repeatable.")
 @click.option("--use-case", metavar="NAME", help="What it is for; else what its experiment is bound to.")
+@click.option("--purpose", default="", metavar="TEXT", help="What the data are used for, where they ask for it.")
 @click.option("--env", default="tabular", show_default=True, metavar="REF", help="Job environment.")
 @click.option("--memory-mb", type=click.IntRange(min=1), help="Memory limit of a trial, MiB.")
 @click.option("--wall-s", type=click.IntRange(min=1), help="Time limit of a trial, seconds.")
@@ -123,6 +130,7 @@ def run(
     target: str | None,
     drop: tuple[str, ...],
     use_case: str | None,
+    purpose: str,
     env: str,
     memory_mb: int | None,
     wall_s: int | None,
@@ -155,6 +163,7 @@ def run(
         target=target,
         drop=list(drop),
         use_case=use_case,
+        purpose=purpose,
         env=env,
         limits=JobLimits(memory_mb=memory_mb, wall_s=wall_s),
     )

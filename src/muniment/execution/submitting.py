@@ -122,6 +122,20 @@ def submit(call: Call, spec: JobSpec, uploads: Mapping[str, Content] | None = No
     return enqueue(call, job, spec, asked)
 
 
+def check_permitted(call: Call, spec: JobSpec) -> None:
+    """Refuse a job that may not use its inputs as ``submit`` would; nothing is kept.
+
+    Raises:
+        NotFound: an input does not exist in the project.
+        Denied, Conflict: as ``DataUse`` says.
+    """
+    entities = [
+        resolve(call.session, call.project, one, None if bears_kind(one) else EntityKind.DATA)
+        for one in spec.inputs.values()
+    ]
+    _permitted(call, _admitted(call, spec, entities), entities)
+
+
 def _permitted(call: Call, spec: JobSpec, entities: Sequence[Entity]) -> JobSpec:
     """The job with what was said of its use of data; one that may not use an input is refused."""
     frame = spec.facts.get("use_case") or {}

@@ -300,14 +300,25 @@ class Features:
         return self._asking.ask("features:PublishView", request, wf.Published)
 
     def get(
-        self, view: Any, *keys: Mapping[str, Any], features: Sequence[str] | None = None, **key: Any
+        self,
+        view: Any,
+        *keys: Mapping[str, Any],
+        features: Sequence[str] | None = None,
+        for_purpose: str = "",
+        for_use_case: str = "",
+        **key: Any,
     ) -> OnlineValues:
-        """Read features online: ``m.features.get("behaviour", customer=42)``, or several keys as mappings."""
+        """Read features online: ``m.features.get("behaviour", customer=42)``, or several keys as mappings.
+
+        Data that are bound to a purpose are read by whoever says it: ``for_purpose``, or the one of a use case.
+        """
         request = wf.LookUpFeatures(
             project=self._asking.project,
             view=reference_of(view),
             keys=[dict(one) for one in keys] or [key],
             features=None if features is None else list(features),
+            purpose=for_purpose,
+            use_case=for_use_case,
         )
         return OnlineValues(self._asking.ask("features:LookUpFeatures", request, wf.OnlineFeatures))
 

@@ -35,6 +35,8 @@ from muniment.ledger.model import Search
 from muniment.ledger.ports import EntryRepository
 from muniment.stewardship.apart import check_second
 from muniment.stewardship.searching import SUBJECT, Plan, find_subject, plan_for, to_search
+from muniment.stewardship.serving import KIND as ONLINE
+from muniment.stewardship.serving import of_builds, take_out
 from muniment.stewardship.setting import reason_of, record_of
 from muniment.stewardship.standing import of_snapshot
 from muniment.stewardship.using import subject_for
@@ -168,6 +170,7 @@ def request_deletion(call: Call, request: wire.RequestDeletion) -> wire.ErasureV
     objects = _alone(call, data)
     if kept := call.use(Vault).guarded(call.session, call.project, objects, call.now):
         raise _kept(sorted(set(kept.values())))
+    served = of_builds(call, {data.digest}, f"published from {reference}")
     found = wire.Affected(
         reference=reference, digest=str(data.digest), kind="data", why=f"its time was over on {end}", rows=None
     )
@@ -179,7 +182,7 @@ def request_deletion(call: Call, request: wire.RequestDeletion) -> wire.ErasureV
         "reason": reason,
         "keep": [],
         "include": [],
-        "found": [msgspec.to_builtins(found)],
+        "found": msgspec.to_builtins([found, *(one.affected(call, "destroy") for one in served)]),
         "affected": [],
         "objects": [str(one) for one in sorted(objects)],
         "bytes": sum(objects.values()),
@@ -205,15 +208,19 @@ def approve_erasure(call: Call, request: wire.ApproveErasure) -> wire.ErasureVie
     check_second(call, asked.by, "approve this erasure")
     objects = [Digest(one) for one in asked.body["objects"]]
     if asked.body["why"] == "erasure":
-        _check_unchanged(call, asked, objects)
+        served = _check_unchanged(call, asked, objects).served
+    else:
+        served = tuple(of_builds(call, {Digest(asked.body["dataset"])}, "published from it"))
     if kept := call.use(Vault).guarded(call.session, call.project, objects, call.now):
         raise _kept(sorted(set(kept.values())))
     epoch = call.use(Vault).erase(
         call.session, call.project, objects, decision=str(asked.digest), why=asked.body["why"], now=call.now
     )
+    online = take_out(call, served)
     body = {
         "decision": "approved",
         "reason": reason,
+        "online": online,
         "record": str(asked.digest),
         "objects": len(epoch.erased),
         "survivors": epoch.survivors,
@@ -225,6 +232,7 @@ def approve_erasure(call: Call, request: wire.ApproveErasure) -> wire.ErasureVie
         erasure=asked.id,
         asked_by=asked.by,
         objects=len(epoch.erased),
+        online=online,
         survivors=epoch.survivors,
         version=epoch.version,
         ending=[str(one) for one in epoch.ending],
@@ -338,7 +346,7 @@ def _batches(snapshots: Sequence[Entity]) -> Iterable[list[Entity]]:
 
 def _redactions(call: Call, subject: Entity, plan: Plan) -> list[str]:
     """Have the next version of each name whose latest version holds him made without him."""
-    holding = [Digest(one.digest) for one in plan.found if one.rows and one.action == "destroy"]
+    holding = [Digest(one.digest) for one in plan.found if one.rows and one.action == "destroy" and one.kind != ONLINE]
     entities = call.use(Entities).find(call.project, holding)
     names, runs = call.use(Names), []
     for digest, bearing in sorted(names.of(call.project, holding).items()):
@@ -380,8 +388,8 @@ def _kept(because: Sequence[str]) -> Conflict:
     )
 
 
-def _check_unchanged(call: Call, asked: Record, objects: Sequence[Digest]) -> None:
-    """Refuse a decision about something else than what there is now."""
+def _check_unchanged(call: Call, asked: Record, objects: Sequence[Digest]) -> Plan:
+    """The plan as it is now; a decision about something else than what there is now is refused."""
     for run in asked.body["runs"]:
         found = call.use(RunQueue).get(call.project, run.removeprefix("run:"))
         if found is None or found.status is not RunStatus.OK:
@@ -403,6 +411,7 @@ def _check_unchanged(call: Call, asked: Record, objects: Sequence[Digest]) -> No
             asked=len(objects),
             do="reject it, then ask again",
         )
+    return plan
 
 
 def _not_asked_twice(call: Call, field: str, value: str) -> None:
@@ -454,13 +463,13 @@ def _exports(call: Call, since: datetime) -> list[str]:
 def _view(call: Call, asked: Record) -> wire.ErasureView:
     body: dict[str, Any] = dict(asked.body)
     decision = _decision(call, asked)
-    state, survivors, keys = "requested", None, list[str]()
+    state, survivors, online, keys = "requested", None, None, list[str]()
     if decision is not None:
         state = "rejected"
         if decision.body["decision"] == "approved":
             ends = {end.version: end for end in call.session.use(KeyEnds).of(call.project)}
             ending = [ends[one] for one in decision.body["ending"] if one in ends]
-            survivors = decision.body["survivors"]
+            survivors, online = decision.body["survivors"], decision.body.get("online", 0)
             keys = [
                 f"{end.kms_key}: "
                 + ("to be destroyed" if end.destroyed_at is None else f"destroyed {format_time(end.destroyed_at)[:19]}")
@@ -487,6 +496,7 @@ def _view(call: Call, asked: Record) -> wire.ErasureView:
         objects=len(body["objects"]),
         bytes=body["bytes"],
         survivors=survivors,
+        online=online,
         keys=keys,
         exports=_exports(call, since),
         record=str(asked.digest),

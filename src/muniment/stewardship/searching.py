@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from muniment.catalog.model import ActivityKind, Direction, Entity, EntityKind, Graph, Relation
 from muniment.catalog.naming import label, resolve
@@ -20,6 +20,7 @@ from muniment.execution.reading import report_of
 from muniment.execution.submitting import files_of
 from muniment.kernel.digest import Digest
 from muniment.kernel.verb import Call
+from muniment.stewardship.serving import Served, of_person
 from muniment.vault.ports import SealedObjects
 from muniment.vault.service import Vault
 from muniment.wire.stewardship import Affected
@@ -33,6 +34,14 @@ _HOLDING = frozenset({EntityKind.DATA, EntityKind.FEATURES, EntityKind.FINGERPRI
 
 _JUDGED = frozenset({ActivityKind.PREDICT, ActivityKind.EXPLAIN})
 """What decides or says something about the people in its input."""
+
+
+_WORDS: Final = {
+    EntityKind.REPORT: "counts or describes the rows of",
+    EntityKind.METRICS: "was measured on",
+    EntityKind.PROOF: "proves something about",
+}
+"""What kinds of results say about the rows that they were made of; a person has to judge whether they tell of him."""
 
 
 @dataclass(slots=True)
@@ -62,6 +71,8 @@ class Plan:
     objects: tuple[Digest, ...]
     bytes: int
     obstacles: tuple[str, ...]
+    served: tuple[Served, ...] = ()
+    """Rows of online tables that go with it; they stand among ``found`` too."""
 
 
 def find_subject(call: Call, subject: str) -> Entity:
@@ -150,11 +161,14 @@ def plan_for(call: Call, subject: Entity, keep: Sequence[str] = (), include: Seq
         for one, (why, action) in sorted(touched.items())
         if one in known_entities and one not in going
     ]
-    objects = _objects(call, [known_entities[Digest(one.digest)] for one in found if one.action == "destroy"])
+    destroyed = [known_entities[Digest(one.digest)] for one in found if one.action == "destroy"]
+    objects = _objects(call, destroyed)
     objects |= _objects(call, [subject])
     staying = {piece for one in found if one.action == "keep" for piece in _pieces(known_entities[Digest(one.digest)])}
     chosen = sorted(set(objects) - staying)
     guarded = call.use(Vault).guarded(call.session, call.project, chosen, call.now)
+    served = of_person(call, subject, {one.digest for one in destroyed})
+    found += [one.affected(call, "keep" if one.view in kept else "destroy") for one in served]
     return Plan(
         column=searched.column,
         searched=len(searched.counted) + len(searched.without),
@@ -164,6 +178,7 @@ def plan_for(call: Call, subject: Entity, keep: Sequence[str] = (), include: Seq
         objects=tuple(chosen),
         bytes=sum(objects[one] for one in chosen),
         obstacles=tuple(sorted(set(guarded.values()))),
+        served=tuple(one for one in served if one.view not in kept),
     )
 
 
@@ -182,22 +197,49 @@ def _around(
     queue, seen = [start], {start}
     while queue:
         one = queue.pop(0)
-        graph = call.use(Lineage).closure(call.project, one, Direction.DOWNSTREAM, 1)
+        origin = label(call.session, call.project, one)
+        graph = _used_by(call, one)
+        for digest, why in _copied(graph, origin):
+            going.setdefault(digest, why)
         for digest, kind, activity in _made_of(graph, one):
             if digest in seen:
                 continue
             seen.add(digest)
-            judged = graph.activities[activity].kind in _JUDGED
+            maker = graph.activities[activity].kind
             if kind is EntityKind.MODEL:
-                touched.setdefault(digest, (f"learned from {label(call.session, call.project, one)}", "retrain"))
+                touched.setdefault(digest, (f"learned from {origin}", "retrain"))
             elif kind in _HOLDING:
                 if digest in searched.counted or digest in searched.clean:
                     continue  # it was counted by itself
-                going.setdefault(digest, f"made of {label(call.session, call.project, one)}, without the column")
+                going.setdefault(digest, f"made of {origin}, without the column")
                 queue.append(digest)
-            elif kind is EntityKind.ARTIFACT or judged:
-                what = "decides or says something about" if judged else "made of"
-                touched.setdefault(digest, (f"{what} {label(call.session, call.project, one)}", "review"))
+            elif maker is ActivityKind.PUBLISH and kind is EntityKind.ARTIFACT:
+                going.setdefault(digest, f"picked from {origin} for online reads")
+            else:
+                what = "decides or says something about" if maker in _JUDGED else _WORDS.get(kind, "made of")
+                touched.setdefault(digest, (f"{what} {origin}", "review"))
+
+
+def _used_by(call: Call, digest: Digest) -> Graph:
+    """Everything that used an entity, searches for people apart, with all that it used and generated."""
+    lineage = call.use(Lineage)
+    graph = lineage.closure(call.project, digest, Direction.DOWNSTREAM, 1)
+    users = {e.activity for e in graph.edges if e.relation is Relation.USED and e.entity == digest}
+    return lineage.of_activities(
+        call.project, sorted(one for one in users if graph.activities[one].kind is not ActivityKind.SCAN)
+    )
+
+
+def _copied(graph: Graph, origin: str) -> list[tuple[Digest, str]]:
+    """Copies of online rows that were taken to compare them with a snapshot."""
+    compared = {id_ for id_, node in graph.activities.items() if node.kind is ActivityKind.SKEW}
+    return sorted(
+        (edge.entity, f"online rows that were compared with {origin}")
+        for edge in graph.edges
+        if edge.relation is Relation.USED
+        and edge.activity in compared
+        and graph.entities[edge.entity].kind is EntityKind.FILE
+    )
 
 
 def _inputs_of(graph: Graph, digest: Digest) -> list[tuple[Digest, EntityKind]]:
@@ -213,7 +255,6 @@ def _inputs_of(graph: Graph, digest: Digest) -> list[tuple[Digest, EntityKind]]:
 
 def _made_of(graph: Graph, digest: Digest) -> list[tuple[Digest, EntityKind, str]]:
     users = {e.activity for e in graph.edges if e.relation is Relation.USED and e.entity == digest}
-    users -= {one for one in users if graph.activities[one].kind is ActivityKind.SCAN}
     return sorted(
         {
             (edge.entity, graph.entities[edge.entity].kind, edge.activity)

@@ -6,7 +6,7 @@ Everything is folded from records, which are only ever added, and from lineage; 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -131,7 +131,15 @@ class Situation:
 
 
 def of_snapshot(session: Session, project: str, digest: Digest) -> Situation:
-    """What holds of a snapshot, with what it inherits from everything that it was made of."""
+    """What holds of a snapshot, with what it inherits: from everything that it was made of, and from its copies.
+
+    The same bytes come in more than once, in another file, read another way, under another name: then they are under
+    the strictest of all the terms that were ever stated for them.
+    """
+    return _situation(session, project, digest, {digest})
+
+
+def _situation(session: Session, project: str, digest: Digest, seen: set[Digest]) -> Situation:
     graph = session.use(Lineage).closure(project, digest, Direction.UPSTREAM)
     origins = [one for one, node in graph.entities.items() if node.kind not in _PLATFORMS]
     known = session.use(Entities).find(project, {digest, *origins})
@@ -143,7 +151,45 @@ def of_snapshot(session: Session, project: str, digest: Digest) -> Situation:
     later = _later(session, project, [record for records in told.values() for record in records])
     spoken = {one: sorted((r for s in subjects[one] for r in told.get(s, ())), key=_id) for one in known}
     began = _ingested(session, project, graph)
-    return _Walk(graph, known, spoken, later, began).situation(digest)
+    walk = _Walk(graph, known, spoken, later, began)
+    mine = walk.situation(digest)
+    seen |= set(known)
+    copies = _copies(session, project, walk.begun(digest)) - seen
+    seen |= copies
+    return _together(mine, [_situation(session, project, one, seen) for one in sorted(copies)])
+
+
+def _copies(session: Session, project: str, begun: Iterable[Digest]) -> set[Digest]:
+    """Snapshots that hold the content of one of these, share a piece with it, or were read from the same file."""
+    asked = set(begun)
+    entities = session.use(Entities)
+    found = {match.entity for match in entities.alike(project, asked)} if asked else set()
+    known = entities.find(project, found | asked)
+    files = sorted(one for one in known if known[one].kind is EntityKind.FILE)
+    snapshots = {one for one in found if known[one].kind is EntityKind.DATA}
+    return snapshots.union(*(brought_in(session, project, file) for file in files))
+
+
+def _together(mine: Situation, copies: Sequence[Situation]) -> Situation:
+    """The situation of a snapshot that has copies: no looser than that of any of them.
+
+    A grant that speaks of one of them speaks of the same rows, and so serves for all.
+    """
+    if not copies:
+        return mine
+    every = [mine, *copies]
+    terms = strictest(one.terms for one in every)
+    pool = {grant.asked.id: grant for one in every for choice in one.grants for grant in choice}
+    needing = [one for one in every if one.terms.access == "grant" or one.terms.classification == terms.classification]
+    base = mine if mine in needing else needing[0]
+    choices = [tuple({**{grant.asked.id: grant for grant in choice}, **pool}.values()) for choice in base.grants]
+    return replace(
+        mine,
+        terms=terms,
+        records=tuple(sorted({r.id: r for one in every for r in one.records}.values(), key=_id)),
+        frozen=tuple({hold.placed.id: hold for one in every for hold in one.frozen}.values()),
+        grants=tuple(choices),
+    )
 
 
 def brought_in(session: Session, project: str, file: Digest) -> list[Digest]:
@@ -213,6 +259,20 @@ class _Walk:
             waiting=waiting,
         )
 
+    def begun(self, digest: Digest) -> list[Digest]:
+        """Where an entity began, as far as its terms come from there: itself, snapshots that came in, their files.
+
+        Nothing where two people said that its terms are its own.
+        """
+        if self._alone(digest):
+            return []
+        reached = self._reached(digest)
+        began = [one for one in reached if self._known[one].kind in (EntityKind.DATA, EntityKind.FILE)]
+        return [digest, *(one for one in began if one != digest and not self._from_data(one))]
+
+    def _from_data(self, digest: Digest) -> bool:
+        return any(self._known[one].kind is not EntityKind.FILE for one in self._inputs[digest])
+
     def _reached(self, digest: Digest) -> list[Digest]:
         """The entity and what it inherits from: what stands alone passes nothing on from behind it."""
         found, queue = [digest], [digest]
@@ -240,8 +300,9 @@ class _Walk:
     def _stated(self, digest: Digest) -> tuple[Terms, list[Record], tuple[Record, ...]]:
         terms = self._began.get(digest, ANYTHING)
         entity = self._known[digest]
-        made = any(self._known[one].kind is not EntityKind.FILE for one in self._inputs[digest])
-        if entity.kind is EntityKind.DATA and not made:  # what was made of data takes over what holds of them now
+        if entity.kind is EntityKind.DATA and not self._from_data(
+            digest
+        ):  # what was made of data takes over what holds of them now
             terms = strictest([terms, at_ingestion(entity.facts)])
         records = self._in_force(digest)
         for record in records:

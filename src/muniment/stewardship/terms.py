@@ -17,13 +17,16 @@ from muniment.errors import Invalid
 __all__ = ["ANYTHING", "RIGHTS", "WEIGHED", "Terms", "obstacles", "read_terms", "strictest", "strictness", "wider"]
 
 RIGHTS: Final[Mapping[str, frozenset[str]]] = {
-    "no-training": frozenset({"train", "run", "suggest"}),
+    "no-training": frozenset({"train", "run", "suggest", "track"}),
     "no-scripts": frozenset({"run"}),
     "no-evaluation": frozenset({"evaluate", "explain"}),
-    "no-prediction": frozenset({"predict"}),
+    "no-prediction": frozenset({"predict", "publish", "lookup"}),
     "no-derivation": frozenset({"split", "transform", "join"}),
 }
-"""What a data set may be kept from, and the kinds of jobs that this stops."""
+"""What a data set may be kept from, and the kinds of jobs that this stops.
+
+``lookup`` is the reading of features online, and ``track`` a run elsewhere that says that it used the data.
+"""
 
 _ACCESS: Final = ("role", "grant")
 _LONGEST: Final = 400
@@ -32,7 +35,7 @@ _MOST: Final = 50
 HOUSEKEEPING: Final = frozenset(
     {
         "ingest", "profile", "split", "fingerprint", "overlap", "difference", "assess", "scan", "redact",
-        "evaluate", "explain", "reproduce", "transform", "join",
+        "evaluate", "explain", "reproduce", "compare", "transform", "join", "publish", "skew", "drift",
     }
 )  # fmt: skip
 """Jobs that look after data or examine a model serve the purpose of what they work for, and need not name one."""

@@ -20,7 +20,7 @@ from muniment.errors import Conflict, Invalid, NotFound
 from muniment.execution.model import JobSpec, Run, RunStatus
 from muniment.execution.queue import RunQueue
 from muniment.execution.reading import report_of
-from muniment.execution.submitting import submit, training_spec
+from muniment.execution.submitting import check_permitted, submit, training_spec
 from muniment.kernel.draws import draw
 from muniment.kernel.identifiers import format_time
 from muniment.kernel.resources import PROJECT
@@ -59,7 +59,7 @@ def create_study(call: Call, request: wire.CreateStudy) -> wire.Study:
     space = read_space(request.space)
     document = _document(call, request, space)
     # The whole request is tried as a training is: what would refuse the first trial refuses the study.
-    training_spec(call, _training(document, request.project, space.random(request.seed, 0)))
+    check_permitted(call, training_spec(call, _training(document, request.project, space.random(request.seed, 0))))
     row = StudyRow(
         id=call.new_id(),
         project=call.project,
@@ -253,6 +253,7 @@ def _document(call: Call, request: wire.CreateStudy, space: Space) -> dict[str, 
         "limits": {name: getattr(request.limits, name) for name in request.limits.__struct_fields__},
         "use_case": request.use_case,
         "name": request.name,
+        **({"purpose": request.purpose} if request.purpose else {}),
     }
 
 
@@ -310,6 +311,7 @@ def _job(call: Call, standing: Standing, step: Step) -> JobSpec:
             inputs={"model": _model(train), "data": document["validation"]["digest"]},
             experiment=document["experiment"],
             trial=trial,
+            purpose=document.get("purpose"),
         )
     suggests = step.do is Do.SUGGEST
     batch = batch_range(standing.design, step.number) if suggests else range(0)
@@ -350,6 +352,7 @@ def _training(document: Mapping[str, Any], project: str, params: Mapping[str, An
         env=document["env"],
         limits=running.JobLimits(**document["limits"]),
         use_case=document["use_case"],
+        purpose=document.get("purpose", ""),
         fresh=True,
         validation=document["validation"]["digest"] if reported_by_training(document["objective"]) else None,
         watching=running.Watching(**document["watching"]),

@@ -265,6 +265,11 @@ class LookUpFeatures(Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     """Value by key column, for each entity; texts are read as the type of the column."""
 
     features: list[str] | None = None
+    purpose: str = ""
+    """What the values are used for; asked for where the data are bound to a purpose."""
+
+    use_case: str = ""
+    """The use case that they are read for; its purpose counts where none is named."""
 
 
 class EntityFeatures(Struct, kw_only=True, frozen=True):

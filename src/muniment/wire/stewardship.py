@@ -440,6 +440,9 @@ class ErasureView(Struct, kw_only=True, frozen=True):
     objects: int
     bytes: int
     survivors: int | None
+    online: int | None
+    """Rows that were taken out of online tables; None before the decision."""
+
     keys: list[str]
     """Key versions that end with it."""
 

@@ -65,6 +65,8 @@ class CreateStudy(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True)
     env: str = "tabular"
     limits: JobLimits = field(default_factory=JobLimits)
     use_case: str | None = None
+    purpose: str = ""
+    """What the data are used for, by every trial; empty takes the purpose of the use case, if any."""
 
 
 class AdvanceStudy(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):

@@ -159,6 +159,38 @@ class SqlOnline:
         query = select(func.count()).select_from(ONLINE).join(TABLE, TABLE.c.id == ONLINE.c.table_id).where(*here)
         return int(self._db.execute(query).scalar() or 0)
 
+    def views(self, project: str) -> Sequence[Digest]:
+        """The views that have a table."""
+        query = select(TABLE.c.view).where(TABLE.c.project == project).order_by(TABLE.c.view)
+        return [Digest(view) for view in self._db.execute(query).scalars()]
+
+    def held(self, project: str, view: Digest) -> Mapping[str, int]:
+        """How many rows came with each publication."""
+        query = (
+            select(ONLINE.c.publication, func.count())
+            .join(TABLE, TABLE.c.id == ONLINE.c.table_id)
+            .where(TABLE.c.project == project, TABLE.c.view == view)
+            .group_by(ONLINE.c.publication)
+        )
+        return {publication: int(rows) for publication, rows in self._db.execute(query)}
+
+    def remove(self, project: str, view: Digest, keys: Sequence[str]) -> int:
+        """Take entities out."""
+        return self._remove(project, view, ONLINE.c.key, keys)
+
+    def remove_of(self, project: str, view: Digest, publications: Sequence[str]) -> int:
+        """Take out what came with these publications."""
+        return self._remove(project, view, ONLINE.c.publication, publications)
+
+    def _remove(self, project: str, view: Digest, column: Column[Any], values: Sequence[str]) -> int:
+        table, gone = self._table(project, view), 0
+        if self._db.dialect.name == "sqlite":  # what is taken out for somebody's sake does not stay in free pages
+            self._db.exec_driver_sql("pragma secure_delete=on")
+        for start in range(0, len(values), _AT_ONCE):
+            chosen = list(values[start : start + _AT_ONCE])
+            gone += self._db.execute(delete(ONLINE).where(ONLINE.c.table_id == table, column.in_(chosen))).rowcount
+        return gone
+
     def published(self, publication: Publication) -> None:
         """Keep that the table was filled."""
         names = [column.name for column in PUBLICATION.columns]

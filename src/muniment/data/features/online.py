@@ -15,6 +15,7 @@ from muniment.catalog.ports import Entities
 from muniment.data.features.ports import Online, OnlineRow, Publication
 from muniment.data.features.views import FEATURES, Known, before, known, published_version, rows_for, strictest, view_of
 from muniment.errors import IntegrityError, Invalid, NotFound
+from muniment.execution.admission import LOOKUP, DataUse, Using
 from muniment.execution.defining import keep_bytes
 from muniment.execution.model import JobSpec, RunStatus
 from muniment.execution.queue import RunQueue
@@ -125,6 +126,7 @@ def publish_view(call: Call, request: wire.PublishView) -> wire.Published:
 def get_features(call: Call, request: wire.LookUpFeatures) -> wire.OnlineFeatures:
     """Read features of entities from the online table; one request takes up to 1,000 entities.
 
+    What the rows were built of decides whether it may be read: policy, purpose, rights, holds and grants, as for a job.
     Keys name people: the request travels in a body, never in a URL, and the ledger entry holds counts, no key.
     """
     if not 1 <= len(request.keys) <= _MOST_KEYS:
@@ -134,6 +136,7 @@ def get_features(call: Call, request: wire.LookUpFeatures) -> wire.OnlineFeature
     chosen = view.chosen(request.features)
     places = {feature.name: number for number, feature in enumerate(view.features)}
     types = {feature.name: feature.type for feature in view.features}
+    _permitted(call, last, request)
     values = [_key(view, last.key_types, key) for key in request.keys]
     texts = [key_text(key) for key in values]
     found = call.use(Online).get(call.project, one.digest, sorted(set(texts)))
@@ -241,6 +244,13 @@ def _published(call: Call, reference: str) -> tuple[Known, Publication]:
         view=reference[:200],
         do=f"muni feature publish {reference[:80]}",
     )
+
+
+def _permitted(call: Call, last: Publication, request: wire.LookUpFeatures) -> None:
+    """Refuse a read that the terms of the published rows do not allow, as a job over them would be refused."""
+    build = call.use(Entities).find(call.project, [last.build])[last.build]
+    using = Using(kind=LOOKUP, purpose=request.purpose or None, use_case=request.use_case or None, inputs=(build,))
+    call.use(DataUse).permit(call, using)
 
 
 class _Picked(msgspec.Struct, forbid_unknown_fields=True):

@@ -72,6 +72,18 @@ class Online(Protocol):
     def count(self, project: str, view: Digest) -> int:
         """How many entities the table holds."""
 
+    def views(self, project: str) -> Sequence[Digest]:
+        """The views of a project that have a table."""
+
+    def held(self, project: str, view: Digest) -> Mapping[str, int]:
+        """How many rows came with each publication."""
+
+    def remove(self, project: str, view: Digest, keys: Sequence[str]) -> int:
+        """Take entities out; how many were there."""
+
+    def remove_of(self, project: str, view: Digest, publications: Sequence[str]) -> int:
+        """Take out every row that came with one of these publications; how many."""
+
     def published(self, publication: Publication) -> None:
         """Keep that the table was filled."""
 
