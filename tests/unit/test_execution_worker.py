@@ -571,6 +571,16 @@ def test_what_went_wrong_or_was_overtaken_is_run_again(stage: Stage) -> None:
     assert not stage.people.ask("scientist", SCRIPT, b"tar").answered
 
 
+def test_what_a_reproduction_contradicted_is_run_again(stage: Stage) -> None:
+    """A plan that is known to come out otherwise answers nothing; one that was reproduced still does."""
+    first = stage.run(TRAIN, training(b"tree one"))
+    model = next(product for product in first.products if product.kind == "model")
+    stage.run(ReproduceModel(project="main", model=model.reference), training(b"tree one"))
+    assert stage.people.ask("scientist", TRAIN).answered
+    stage.run(ReproduceModel(project="main", model=model.reference), training(b"tree two", essence="e2"))
+    assert not stage.people.ask("scientist", TRAIN).answered
+
+
 def test_without_walls_nothing_is_answered_from_the_record(site: Site, tmp_path: Path) -> None:
     """A run that was not hermetic may have come out otherwise: it is no answer."""
     stage = Stage(site.copy(tmp_path / "bare"), training(b"tree one"), Strength.NOT_ENFORCED)

@@ -22,6 +22,7 @@ from muniment.execution.model import JobSpec, ResolvedJob, Run, RunStatus
 from muniment.execution.ports import Limits, check_variables
 from muniment.execution.queue import RunQueue
 from muniment.execution.reading import find_run
+from muniment.execution.reproducing import Alikeness
 from muniment.kernel.canonical import canonical
 from muniment.kernel.digest import Digest
 from muniment.kernel.identifiers import format_time
@@ -170,9 +171,13 @@ def _answer(call: Call, job: ResolvedJob, spec: JobSpec) -> Run | None:
     """The newest run that answers a job: the same plan, asked for in the same words, and run behind whole walls.
 
     What it made must still be what its names mean, and must still be there: a data set that got another version since,
-    or that was erased, is made again.
+    or that was erased, is made again. So is everything of a plan that came out otherwise when somebody repeated it: that
+    the same plan gives the same result, which an answer rests on, is known not to hold for it.
     """
-    for run in reversed(call.use(RunQueue).of_plan(call.project, job.digest)):
+    runs = call.use(RunQueue).of_plan(call.project, job.digest)
+    if any(_came_out_otherwise(run) for run in runs):
+        return None
+    for run in reversed(runs):
         same = (run.kind, run.experiment, run.trial, run.name) == (spec.kind, spec.experiment, spec.trial, spec.name)
         if (
             run.status is RunStatus.OK
@@ -186,6 +191,12 @@ def _answer(call: Call, job: ResolvedJob, spec: JobSpec) -> Run | None:
 
 
 def _stands(call: Call, product: Mapping[str, str]) -> bool:
+def _came_out_otherwise(run: Run) -> bool:
+    """Whether a run is a reproduction that made something else."""
+    verdict = (run.result or {}).get("verdict") or {}
+    return run.kind == "reproduce" and verdict.get("verdict") == Alikeness.DIFFERENT.value
+
+
     """Whether what a run made is still the newest of its name, with all its bytes."""
     digest = Digest(product["digest"])
     reference = product["reference"]
