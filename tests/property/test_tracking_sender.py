@@ -65,6 +65,7 @@ class Server:
             return wire.TrackedRun(run="run:x", experiment="e", trial=None, status=request.status)
         told: list[tuple[str, Any]]
         if action == "tracking:LogMetrics":
+            request = msgspec.json.decode(msgspec.json.encode(request), type=wire.LogMetrics)
             told = [("m", (point.name, point.value, point.step)) for point in request.metrics]
         elif action == "tracking:LogArtifact":
             assert body is not None

@@ -22,8 +22,9 @@ import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -53,7 +54,11 @@ _PART_BYTES: Final = 500_000
 _INTEGER: Final = 2**63
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _REFERENCE: Final = re.compile(r"[a-z]+:[a-z0-9][a-z0-9._/-]*(@\d+)?")
+_MANY: Final = 10_000
+"""Measurements that are appended at once."""
+
 _encode: Final = msgspec.json.Encoder().encode
+_encode_lines: Final = msgspec.json.Encoder().encode_lines
 
 
 class TrackedRun:
@@ -130,25 +135,19 @@ class TrackedRun:
 
     def log_metric(self, name: str, value: Any, step: int | None = None) -> None:
         """Tell one measurement; NaN and infinities are measurements too."""
-        self._write(_point(name, value, step, time.time_ns() // 1000))
+        self._write(_encode(_point(name, value, step, time.time_ns() // 1000)) + b"\n")
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Tell measurements of one moment."""
         now = time.time_ns() // 1000
-        if lines := b"".join([_point(name, value, step, now) for name, value in metrics.items()]):
-            self._write(lines)
+        if told := [_point(name, value, step, now) for name, value in metrics.items()]:
+            self._write(_encode_lines(told))
 
     def log_many(self, points: Iterable[tuple[str, Any, int]]) -> None:
         """Tell many measurements at once, each a name, a value and a step."""
-        now, lines, waiting = time.time_ns() // 1000, list[bytes](), 0
-        for name, value, step in points:
-            lines.append(_point(name, value, step, now))
-            waiting += 1
-            if waiting == 10_000:
-                self._write(b"".join(lines))
-                lines, waiting = [], 0
-        if lines:
-            self._write(b"".join(lines))
+        now, remaining = time.time_ns() // 1000, iter(points)
+        while told := [_point(name, value, step, now) for name, value, step in islice(remaining, _MANY)]:
+            self._write(_encode_lines(told))
 
     def set_tag(self, name: str, value: str | None) -> None:
         """Set a tag; None takes it away."""
@@ -445,8 +444,8 @@ def _parts(told: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
         yield part
 
 
-def _point(name: str, value: Any, step: int | None, now: int) -> bytes:
-    """One measurement as a line of the local file."""
+def _point(name: str, value: Any, step: int | None, now: int) -> tuple[str, str, float | str, int, int]:
+    """One measurement as a record of the local file."""
     try:
         if isinstance(value, str):
             raise TypeError
@@ -462,11 +461,16 @@ def _point(name: str, value: Any, step: int | None, now: int) -> bytes:
     if not -_INTEGER <= at < _INTEGER:
         raise Invalid("MUNI-A169", "a step does not fit in 64 bits", step=str(step)[:40])
     told = number if math.isfinite(number) else wire.value_of(number)
-    return _encode(("m", _name(name), told, at, now)) + b"\n"
+    return "m", _name(name), told, at, now
+
+
+@lru_cache(maxsize=4096)
+def _fits(name: str) -> bool:
+    return _NAME.fullmatch(name) is not None
 
 
 def _name(name: str) -> str:
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not _fits(name):
         raise Invalid(
             "MUNI-A172",
             "a name has 1 to 200 characters, no control characters",
