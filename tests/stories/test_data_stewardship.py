@@ -46,23 +46,23 @@ def test_a_person_is_erased_for_good_and_everything_still_verifies(world: World)
     assert world.done(ask("scientist", SplitDataset(project=PROJECT, dataset="people", parts=parts)).run).status == "ok"
     steward = Client(world.platform.transport(world.people.tokens["steward"]), project=PROJECT).stewardship
     second = Client(world.platform.transport(world.people.tokens["steward2"]), project=PROJECT).stewardship
-    plan = steward.search_subject("person", SECRET, lambda run: world.done(run) and None)
+    plan = steward.erasures.search("person", SECRET, lambda run: world.done(run) and None)
     mine = next(one.reference for one in plan.found if "/" in one.reference)
     other = "people/train@1" if "test" in mine else "people/test@1"
     train = TrainModel(
         project=PROJECT, experiment="e", data=mine, algorithm="logistic_regression", drop=["person"], name="m"
     )
     assert world.done(ask("scientist", train).run).status == "ok"
-    plan = steward.plan(plan.subject)
+    plan = steward.erasures.plan(plan.subject)
     assert plan.complete
     assert {one.reference: one.action for one in plan.affected}["model:m@1"] == "retrain"
     assert {one.rows for one in plan.found if one.kind == "data"} == {1}
-    made = steward.request_erasure(plan.subject, reason="letter", replace=True)
+    made = steward.erasures.request(plan.subject, reason="letter", replace=True)
     with pytest.raises(Conflict, match="not made yet"):
-        second.approve_erasure(made.id)
+        second.erasures.approve(made.id)
     for run in made.runs:
         assert world.done(run).status == "ok"
-    done = second.approve_erasure(made.id, reason="checked")
+    done = second.erasures.approve(made.id, reason="checked")
     assert done.state == "done"
     with pytest.raises(Conflict, match="was destroyed"):
         ask("scientist", train)
@@ -75,7 +75,7 @@ def test_a_person_is_erased_for_good_and_everything_still_verifies(world: World)
     assert proof.verdict == "unused"
     database = (world.platform.home / "state.db").read_bytes() + (world.platform.home / "state.db-wal").read_bytes()
     assert SECRET.encode() not in database
-    again = steward.search_subject("person", SECRET, lambda run: world.done(run) and None)
+    again = steward.erasures.search("person", SECRET, lambda run: world.done(run) and None)
     assert [one for one in again.found if one.rows] == []
 
 

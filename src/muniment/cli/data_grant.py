@@ -27,7 +27,7 @@ def grant() -> None:
 @with_face
 def request(face: Face, dataset: str, purpose: str, reason: str, days: int, account: str, this_version: bool) -> None:
     """Ask for access to DATASET."""
-    made = face.client.stewardship.request_grant(
+    made = face.client.stewardship.grants.request(
         dataset, purpose=purpose, reason=reason, days=days, account=account, every_version=not this_version
     )
     said = f"{made.id}  {made.dataset} for {made.purpose}, {made.days} days: a data steward decides"
@@ -41,7 +41,7 @@ def request(face: Face, dataset: str, purpose: str, reason: str, days: int, acco
 @with_face
 def approve(face: Face, grant: str, reason: str, days: int | None) -> None:
     """Give the access that somebody else asked for."""
-    made = face.client.stewardship.approve_grant(grant, reason=reason, days=days)
+    made = face.client.stewardship.grants.approve(grant, reason=reason, days=days)
     said = f"{made.account} may use {made.dataset} for {made.purpose} until {(made.until or '')[:16]}"
     face.answer(made, lambda screen: screen.done(said))
 
@@ -52,7 +52,7 @@ def approve(face: Face, grant: str, reason: str, days: int | None) -> None:
 @with_face
 def reject(face: Face, grant: str, reason: str) -> None:
     """Refuse access that somebody asked for."""
-    made = face.client.stewardship.reject_grant(grant, reason=reason)
+    made = face.client.stewardship.grants.reject(grant, reason=reason)
     face.answer(made, lambda screen: screen.done(f"{made.id} is rejected"))
 
 
@@ -62,7 +62,7 @@ def reject(face: Face, grant: str, reason: str) -> None:
 @with_face
 def revoke(face: Face, grant: str, reason: str) -> None:
     """Take access back before it ends."""
-    made = face.client.stewardship.revoke_grant(grant, reason=reason)
+    made = face.client.stewardship.grants.revoke(grant, reason=reason)
     face.answer(made, lambda screen: screen.done(f"{made.account} has no access to {made.dataset} any more"))
 
 
@@ -77,5 +77,5 @@ def revoke(face: Face, grant: str, reason: str) -> None:
 @with_face
 def list_(face: Face, mine: bool, state: str | None, limit: int) -> None:
     """List requests for access and what came of them, newest first."""
-    found = face.client.stewardship.grants(mine=mine, state=state, limit=limit)
+    found = face.client.stewardship.grants.list(mine=mine, state=state, limit=limit)
     face.answer(ws.DataGrants(grants=found), lambda screen: grants_picture(screen, found))

@@ -26,7 +26,7 @@ def hold() -> None:
 @with_face
 def place(face: Face, dataset: str, case: str, reason: str, forbid_use: bool, this_version: bool) -> None:
     """Have DATASET stay as it is."""
-    made = face.client.stewardship.hold(
+    made = face.client.stewardship.holds.place(
         dataset, case=case, reason=reason, forbids_use=forbid_use, every_version=not this_version
     )
     face.answer(made, lambda screen: screen.done(f"{made.id}  {made.dataset} is held for {made.case}"))
@@ -38,7 +38,7 @@ def place(face: Face, dataset: str, case: str, reason: str, forbid_use: bool, th
 @with_face
 def release(face: Face, hold: str, reason: str) -> None:
     """Let a hold end; it takes another person than the one who placed it."""
-    made = face.client.stewardship.release(hold, reason=reason)
+    made = face.client.stewardship.holds.release(hold, reason=reason)
     face.answer(made, lambda screen: screen.done(f"{made.dataset} is not held for {made.case} any more"))
 
 
@@ -47,5 +47,5 @@ def release(face: Face, hold: str, reason: str) -> None:
 @with_face
 def list_(face: Face, released: bool) -> None:
     """List holds, newest first."""
-    found = face.client.stewardship.holds(released=released)
+    found = face.client.stewardship.holds.list(released=released)
     face.answer(ws.Holds(holds=found), lambda screen: holds_picture(screen, found))

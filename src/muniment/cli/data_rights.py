@@ -128,7 +128,7 @@ def confirm(face: Face, statement: str, reason: str) -> None:
 @with_face
 def due(face: Face) -> None:
     """List snapshots whose time is over; nothing is deleted by itself: muni data erase due DATASET."""
-    found = face.client.stewardship.due()
+    found = face.client.stewardship.erasures.due()
     rows = [[d.dataset, d.retention, "; ".join(d.held_by), count(d.days_over), size(d.bytes)] for d in found]
     face.answer(
         ws.Due(due=found),
