@@ -35,8 +35,8 @@ from muniment.data.rows.service import VERBS as ROWS
 from muniment.data.service import VERBS as DATA
 from muniment.errors import Invalid, MunimentError, NotFound
 from muniment.evidence import assets, briefing, changing, exporting, supervising
-from muniment.evidence import tracing as lineage_formats
 from muniment.evidence import environments as environment_bills
+from muniment.evidence import tracing as lineage_formats
 from muniment.evidence.exporting import Exporter
 from muniment.evidence.history import LedgerHistories
 from muniment.evidence.ports import Typesetter

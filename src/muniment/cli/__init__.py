@@ -42,6 +42,7 @@ COMMANDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
     },
     "Prove": {
         "lineage": ("lineage:lineage", "Where a thing comes from, or what was made of it."),
+        "trace": ("lineage:trace", "The whole way of a thing back to its sources, on one page."),
         "prove-unused": ("prove:prove_unused", "Whether a data set was used to make a model, with proof."),
         "reproduce": ("prove:reproduce", "Make a model again from its record alone, and compare."),
         "report": ("report:report", "What the records answer a supervisor about a model."),

@@ -207,9 +207,9 @@ def _origins(
     """The runs that read a file in and were told where it came from."""
     for edge in told["lineage"]["edges"]:
         activity = activities[edge["activity"]]
-        if edge["entity"] == digest and edge["relation"] == "used" and activity["kind"] == "ingest":
-            if ((activity["run"] or {}).get("origin") or {}).get("location"):
-                yield activity
+        read = edge["entity"] == digest and edge["relation"] == "used" and activity["kind"] == "ingest"
+        if read and ((activity["run"] or {}).get("origin") or {}).get("location"):
+            yield activity
 
 
 def _statements(records: Sequence[Record]) -> Iterator[wire.TraceMark]:
