@@ -371,9 +371,14 @@ def proof_picture(screen: Screen, proof: dict[str, Any]) -> None:
         "recombined_digest",
         "digest",
     )
-    screen.facts("proof of the split", {name.replace("_", " "): proof.get(name) for name in shown})
+    screen.facts("proof of the split", {name.replace("_", " "): _counted(proof.get(name), name) for name in shown})
     if proof.get("findings"):
+        screen.line()
         findings_picture(screen, proof["findings"])
+
+
+def _counted(value: Any, name: str) -> Any:
+    return count(value) if name == "rows" and isinstance(value, int) else value
 
 
 def profile_picture(screen: Screen, profile: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ import click
 
 from muniment.cli.face import Face, Group, with_face
 from muniment.cli.screen import Screen
-from muniment.sdk.shown import elapsed, measure, visible
+from muniment.sdk.shown import elapsed, headline, measure, visible
 from muniment.wire import tracking as wire
 
 _COLUMNS = 5
@@ -51,7 +51,8 @@ def show(face: Face, name: str, metric: str | None, lowest: bool, limit: int, de
 def picture(screen: Screen, detail: wire.ExperimentDetail, metric: str | None = None, *, lowest: bool = False) -> None:
     """An experiment for people."""
     screen.facts(detail.experiment, {"runs": detail.runs, "trials": sum(1 for one in detail.trials if one.trial)})
-    names = [metric] if metric else [one.name for one in detail.metrics][:_COLUMNS]
+    known = [*headline({one.name: one.highest for one in detail.metrics}, len(detail.metrics))]
+    names = [metric] if metric else known[:_COLUMNS]
     branch, last = screen.mark("├ ", "+ "), screen.mark("└ ", "+ ")
     rows: list[list[object]] = []
     for trial in _sorted(detail.trials, metric, lowest=lowest):
@@ -66,8 +67,19 @@ def picture(screen: Screen, detail: wire.ExperimentDetail, metric: str | None = 
             rows.append([f"{lead}{run.run}", run.label, state, took, run.grade, *values])
     screen.line()
     columns = ["trial, run", "what", "status", "took", "grade", *names]
-    screen.table(columns, rows, right=len(names), spare=["took", "grade", "what"])
-    ranges = [[m.name, measure(m.lowest), m.lowest_run, measure(m.highest), m.highest_run] for m in detail.metrics]
+    spare = ["took", "grade", *reversed(names[2:]), "what", *names[1:2]]
+    screen.table(columns, rows, right=len(names), spare=spare)
+    where = {run.run: trial.trial or run.run for trial in detail.trials for run in trial.runs}
+    ranges = [
+        [
+            m.name,
+            measure(m.lowest),
+            where.get(m.lowest_run, m.lowest_run),
+            measure(m.highest),
+            where.get(m.highest_run, m.highest_run),
+        ]
+        for m in sorted(detail.metrics, key=lambda one: known.index(one.name))
+    ]
     if ranges:
         screen.line()
         screen.table(["metric", "lowest", "in", "highest", "in "], ranges)

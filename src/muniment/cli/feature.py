@@ -14,7 +14,7 @@ from muniment.cli.face import Face, Group, pairs, with_face
 from muniment.cli.knowing import DATA, Reference
 from muniment.cli.screen import Screen
 from muniment.sdk.feature_files import read_definition
-from muniment.sdk.features import FeatureView, Skew
+from muniment.sdk.features import FeatureView, Skew, resting
 from muniment.sdk.shown import count, duration, measure
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def build(face: Face, view: str, detach: bool) -> None:
         lineage = (report.get("column_lineage") or {}).get("features") or {}
         screen.line()
         rows = [
-            [c.name, ", ".join(lineage[c.name]["columns"]), lineage[c.name]["grade"]]
+            [c.name, resting(lineage[c.name]["columns"]), lineage[c.name]["grade"]]
             for c in made.detail.columns
             if c.name in lineage
         ]
@@ -277,7 +277,7 @@ def view_picture(screen: Screen, found: FeatureView) -> None:
             "transform": f"{d.transform['entry']} {d.transform['function']}".strip(),
             "defined": f"{d.defined_at[:19]} by {d.author}",
             "digest": d.digest,
-            "newest event": f"{fresh['newest_event']}, {duration(fresh['age_s'])} old {state}".strip()
+            "newest event": f"{fresh['newest_event']}, {duration(fresh['age_s'])} old, {state}".removesuffix(", ")
             if fresh
             else None,
             "online": f"{count(online['entities'])} entities as of {online['as_of'][:19]}" if online else None,
@@ -287,8 +287,15 @@ def view_picture(screen: Screen, found: FeatureView) -> None:
     screen.line()
     columns = ["feature", "type", "rests on", "grade", "nulls", "psi"]
     rows = [
-        [r[0], r[1], r[2], r[3], "" if r[4] is None else count(r[4]), "" if r[5] is None else r[5]]
-        for r in found.rows()
+        [
+            one.name,
+            one.type,
+            "" if one.columns is None else resting(one.columns),
+            one.grade or "",
+            "" if one.nulls is None else count(one.nulls),
+            "" if one.psi is None else measure(one.psi),
+        ]
+        for one in d.features
     ]
     screen.table(columns, rows, right=2, wrap=["rests on"])
     if d.column_lineage and d.column_lineage.get("reason"):

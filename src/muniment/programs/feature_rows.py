@@ -107,7 +107,8 @@ def clock(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
             column=name,
             found=kind,
             expected="date or timestamp",
-            do=f"cast it in the transform, or declare it when the data are added: --column {name[:40]}=timestamp",
+            do=f"cast it in the transform, or declare it when the data are added: --column {name[:40]}=date, or "
+            "=timestamp for moments with their zone",
         )
     try:
         if column.type.tz is None:  # not pc.assume_timezone: it looks UTC up in a database that the sandbox has not

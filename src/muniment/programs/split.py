@@ -202,7 +202,7 @@ def _findings(overlap: dict[str, Any]) -> list[dict[str, Any]]:
     return [
         {
             "code": "equal_rows_in_different_parts",
-            "message": "rows with equal values (columns unique to each row left out) fell into different parts",
+            "message": "rows that are equal but for columns of unique values fell into different parts",
             "facts": {"rows": overlap["without_unique_columns"]},
         }
     ]

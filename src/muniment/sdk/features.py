@@ -16,7 +16,7 @@ from muniment.sdk.lineage import Lineage, lineage_of
 from muniment.sdk.shown import count, duration, visible
 from muniment.wire import features as wf
 
-__all__ = ["FeatureView", "FeatureViews", "Features", "OnlineValues", "Skew", "wanted_of"]
+__all__ = ["FeatureView", "FeatureViews", "Features", "OnlineValues", "Skew", "resting", "wanted_of"]
 
 _FEATURE: Final = ("feature", "type", "from", "grade", "nulls", "psi", "description")
 _SKEW: Final = ("compared", "equal", "different", "missing_online", "missing_offline")
@@ -80,7 +80,7 @@ class FeatureView:
         d = self.detail
         built = f"{count(d.builds[0].rows)} rows in {d.builds[0].data}" if d.builds else "not built"
         lines = [f"{d.view}  {len(d.features)} features of {', '.join(d.entity)}  {built}  grade {d.grade}"]
-        lines += [f"  {visible(one.name)}: {one.type}  {', '.join(one.columns or [])}" for one in d.features]
+        lines += [f"  {visible(one.name)}: {one.type}  {resting(one.columns or [])}" for one in d.features]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
@@ -346,6 +346,15 @@ class Features:
         rows = None if reference is None else reference_of(reference)
         request = wf.MeasureDrift(project=self._asking.project, view=reference_of(view), reference=rows)
         return self._asking.start("features:MeasureDrift", request)
+
+
+def resting(columns: Sequence[str]) -> str:
+    """Columns of sources as people read them: ``credit: AGE, SEX``, each source once."""
+    by_source: dict[str, list[str]] = {}
+    for one in columns:
+        source, _, column = one.partition(".")
+        by_source.setdefault(source, []).append(column)
+    return "; ".join(f"{source}: {', '.join(names)}" for source, names in by_source.items()) or "no column"
 
 
 def read(definition: str | Path | Mapping[str, Any], code: str | None = None) -> Definition:

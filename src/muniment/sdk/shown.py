@@ -24,6 +24,7 @@ __all__ = [
 ]
 
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_DAY: Final = 86_400
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
 _FAVOURITES: Final = ("auc", "ks", "gini", "brier", "log_loss", "f1", "accuracy", "train.auc")
 
@@ -52,10 +53,10 @@ def count(value: int) -> str:
 
 
 def measure(value: float) -> str:
-    """A metric with four decimals, a tiny or huge one in powers of ten, a whole number above one as a count."""
-    if math.isfinite(value) and value == int(value) and 1 < abs(value) < 1e15:
+    """A metric with four decimals, a tiny or huge one in powers of ten, a whole number as a count."""
+    if math.isfinite(value) and value == int(value) and abs(value) < 1e15:
         return count(int(value))
-    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e7 else f"{value:.3g}"
+    return f"{value:.4f}" if 1e-3 <= abs(value) < 1e7 else f"{value:.3g}"
 
 
 def headline(metrics: Mapping[str, float], limit: int) -> dict[str, float]:
@@ -73,11 +74,13 @@ def size(octets: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A span of time: ``0.42 s``, ``12.3 s``, ``3:07``, ``2:05:09``."""
+    """A span of time: ``0.42 s``, ``12.3 s``, ``3:07``, ``2:05:09``, and from two days on ``7,729 days``."""
     if seconds < 10:
         return f"{seconds:.2f} s"
     if seconds < 60:
         return f"{seconds:.1f} s"
+    if seconds >= 2 * _DAY:
+        return f"{count(int(seconds // _DAY))} days"
     text = str(timedelta(seconds=int(seconds)))
     return text.removeprefix("0:").removeprefix("0") if seconds < 3600 else text
 
