@@ -176,12 +176,19 @@ def changed(known: Mapping[str, Any], told: Mapping[str, Any], what: str) -> dic
     return {name: text for name, text in merged.items() if text is not None}
 
 
+_MODELLING: Final = frozenset({"run", "train"})
+
+
 def files_of_run(call: Call, run: Run) -> dict[str, Part]:
-    """The files of a run by path, tracked ones as they stand last, hermetic ones as the collector took them."""
+    """The files of a run by path, tracked ones as they stand last, hermetic ones as the collector took them.
+
+    Of the jobs of the platform only a training leaves what a client may call a model: what others leave are rows of
+    data, fingerprints and reports, which no registry hands out.
+    """
     if run.kind == "track":
         kept = call.use(TrackedRuns).artifacts(run.id)
         return {one.path: Part(one.path, one.digest, one.size) for one in sorted(kept, key=lambda one: one.version)}
-    outputs = run.result.get("outputs", [])
+    outputs = run.result.get("outputs", []) if run.kind in _MODELLING else []
     return {one["path"]: Part(one["path"], Digest(one["digest"]), one["size"]) for one in outputs}
 
 
