@@ -18,6 +18,7 @@ from muniment.execution.model import Run
 from muniment.execution.reproducing import Alikeness
 from muniment.inventory.facts.assuring import SIDES as ASSURANCE
 from muniment.inventory.facts.assuring import risk_side
+from muniment.inventory.facts.examining import facts_of
 from muniment.inventory.facts.fact import MEASURED, Absent, Fact, Facts, Value, family_of
 from muniment.inventory.facts.known import PORTABLE, Known, Measurement
 from muniment.inventory.facts.thresholds import judge_fixed
@@ -209,6 +210,10 @@ def _data(known: Known) -> Found:
     profiles = [n for n in known.made.activities.values() if n.kind is ActivityKind.PROFILE]
     record = f"run:{profiles[0].id}" if profiles else record
     yield Fact("data.profiled", bool(profiles), _COMPUTED, record, "of the data, or of what it was split from")
+
+
+def _examinations(known: Known) -> Found:
+    yield from facts_of(known.examined)
 
 
 def _care_for_data(known: Known, record: str) -> Found:
@@ -593,6 +598,7 @@ _SIDES: Final = (
     _stability,
     _explanation,
     _data,
+    _examinations,
     _holdout,
     _lineage,
     _reproduction,

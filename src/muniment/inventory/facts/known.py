@@ -27,6 +27,7 @@ from muniment.execution.judging import parse_object
 from muniment.execution.model import Run, RunStatus
 from muniment.execution.queue import RunQueue
 from muniment.identity.ports import Grants
+from muniment.inventory.facts.examining import NOTHING, Examined, examined
 from muniment.inventory.facts.fact import moment_of
 from muniment.inventory.facts.thresholds import PROJECT, Gate, gates_in
 from muniment.inventory.independence import Parties, parties
@@ -190,6 +191,9 @@ class Known:
     bias_reviews: Sequence[str] = ()
     """Runs that reviewed the data upstream for bias and ended well, oldest first."""
 
+    examined: Examined = NOTHING
+    """What jobs found that examined its data, its features and its training."""
+
 
 def load(call: Call, digest: Digest, at: datetime | None = None) -> Known:
     """Load what is known of a model version.
@@ -270,7 +274,23 @@ def load(call: Call, digest: Digest, at: datetime | None = None) -> Known:
         training=None if version is None or maker is None else _report_of(call, maker),
         exclusions=_exclusions(call, upstream, now),
         bias_reviews=_bias_reviews(call, upstream, now),
+        examined=_examined(call, digest, upstream, inputs, _other_parts(made, inputs), maker, now),
     )
+
+
+def _examined(
+    call: Call,
+    model: Digest,
+    upstream: Graph,
+    inputs: Sequence[Edge],
+    parts: Sequence[Digest],
+    maker: Run | None,
+    at: datetime,
+) -> Examined:
+    data = sorted({edge.entity for edge in inputs})
+    views = [digest for digest, node in upstream.entities.items() if node.kind is EntityKind.FEATURES]
+    labels = names_of(call, [*data, *parts, *views])
+    return examined(call, model, upstream, data, parts, labels, maker, at)
 
 
 def records_about(call: Call, digest: Digest, at: datetime | None = None) -> list[Record]:

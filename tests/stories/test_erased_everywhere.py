@@ -1,0 +1,144 @@
+"""A person is in everything that was made of his row: each kind is destroyed with him, or named to be judged."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from muniment.errors import Conflict, NotFound
+from muniment.sdk.client import Client
+from muniment.testing.platform import PROJECT, Site
+from muniment.wire import features as wf
+from muniment.wire import tracking as wt
+from muniment.wire.data import ProfileDataset, SplitDataset
+from muniment.wire.execution import EvaluateModel, ReproduceModel, TrainModel
+from muniment.wire.records import VerifyInventory, VerifyRecords
+from muniment.wire.validation import ExplainModel
+from stewarding import Estate
+from working import World, working
+
+pytestmark = pytest.mark.slow
+
+HIM = 7000123
+BY_PERSON = """
+import polars as pl
+
+def transform(people: pl.LazyFrame) -> pl.LazyFrame:
+    return people.select("person", "happened", "age", double=pl.col("age") * 2)
+"""
+BY_AGE = """
+import polars as pl
+
+def transform(people: pl.LazyFrame) -> pl.LazyFrame:
+    return people.group_by("age").agg(pl.col("happened").max(), pl.len().cast(pl.Int64).alias("many"))
+"""
+
+
+@pytest.fixture
+def world(site: Site, tmp_path: Path) -> Iterator[World]:
+    with working(site, tmp_path / "site") as opened:
+        Estate(opened.people).person("steward2", "data-steward")
+        yield opened
+
+
+def content() -> bytes:
+    """A table of people; one of them asks to be forgotten."""
+    rows = [f"{7000000 + n},2026-01-{1 + n % 28:02d}T00:00:00Z,{20 + n % 50},{n % 3 // 2}" for n in range(400)]
+    return "\n".join(["person,happened,age,default", *rows]).encode()
+
+
+def quiet(_: Any) -> None:
+    """Show nothing."""
+
+
+def test_every_kind_is_destroyed_or_named(world: World) -> None:
+    """Snapshot, parts, file, fingerprints, features, joins and what was picked for online reads are destroyed; the
+    model is to be retrained; reports, proofs, assignments, predictions and files of runs elsewhere are named. Online he
+    is gone, the others stay; an old publication cannot bring him back.
+    """
+    ask = world.people.ask
+    m = Client(
+        world.platform.transport(world.people.tokens["scientist"]), project=PROJECT, worker=world.platform.work_until
+    )
+    clocks = {"happened": "timestamp"}
+    assert world.add(content(), name="people", filename="p.csv", target="default", columns=clocks).status == "ok"
+    parts = {"train": 0.5, "test": 0.5}
+    assert world.done(ask("scientist", SplitDataset(project=PROJECT, dataset="people", parts=parts)).run).status == "ok"
+    assert world.done(ask("scientist", ProfileDataset(project=PROJECT, dataset="people")).run).status == "ok"
+    m.data.overlap("people/train", "people/test")
+    shape = {"event_time": "happened", "sources": {"people": "data:people"}, "owner": "risk"}
+    fields = {"age": "int64", "double": "int64"}
+    for name, entity, features, code in (
+        ("persons", "person", fields, BY_PERSON),
+        ("ages", "age", {"many": "int64"}, BY_AGE),
+    ):
+        m.features.define({"name": name, "entity": entity, "features": features, **shape}, code).build(quiet)
+        m.features.publish(name, watch=quiet)
+    m.features.skew("persons", watch=quiet)
+    m.features.join("people", "persons:double", time="happened", name="joined", watch=quiet)
+    train = TrainModel(
+        project=PROJECT,
+        experiment="e",
+        data="people",
+        algorithm="logistic_regression",
+        drop=["person", "happened"],
+        name="m",
+    )
+    assert world.done(ask("scientist", train).run).status == "ok"
+    evaluate = EvaluateModel(project=PROJECT, model="model:m", data="people")
+    explain = ExplainModel(project=PROJECT, model="model:m", data="people")
+    for request in (evaluate, explain):
+        assert world.done(ask("validator", request).run).status == "ok"
+    told = ask("scientist", wt.StartRun(project=PROJECT, experiment="elsewhere")).run
+    used = [wt.TrackedInput(role="train", reference="data:people")]
+    ask("scientist", wt.LogInputs(project=PROJECT, run=told, inputs=used))
+    for path, body in (("errors.csv", b"person,error\n7000123,0.5\n"), ("copy/p.csv", content())):
+        ask("scientist", wt.LogArtifact(project=PROJECT, run=told, path=path), body)
+    ask("scientist", wt.EndRun(project=PROJECT, run=told, status="ok"))
+
+    steward = Client(world.platform.transport(world.people.tokens["steward"]), project=PROJECT).stewardship
+    second = Client(world.platform.transport(world.people.tokens["steward2"]), project=PROJECT).stewardship
+    plan = steward.erasures.search("person", str(HIM), lambda run: world.done(run) and None)
+    assert plan.complete
+    going = {(one.kind, one.reference.partition("@")[0], one.why.partition(" data:")[0]) for one in plan.found}
+    print(json.dumps([[o.kind, o.reference, o.action, o.why, o.rows] for o in (*plan.found, *plan.affected)], indent=1))
+    kinds = {one.kind for one in plan.found}
+    assert kinds == {"data", "file", "fingerprints", "artifact", "online"}, going
+    online = {one.reference: (one.rows, one.action) for one in plan.found if one.kind == "online"}
+    assert online == {"online:features:persons@1": (1, "destroy"), "online:features:ages@1": (None, "destroy")}
+    named = {(one.kind, one.action) for one in plan.affected}
+    assert named == {("model", "retrain"), ("report", "review"), ("proof", "review"), ("artifact", "review")}
+    why = " | ".join(one.why for one in plan.affected)
+    for said in ("learned from data:people", "counts or describes the rows of", "proves something about", "made of"):
+        assert said in why
+
+    pick = ask("scientist", wf.PickOnline(project=PROJECT, view="features:persons")).run
+    assert world.done(pick).status == "ok"
+    plan = steward.erasures.plan(plan.subject)
+    asked = steward.erasures.request(plan.subject, reason="letter")
+    done = second.erasures.approve(asked.id, reason="checked")
+    assert done.state == "done"
+    assert done.online == 1 + 50
+    assert m.features.get("persons", person=HIM)[0] == {"age": None, "double": None}
+    assert m.features.get("persons", person=HIM + 1)[0]["double"] == 2 * (20 + 124 % 50)
+    assert m.features.get("ages", age=30)[0] == {"many": None}
+    with pytest.raises(NotFound) as gone:
+        ask("scientist", wf.PublishView(project=PROJECT, view="features:persons", run=pick))
+    assert gone.value.code == "MUNI-V205"
+    with pytest.raises(Conflict, match="was destroyed"):
+        m.features.publish("persons", watch=quiet)
+    with pytest.raises(Conflict, match="was destroyed"):
+        ask("validator", ReproduceModel(project=PROJECT, model="model:m"))
+    with closing(sqlite3.connect(world.platform.home / "state.db")) as database:
+        database.execute("pragma wal_checkpoint(truncate)")
+    assert str(HIM).encode() not in (world.platform.home / "state.db").read_bytes()
+    assert ask("auditor", VerifyRecords()).findings == []
+    assert ask("auditor", VerifyInventory()).findings == []
+    assert world.platform.vault.fsck(deep=True).sound
+    assert world.platform.ledger.verify(deep=True).findings == ()
