@@ -147,6 +147,27 @@ def test_two_writers_lose_nothing(team: People) -> None:
     assert shown.metrics["both"] == both.points[-1].value
 
 
+def test_eight_runs_at_once_are_not_turned_away(team: People) -> None:
+    """Eight who tell of eight runs at the same moment, a value a request, are all answered at the first asking."""
+    runs = [begin(team) for _ in range(8)]
+    troubles: list[MunimentError] = []
+
+    def write(run: str) -> None:
+        try:
+            for step in range(10):
+                tell(team, run, Point("loss", float(step), step))
+        except MunimentError as trouble:
+            troubles.append(trouble)
+
+    writers = [threading.Thread(target=write, args=(run,)) for run in runs]
+    for thread in writers:
+        thread.start()
+    for thread in writers:
+        thread.join()
+    assert troubles == []
+    assert [series(team, run, "loss").count for run in runs] == [10] * 8
+
+
 def test_nothing_changes_after_the_end(team: People) -> None:
     """After its end a run takes nothing; the same end again changes nothing, another end is refused."""
     run = begin(team, params={"lr": 0.1}, tags={"a": "b"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from muniment.gate.grant import Grant, grant_from, grant_internal, grant_public
 from muniment.gate.table import VerbTable
 from muniment.gate.trace import ANONYMOUS, Trace, name
 from muniment.kernel.digest import Digest
+from muniment.kernel.patience import pause_s
 from muniment.kernel.ports import Clock, Entropy, Session, Store
 from muniment.kernel.principal import Authentication, Principal, PrincipalKind
 from muniment.kernel.resources import PLATFORM
@@ -27,7 +29,9 @@ from muniment.vault.service import Vault
 
 _log = logging.getLogger("muniment.gate")
 
-_ATTEMPTS: Final = 6
+_ATTEMPTS: Final = 12
+"""How often a request that loses races is tried: with the pauses between, for at most 0.7 s."""
+
 _LONGEST_REFERENCE: Final = 300
 _ABSENT: Final[Mapping[str, Any]] = {"String": "", "Long": 0, "Bool": False}
 
@@ -175,12 +179,13 @@ class Gate:
 
     def _run(self, trace: Trace, admit: Admit, content: Sealed | None) -> Any:
         with _Recorded(self, trace):
-            for _ in range(_ATTEMPTS - 1):
+            for attempt in range(_ATTEMPTS - 1):
                 try:
                     return self._act(trace, admit, content)
                 except Unavailable as lost:
                     if not lost.facts.get("retry"):
                         raise
+                threading.Event().wait(pause_s(self._entropy, attempt))
             return self._act(trace, admit, content)
 
     def _act(self, trace: Trace, admit: Admit, content: Sealed | None) -> Any:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 from muniment.errors import Invalid, MunimentError, NotFound, Unavailable
+from muniment.kernel.patience import pause_s
 from muniment.kernel.ports import Clock, Entropy, Faults, Session, Store
 from muniment.ledger.audit import Audit, Report
 from muniment.ledger.export import export, members
@@ -17,7 +19,7 @@ from muniment.ledger.proving import ConsistencyProof, InclusionProof, Prover
 from muniment.ledger.pulse import Pulse
 from muniment.ledger.sequencer import Sequencer
 
-_ATTEMPTS: Final = 5
+_ATTEMPTS: Final = 12
 _MOST: Final = 1000
 
 
@@ -39,7 +41,7 @@ class Ledger:
         faults: Faults,
     ) -> None:
         self._store, self._tiles, self._signer = store, tiles, signer
-        self._origin = check_origin(origin)
+        self._origin, self._entropy = check_origin(origin), entropy
         self._sequencer = Sequencer(store, tiles, signer, origin, clock, faults)
         self._group = GroupCommit(self._commit)
         self._pulse = Pulse(self._sequencer.run)
@@ -149,3 +151,4 @@ class Ledger:
             except Unavailable as lost:
                 if not lost.facts.get("retry") or attempt == _ATTEMPTS - 1:
                     raise
+            threading.Event().wait(pause_s(self._entropy, attempt))
