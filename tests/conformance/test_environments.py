@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tarfile
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -155,14 +156,89 @@ def test_a_uv_lock_is_taken_as_it_is(index: Index, written: Path) -> None:
     assert [path.name for path in found] == ["bankmath-1-py3-none-any.whl"]
 
 
-@pytest.mark.parametrize("text", ["sourced\n", "nowhere-to-be-found\n", "bankmath=1=2\n"])
+@pytest.mark.parametrize("text", ["sourced\n", "nowhere-to-be-found\n"])
 def test_what_cannot_be_had_as_wheels_is_refused(index: Index, written: Path, text: str) -> None:
-    """A package that comes as source only is not built, an unknown one is named, a broken line is told."""
+    """A package that comes as source only is not built, an unknown one is named."""
     (written / "bad.in").write_text(text)
     with pytest.raises(Invalid) as refused:
         resolve_lock(written / "bad.in", index=index.url)
     assert refused.value.code == "MUNI-B133"
     assert text[:6] in refused.value.facts["reason"]
+
+
+BACKEND = """
+from pathlib import Path
+Path({mark!r}).write_text("ran")
+def build_wheel(*given, **named): raise SystemExit(1)
+"""
+
+
+@pytest.fixture
+def trap(tmp_path: Path) -> Path:
+    """A package that is built by code of its own, which leaves a mark when it runs."""
+    folder = tmp_path / "trap"
+    folder.mkdir()
+    (folder / "backend.py").write_text(BACKEND.format(mark=str(tmp_path / "mark")))
+    (folder / "pyproject.toml").write_text(
+        '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+        '[project]\nname = "trap"\nversion = "1"\ndynamic = ["dependencies"]\n'
+    )
+    with tarfile.open(tmp_path / "trap.tar.gz", "w:gz") as archive:
+        archive.add(folder, "trap-1")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "bankmath=1=2\n",
+        "-e {trap}/trap\n",
+        "--no-binary trap\n-e {trap}/trap\n",
+        "--no-binary :all:\ntrap @ file://{trap}/trap.tar.gz\n",
+        "{trap}/trap\n",
+        "trap @ git+file://{trap}/trap\n",
+        "--index-url http://127.0.0.1:9/simple\nbankmath==1\n",
+        "--extra-index-url=http://127.0.0.1:9/simple\nbankmath==1\n",
+        "-f {trap}\nbankmath==1\n",
+        "bankmath==1 \\\n  --no-binary :all:\n",
+        "--no-binary :all:\ntrap @ file://{trap}/trap.tar.gz --hash=sha256:{hash}\n",
+        "-r {trap}/included.txt\n",
+    ],
+)
+def test_a_file_that_says_more_than_packages_runs_nothing(trap: Path, tmp_path: Path, text: str) -> None:
+    """Options, paths and addresses in requirements are refused by their line before anything is asked or built; so they
+    are in a lock, and in what is included.
+    """
+    digest = hashlib.sha256((trap / "trap.tar.gz").read_bytes()).hexdigest()
+    (trap / "included.txt").write_text(f"--no-binary trap\n-e {trap}/trap\n")
+    file = trap / "bad.txt"
+    file.write_text(text.format(trap=trap, hash=digest))
+    for attempt in (lambda: resolve_lock(file), lambda: fetch_wheels(file, tmp_path / "wheels")):
+        with pytest.raises(Invalid) as refused:
+            attempt()
+        assert refused.value.code == "MUNI-B137"
+    assert not (trap / "mark").exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[project]\nname = "x"\nversion = "1"\ndependencies = ["trap @ file://{trap}/trap"]\n',
+        '[project]\nname = "x"\nversion = "1"\ndependencies = ["trap"]\n'
+        '[tool.uv.sources]\ntrap = {{path = "{trap}/trap", editable = true}}\n',
+        '[project]\nname = "x"\nversion = "1"\ndependencies = ["trap"]\n'
+        '[[tool.uv.index]]\nurl = "http://127.0.0.1:9/simple"\n',
+        '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["trap"]\n'
+        '[project]\nname = "x"\nversion = "1"\ndynamic = ["dependencies"]\n[tool.uv]\nno-binary = true\n',
+    ],
+)
+def test_a_project_that_would_be_built_is_refused(trap: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dependencies from elsewhere, indexes of its own, a build that would tell the dependencies; also from inside."""
+    (trap / "pyproject.toml").write_text(text.format(trap=trap))
+    monkeypatch.chdir(trap)
+    with pytest.raises(Invalid):
+        resolve_lock(trap / "pyproject.toml")
+    assert not (trap / "mark").exists()
 
 
 def test_other_files_and_dead_indexes_are_told_apart(written: Path) -> None:

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from muniment.adapters.sandbox.resolving import check_requirements
 from muniment.errors import Unavailable
 
 _HASH: Final = re.compile(r"--hash=sha256:([0-9a-f]{64})")
@@ -25,8 +26,10 @@ def fetch_wheels(lock: Path, folder: Path, index: str | None = None) -> list[Pat
         index: address of the package index; None for the one that this machine is set up for.
 
     Raises:
+        Invalid: the lock says more than which packages are wanted.
         Unavailable: a wheel is missing and cannot be fetched, or what came has no hash of the lock.
     """
+    check_requirements(lock)
     folder.mkdir(parents=True, exist_ok=True)
     text = lock.read_text(encoding="utf-8")
     wanted = {(_plain(name), version) for name, version in _PIN.findall(text)}
