@@ -352,8 +352,26 @@ def test_completion_knows_the_references() -> None:
     assert completed(entities, "data", "show", "cr") == ["credit/train@3"]
     assert completed(entities, "data", "show", "x") == []
     assert completed(entities, "lineage", "data:") == ["data:credit/train@3"]
+    assert completed(entities, "lineage", "cred") == ["credit/train@3"]
     assert completed({}, "data", "show", "cr") == []
     assert completed({}, "data", "sh") == ["show"]
+    environment = execution.Environment(
+        name="tabular", version=2, digest="sha256:" + "0" * 64, python="3.11", wheels=[], created_at="", ready=True
+    )
+    environments = {"execution:ListEnvironments": execution.Environments(environments=[environment])}
+    assert completed(environments, "env", "sbom", "ta") == ["tabular@2"]
+    assert completed({}, "env", "sbom", "ta") == []
+    assert completed({}, "tune", "x") == ["xgboost"]
+    assert completed({}, "tune", "run", "l") == ["lightgbm", "logistic_regression"]
+
+
+def test_help_of_a_group_cuts_no_sentence() -> None:
+    """What a command does stands there whole, also on a narrow terminal."""
+    text = invoke({}, "data", "--help").stdout
+    assert "Count the rows that snapshots A and B share, whatever their file formats, row order and column" in " ".join(
+        text.split()
+    )
+    assert "..." not in text.partition("Commands:")[2]
 
 
 def test_what_fails_at_closing_is_the_one_document() -> None:

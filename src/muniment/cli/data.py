@@ -157,7 +157,7 @@ def add(
     face.answer({**msgspec.to_builtins(made.detail), "run": run.reference}, lambda screen: picture(screen, made))
 
 
-@data.command("list")
+@data.command("list", epilog="Example: muni data list")
 @click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="So many at most.")
 @with_face
 def list_(face: Face, limit: int) -> None:
@@ -244,7 +244,7 @@ def split(
     face.answer(document, draw)
 
 
-@data.command()
+@data.command(epilog="Example: muni data profile credit")
 @click.argument("dataset", type=DATA)
 @FRESH
 @DETACH

@@ -7,7 +7,7 @@ import sys
 import click
 
 from muniment.cli.face import Face, Group, with_face
-from muniment.cli.knowing import ANYTHING, DATA
+from muniment.cli.knowing import ANYTHING, DATA, ERASURE
 from muniment.cli.screen import Screen
 from muniment.sdk.runs import Run
 from muniment.sdk.shown import count, size
@@ -74,8 +74,8 @@ def due(face: Face, dataset: str, reason: str) -> None:
     face.answer(made, lambda screen: picture(screen, made))
 
 
-@erase.command()
-@click.argument("erasure")
+@erase.command(epilog='Example: muni data erase approve ERASURE --reason "the request is right" --profile steward')
+@click.argument("erasure", type=ERASURE)
 @click.option("--reason", default="", metavar="TEXT", help="Why.")
 @with_face
 def approve(face: Face, erasure: str, reason: str) -> None:
@@ -84,8 +84,8 @@ def approve(face: Face, erasure: str, reason: str) -> None:
     face.answer(made, lambda screen: picture(screen, made))
 
 
-@erase.command()
-@click.argument("erasure")
+@erase.command(epilog='Example: muni data erase reject ERASURE --reason "no such person"')
+@click.argument("erasure", type=ERASURE)
 @click.option("--reason", required=True, metavar="TEXT", help="Why.")
 @with_face
 def reject(face: Face, erasure: str, reason: str) -> None:
@@ -94,8 +94,8 @@ def reject(face: Face, erasure: str, reason: str) -> None:
     face.answer(made, lambda screen: screen.done(f"{made.id} is rejected"))
 
 
-@erase.command()
-@click.argument("erasure")
+@erase.command(epilog="Example: muni data erase show ERASURE")
+@click.argument("erasure", type=ERASURE)
 @with_face
 def show(face: Face, erasure: str) -> None:
     """Show one request for erasure, and what came of it."""
@@ -103,7 +103,7 @@ def show(face: Face, erasure: str) -> None:
     face.answer(found, lambda screen: picture(screen, found))
 
 
-@erase.command("list")
+@erase.command("list", epilog="Example: muni data erase list")
 @with_face
 def list_(face: Face) -> None:
     """List requests for erasure, newest first."""

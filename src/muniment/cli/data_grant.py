@@ -6,7 +6,7 @@ import click
 
 from muniment.cli.data_rights import grants_picture
 from muniment.cli.face import Face, Group, with_face
-from muniment.cli.knowing import DATA
+from muniment.cli.knowing import DATA, GRANT
 from muniment.wire import stewardship as ws
 
 __all__ = ["grant"]
@@ -34,8 +34,8 @@ def request(face: Face, dataset: str, purpose: str, reason: str, days: int, acco
     face.answer(made, lambda screen: screen.done(said))
 
 
-@grant.command()
-@click.argument("grant")
+@grant.command(epilog='Example: muni data grant approve GRANT --reason "needed for model 7" --profile steward')
+@click.argument("grant", type=GRANT)
 @click.option("--reason", default="", metavar="TEXT", help="Why.")
 @click.option("--days", type=int, help="Fewer days than were asked for.")
 @with_face
@@ -46,8 +46,8 @@ def approve(face: Face, grant: str, reason: str, days: int | None) -> None:
     face.answer(made, lambda screen: screen.done(said))
 
 
-@grant.command()
-@click.argument("grant")
+@grant.command(epilog='Example: muni data grant reject GRANT --reason "no purpose" --profile steward')
+@click.argument("grant", type=GRANT)
 @click.option("--reason", required=True, metavar="TEXT", help="Why.")
 @with_face
 def reject(face: Face, grant: str, reason: str) -> None:
@@ -56,8 +56,8 @@ def reject(face: Face, grant: str, reason: str) -> None:
     face.answer(made, lambda screen: screen.done(f"{made.id} is rejected"))
 
 
-@grant.command()
-@click.argument("grant")
+@grant.command(epilog='Example: muni data grant revoke GRANT --reason "left the team"')
+@click.argument("grant", type=GRANT)
 @click.option("--reason", required=True, metavar="TEXT", help="Why.")
 @with_face
 def revoke(face: Face, grant: str, reason: str) -> None:
@@ -66,7 +66,7 @@ def revoke(face: Face, grant: str, reason: str) -> None:
     face.answer(made, lambda screen: screen.done(f"{made.account} has no access to {made.dataset} any more"))
 
 
-@grant.command("list")
+@grant.command("list", epilog="Example: muni data grant list")
 @click.option("--mine", is_flag=True, help="Only your own.")
 @click.option(
     "--state",

@@ -6,7 +6,7 @@ import click
 
 from muniment.cli.data_rights import holds_picture
 from muniment.cli.face import Face, Group, with_face
-from muniment.cli.knowing import DATA
+from muniment.cli.knowing import DATA, HOLD
 from muniment.wire import stewardship as ws
 
 __all__ = ["hold"]
@@ -32,8 +32,8 @@ def place(face: Face, dataset: str, case: str, reason: str, forbid_use: bool, th
     face.answer(made, lambda screen: screen.done(f"{made.id}  {made.dataset} is held for {made.case}"))
 
 
-@hold.command()
-@click.argument("hold")
+@hold.command(epilog='Example: muni data hold release HOLD --reason "court 12/26 is closed" --profile steward')
+@click.argument("hold", type=HOLD)
 @click.option("--reason", required=True, metavar="TEXT", help="Why.")
 @with_face
 def release(face: Face, hold: str, reason: str) -> None:
@@ -42,7 +42,7 @@ def release(face: Face, hold: str, reason: str) -> None:
     face.answer(made, lambda screen: screen.done(f"{made.dataset} is not held for {made.case} any more"))
 
 
-@hold.command("list")
+@hold.command("list", epilog="Example: muni data hold list --all")
 @click.option("--all", "released", is_flag=True, help="Those that ended too.")
 @with_face
 def list_(face: Face, released: bool) -> None:

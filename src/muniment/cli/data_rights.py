@@ -114,7 +114,7 @@ def set_(
     face.answer(made, draw)
 
 
-@terms.command()
+@terms.command(epilog='Example: muni data terms confirm STATEMENT --reason "contract 4711" --profile steward')
 @click.argument("statement")
 @click.option("--reason", required=True, metavar="TEXT", help="Why.")
 @with_face
@@ -124,7 +124,7 @@ def confirm(face: Face, statement: str, reason: str) -> None:
     face.answer(made, lambda screen: screen.done(f"{made.subject}: the wider terms hold"))
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, epilog="Example: muni data due")
 @with_face
 def due(face: Face) -> None:
     """List snapshots whose time is over; nothing is deleted by itself: muni data erase due DATASET."""

@@ -14,6 +14,7 @@ from muniment.adapters.sandbox.resolving import resolve_lock
 from muniment.adapters.sandbox.wheelhouse import fetch_wheels
 from muniment.adapters.sandbox.workshop import cache_folder
 from muniment.cli.face import Face, Group, with_face
+from muniment.cli.knowing import ENVIRONMENT, INDEX
 from muniment.cli.screen import Screen
 from muniment.cli.watching import counting
 from muniment.errors import NotFound
@@ -26,7 +27,7 @@ def env() -> None:
     """Job environments: sets of sealed wheels, known by their digest, rebuilt offline."""
 
 
-@env.command("list")
+@env.command("list", epilog="Example: muni env list")
 @with_face
 def list_(face: Face) -> None:
     """List the job environments, newest first."""
@@ -54,8 +55,8 @@ def list_(face: Face) -> None:
     )
 
 
-@env.command()
-@click.argument("environment")
+@env.command(epilog="Example: muni env show tabular")
+@click.argument("environment", type=ENVIRONMENT)
 @with_face
 def show(face: Face, environment: str) -> None:
     """Show one environment with its wheels."""
@@ -112,7 +113,7 @@ def build(
 
 
 @env.command(epilog="Example: muni env sbom tabular --file tabular.cdx.json")
-@click.argument("environment")
+@click.argument("environment", type=ENVIRONMENT)
 @click.option("--file", "file", type=click.Path(path_type=Path, dir_okay=False), help="Write it there, as CycloneDX.")
 @with_face
 def sbom(face: Face, environment: str, file: Path | None) -> None:
@@ -124,8 +125,8 @@ def sbom(face: Face, environment: str, file: Path | None) -> None:
     face.answer(found, lambda screen: _packages(screen, found, file))
 
 
-@env.command()
-@click.argument("environment")
+@env.command(epilog="Example: muni env licences tabular")
+@click.argument("environment", type=ENVIRONMENT)
 @with_face
 def licences(face: Face, environment: str) -> None:
     """List the licences of an environment, with the packages under each."""
@@ -164,8 +165,8 @@ def allow(face: Face, name: str, address: str) -> None:
     face.answer(made, lambda screen: screen.done(f"environments may be made from {made.name}, {made.url}"))
 
 
-@index_.command()
-@click.argument("name")
+@index_.command(epilog="Example: muni env index forbid bank --profile admin")
+@click.argument("name", type=INDEX)
 @with_face
 def forbid(face: Face, name: str) -> None:
     """Take a package index off the list."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from muniment.cli.face import Face, Group, with_face
+from muniment.cli.knowing import EXPERIMENT
 from muniment.cli.screen import Screen
 from muniment.sdk.shown import elapsed, headline, measure, visible
 from muniment.wire import tracking as wire
@@ -18,7 +19,7 @@ def experiment() -> None:
     """Experiments: trials and their components, which are runs, hermetic or tracked."""
 
 
-@experiment.command("list")
+@experiment.command("list", epilog="Example: muni experiment list --prefix Credit")
 @click.option("--prefix", default="", metavar="TEXT", help="Only names that begin so.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="So many at most.")
 @click.option("--deleted", is_flag=True, help="Count deleted tracked runs too.")
@@ -35,8 +36,8 @@ def list_(face: Face, prefix: str, limit: int, deleted: bool) -> None:
     face.answer(found.reply, draw)
 
 
-@experiment.command()
-@click.argument("name")
+@experiment.command(epilog="Example: muni experiment show Credit --metric auc")
+@click.argument("name", type=EXPERIMENT)
 @click.option("--metric", metavar="NAME", help="Sort by this metric and name the best run.")
 @click.option("--lowest", is_flag=True, help="The lowest value of the metric is the best.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=200, show_default=True, help="So many newest runs.")

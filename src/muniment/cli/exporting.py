@@ -61,7 +61,7 @@ def export(face: Face, everything: bool, output: Path | None, drill: bool) -> No
     face.answer(document, draw)
 
 
-@click.command(cls=Command, name="import", epilog="Example: muni import everything.tar --home /srv/muniment")
+@click.command(cls=Command, name="installation", epilog="Example: muni import everything.tar --home /srv/muniment")
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--key", metavar="KEY", help="The ledger's public key, from a place you trust.")
 @click.option("--admin", "admins", multiple=True, metavar="NAME", help="Two administrators who get tokens.")

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from muniment.sdk.client import Client
     from muniment.sdk.runs import Run
 
+_SENTENCE = 400
+"""Longer than any first sentence: help breaks lines, and cuts nothing."""
+
 __all__ = ["COMMON", "Command", "Face", "Group", "pairs", "with_face"]
 
 
@@ -149,6 +152,14 @@ class Group(_Everywhere, click.Group):
     """A group of commands of ``muni``."""
 
     command_class = Command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Each command with its first sentence, whole."""
+        found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, one.get_short_help_str(_SENTENCE)) for name, one in found if one is not None and not one.hidden]
+            )
 
 
 def with_face(function: Callable[..., None]) -> Callable[..., None]:

@@ -11,7 +11,8 @@ import msgspec
 
 from muniment.cli.data import DETACH, findings_picture, picture
 from muniment.cli.face import Face, Group, pairs, with_face
-from muniment.cli.knowing import DATA, Reference
+from muniment.cli.knowing import DATA
+from muniment.cli.knowing import FEATURES as VIEW
 from muniment.cli.screen import Screen
 from muniment.sdk.feature_files import read_definition
 from muniment.sdk.features import FeatureView, Skew, resting
@@ -20,8 +21,6 @@ from muniment.sdk.shown import count, duration, measure
 if TYPE_CHECKING:
     from muniment.sdk.asking import Job
     from muniment.sdk.runs import Run
-
-VIEW = Reference("features")
 
 
 @click.group(cls=Group)
@@ -52,7 +51,7 @@ def define(face: Face, file: Path) -> None:
     face.answer(made, draw)
 
 
-@feature.command("list")
+@feature.command("list", epilog="Example: muni feature list")
 @click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="So many at most.")
 @with_face
 def list_(face: Face, limit: int) -> None:
@@ -79,7 +78,7 @@ def list_(face: Face, limit: int) -> None:
     face.answer({"views": [msgspec.to_builtins(one) for one in found]}, draw)
 
 
-@feature.command()
+@feature.command(epilog="Example: muni feature show behaviour --freshness 2d")
 @click.argument("view", type=VIEW)
 @click.option("--freshness", metavar="AGE", help="How old the newest event may be, such as 2d; else the TTL.")
 @with_face
@@ -89,7 +88,7 @@ def show(face: Face, view: str, freshness: str | None) -> None:
     face.answer(found.detail, lambda screen: view_picture(screen, found))
 
 
-@feature.command()
+@feature.command(epilog="Example: muni feature build behaviour")
 @click.argument("view", type=VIEW)
 @DETACH
 @with_face
@@ -120,7 +119,7 @@ def build(face: Face, view: str, detach: bool) -> None:
 
 @feature.command(epilog="Example: muni feature join applications behaviour:late_payments,balance --time applied_at")
 @click.argument("requests", type=DATA)
-@click.argument("views", nargs=-1, required=True, metavar="VIEW[:F1,F2]...")
+@click.argument("views", nargs=-1, required=True, type=VIEW, metavar="VIEW[:F1,F2]...")
 @click.option("--time", required=True, metavar="COLUMN", help="Column of REQUESTS with the moment of each request.")
 @click.option("--name", metavar="NAME", help="Name of the result; else made of the names of requests.")
 @click.option("--full-names", is_flag=True, help="Call each feature VIEW__FEATURE.")
@@ -151,7 +150,7 @@ def join(
     face.answer({**msgspec.to_builtins(made.detail), "run": run.reference, "report": report}, draw)
 
 
-@feature.command()
+@feature.command(epilog="Example: muni feature publish behaviour --prune")
 @click.argument("view", type=VIEW)
 @click.option("--build", "rows", type=DATA, help="The rows to take; else those of the latest build.")
 @click.option("--prune", is_flag=True, help="Take out entities that the build does not hold.")
@@ -215,7 +214,7 @@ def get(face: Face, view: str, key: dict[str, str], file: Any, chosen: str | Non
     face.answer(found.reply, draw)
 
 
-@feature.command()
+@feature.command(epilog="Example: muni feature skew behaviour --sample 1000")
 @click.argument("view", type=VIEW)
 @click.option("--sample", type=click.IntRange(min=1), metavar="N", help="About so many entities; else all.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Which entities the sample holds.")
@@ -235,7 +234,7 @@ def skew(face: Face, view: str, sample: int | None, seed: int, detach: bool) -> 
     )
 
 
-@feature.command()
+@feature.command(epilog="Example: muni feature drift behaviour")
 @click.argument("view", type=VIEW)
 @click.option("--reference", type=DATA, help="The rows to compare with; else those of the build before.")
 @DETACH

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from contextlib import closing
+from typing import TYPE_CHECKING, Final
 
 import click
 from click.shell_completion import CompletionItem
@@ -11,7 +13,27 @@ from muniment.cli.face import Face
 from muniment.errors import MunimentError
 from muniment.wire import catalog
 
-__all__ = ["ANYTHING", "DATA", "MODEL", "RUN", "Reference"]
+if TYPE_CHECKING:
+    from muniment.sdk.client import Client
+
+__all__ = [
+    "ALGORITHM",
+    "ANYTHING",
+    "BUILT_IN",
+    "DATA",
+    "ENVIRONMENT",
+    "ERASURE",
+    "EXPERIMENT",
+    "FEATURES",
+    "GRANT",
+    "HOLD",
+    "INDEX",
+    "MODEL",
+    "RUN",
+    "STUDY",
+    "Listed",
+    "Reference",
+]
 
 _MOST = 50
 
@@ -47,10 +69,49 @@ class Reference(click.ParamType[str]):
             named = [one for one in entities if not one.reference.startswith("sha256:")]
             drop = "" if self.kind is None else f"{self.kind}:"
             found = {one.reference.removeprefix(drop): f"{one.kind}, {one.grade}" for one in named}
+            if self.kind is None:  # a name without a kind is that of a data set
+                found |= {name.removeprefix("data:"): line for name, line in found.items() if name.startswith("data:")}
         return [CompletionItem(name, help=line) for name, line in found.items() if name.startswith(incomplete)]
 
+
+class Listed(click.ParamType[str]):
+    """A name that one of the platform's lists has; the platform alone judges it."""
+
+    name = "name"
+
+    def __init__(self, known: Callable[[Client], Iterable[tuple[str, str]]]) -> None:
+        """``known`` gives names with a word about each, as the client that asks may see them."""
+        self.known = known
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """What begins so; nothing when the platform does not answer."""
+        face = ctx.find_object(Face)
+        if face is None:
+            return []
+        try:
+            with closing(face.client):
+                listed = self.known(face.client)
+                return [CompletionItem(name, help=line) for name, line in listed if name.startswith(incomplete)]
+        except (MunimentError, OSError):
+            return []
+
+
+BUILT_IN: Final = ("xgboost", "lightgbm", "logistic_regression")
 
 ANYTHING = Reference(None)
 DATA = Reference("data")
 MODEL = Reference("model")
 RUN = Reference("run")
+FEATURES = Reference("features")
+ENVIRONMENT = Listed(lambda client: [(f"{one.name}@{one.version}", one.python) for one in client.environments.list()])
+INDEX = Listed(lambda client: [(one.name, one.url) for one in client.environments.indexes()])
+ALGORITHM = Listed(lambda client: [(name, "built in") for name in BUILT_IN])
+STUDY = Listed(lambda client: [(one.study, one.status) for one in client.studies.list()])
+EXPERIMENT = Listed(
+    lambda client: [(one.experiment, f"{one.runs} runs") for one in client.tracking.experiments("", limit=_MOST)]
+)
+GRANT = Listed(
+    lambda client: [(one.id, f"{one.dataset} {one.state}") for one in client.stewardship.grants.list(limit=_MOST)]
+)
+HOLD = Listed(lambda client: [(one.id, f"{one.dataset} {one.case}") for one in client.stewardship.holds.list()])
+ERASURE = Listed(lambda client: [(one.id, f"{one.why} {one.state}") for one in client.stewardship.erasures.list()])

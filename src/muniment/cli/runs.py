@@ -11,7 +11,7 @@ import msgspec
 from rich.text import Text
 
 from muniment.cli.face import Face, Group, with_face
-from muniment.cli.knowing import RUN
+from muniment.cli.knowing import EXPERIMENT, RUN
 from muniment.cli.rules import rules_told
 from muniment.cli.screen import Screen
 from muniment.cli.tracked import COMMANDS as TRACKED
@@ -34,8 +34,8 @@ def runs() -> None:
     """Runs: every job that was asked for, with what it used, made, measured and printed."""
 
 
-@runs.command("list")
-@click.option("--experiment", metavar="NAME", help="Only of this experiment.")
+@runs.command("list", epilog="Example: muni runs list --experiment Credit --status failed")
+@click.option("--experiment", type=EXPERIMENT, metavar="NAME", help="Only of this experiment.")
 @click.option("--trial", metavar="NAME", help="Only of this trial.")
 @click.option("--kind", metavar="KIND", help="Only of this kind, such as ingest, train, run or track.")
 @click.option("--status", metavar="STATUS", help="Only with this status, such as running or failed.")
@@ -73,7 +73,7 @@ def list_(
     face.answer(wire.Runs(runs=list(found)), draw)
 
 
-@runs.command()
+@runs.command(epilog="Example: muni runs show RUN")
 @click.argument("run", type=RUN)
 @with_face
 def show(face: Face, run: str) -> None:
@@ -83,7 +83,7 @@ def show(face: Face, run: str) -> None:
         courses(face.screen, face.client, run)
 
 
-@runs.command()
+@runs.command(epilog="Example: muni runs logs RUN")
 @click.argument("run", type=RUN)
 @click.option("--follow", "-f", is_flag=True, help="Go on until the run has ended.")
 @with_face
@@ -98,7 +98,7 @@ def logs(face: Face, run: str, follow: bool) -> None:
         face.screen.raw(visible(piece, lines=True))
 
 
-@runs.command()
+@runs.command(epilog="Example: muni runs watch RUN")
 @click.argument("run", type=RUN)
 @with_face
 def watch(face: Face, run: str) -> None:
@@ -106,7 +106,7 @@ def watch(face: Face, run: str) -> None:
     run_answer(face, face.wait(face.client.run(run)))
 
 
-@runs.command()
+@runs.command(epilog="Example: muni runs cancel RUN")
 @click.argument("run", type=RUN)
 @with_face
 def cancel(face: Face, run: str) -> None:
@@ -117,7 +117,7 @@ def cancel(face: Face, run: str) -> None:
     face.answer(document, lambda screen: screen.done(f"{found.reference} {status}"))
 
 
-@runs.command()
+@runs.command(epilog="Example: muni runs compare RUN_A RUN_B --html comparison.html")
 @click.argument("run", nargs=-1, required=True, type=RUN)
 @click.option("--all", "everything", is_flag=True, help="Show rows that do not differ too, and all of the code.")
 @click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write a page with pictures there.")

@@ -24,7 +24,7 @@ _CURVES = 40
 """So many metrics are drawn in a list; each is one question."""
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, epilog="Example: muni runs metrics RUN loss --points")
 @click.argument("run", type=RUN)
 @click.argument("name", required=False)
 @click.option("--points", is_flag=True, help="Print every value instead of a curve.")
@@ -53,7 +53,7 @@ def metrics(face: Face, run: str, name: str | None, points: bool) -> None:
     face.answer(series.reply, draw)
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, epilog="Example: muni runs artifacts RUN figures/roc.svg --to roc.svg")
 @click.argument("run", type=RUN)
 @click.argument("path", required=False)
 @click.option("--to", "target", type=click.Path(path_type=Path), metavar="FILE", help="Where PATH is written to.")
@@ -76,7 +76,7 @@ def artifacts(face: Face, run: str, path: str | None, target: Path | None, versi
     face.answer(found.reply, draw)
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, epilog="Example: muni runs sync")
 @with_face
 def sync(face: Face) -> None:
     """Send what tracked runs of killed processes left on this machine; each record is kept once."""
@@ -91,7 +91,7 @@ def sync(face: Face) -> None:
     face.answer({"sent": sent}, draw)
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, epilog="Example: muni runs delete RUN")
 @click.argument("run", type=RUN)
 @with_face
 def delete(face: Face, run: str) -> None:
@@ -100,7 +100,7 @@ def delete(face: Face, run: str) -> None:
     face.answer({"run": run, "deleted": True}, lambda screen: screen.done(f"{run} is out of lists; it is retained"))
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, epilog="Example: muni runs restore RUN")
 @click.argument("run", type=RUN)
 @with_face
 def restore(face: Face, run: str) -> None:

@@ -9,7 +9,7 @@ import click
 
 from muniment.cli.data import DETACH, FRESH
 from muniment.cli.face import Command, Face, values, with_face
-from muniment.cli.knowing import DATA
+from muniment.cli.knowing import ALGORITHM, DATA, EXPERIMENT
 from muniment.cli.rules import rule_options, watching_from
 from muniment.cli.runs import run_answer
 from muniment.wire.execution import JobLimits, TrainModel
@@ -21,9 +21,11 @@ LIMITS = (
 
 
 @click.command(cls=Command, epilog="Example: muni train --experiment Credit --data credit/train --algorithm xgboost")
-@click.option("--experiment", required=True, metavar="NAME", help="What the run belongs to.")
+@click.option("--experiment", required=True, type=EXPERIMENT, metavar="NAME", help="What the run belongs to.")
 @click.option("--data", "data", required=True, type=DATA, metavar="REF", help="The training snapshot.")
-@click.option("--algorithm", required=True, metavar="NAME", help="logistic_regression, xgboost or lightgbm.")
+@click.option(
+    "--algorithm", required=True, type=ALGORITHM, metavar="NAME", help="logistic_regression, xgboost or lightgbm."
+)
 @click.option(
     "--param",
     "params",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+from click.shell_completion import CompletionItem
 from rich.console import Group as Together
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -17,8 +18,8 @@ from rich.table import Table
 from rich.text import Text
 
 from muniment.cli.bars import bar
-from muniment.cli.face import Command, Face, Group, pairs, values, with_face
-from muniment.cli.knowing import DATA
+from muniment.cli.face import Face, Group, pairs, values, with_face
+from muniment.cli.knowing import ALGORITHM, BUILT_IN, DATA, EXPERIMENT, STUDY
 from muniment.cli.rules import rule_options, watching_from
 from muniment.cli.screen import Screen
 from muniment.errors import Conflict, Invalid
@@ -43,6 +44,11 @@ class _Tune(Group):
             args = ["run", *args]
         return super().resolve_command(ctx, args)
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """What to do with a search, or an algorithm to begin one with."""
+        algorithms = [CompletionItem(name) for name in BUILT_IN if name.startswith(incomplete)]
+        return [*super().shell_complete(ctx, incomplete), *algorithms]
+
 
 @click.group(
     cls=_Tune,
@@ -59,10 +65,10 @@ def tune() -> None:
 
 
 @tune.command("run", epilog="Ranges: int:2..8 | int:10..100:10 | float:0..1 | log:0.01..0.3 | logint:10..1000 | a|b|c")
-@click.argument("algorithm")
+@click.argument("algorithm", type=ALGORITHM)
 @click.option("--data", required=True, type=DATA, metavar="REF", help="The snapshot that trials learn from.")
 @click.option("--validation", required=True, type=DATA, metavar="REF", help="The snapshot that they are measured on.")
-@click.option("--experiment", required=True, metavar="NAME", help="What the runs belong to.")
+@click.option("--experiment", required=True, type=EXPERIMENT, metavar="NAME", help="What the runs belong to.")
 @click.option("--study", metavar="NAME", help="Name of the search; else made of experiment and algorithm.")
 @click.option(
     "--param", "space", multiple=True, metavar="NAME=RANGE", callback=pairs, help="What is searched for; repeatable."
@@ -91,7 +97,13 @@ def tune() -> None:
 @click.option("--minimise", "direction", flag_value="minimise", help="The smaller the better.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Makes the search repeatable.")
 @click.option("--training-seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of each training.")
-@click.option("--early-stop", type=click.Choice(["median", "none"]), default="none", show_default=True)
+@click.option(
+    "--early-stop",
+    type=click.Choice(["median", "none"]),
+    default="none",
+    show_default=True,
+    help="What ends a trial that falls behind.",
+)
 @click.option("--warmup", type=click.IntRange(0), default=10, show_default=True, help="Rounds that no trial is spared.")
 @rule_options("none")
 @click.option("--target", metavar="COLUMN", help="Column to predict; else the one the snapshot declares.")
@@ -176,7 +188,7 @@ def run(
     _answer(face, asked, svg)
 
 
-@tune.command("list")
+@tune.command("list", epilog="Example: muni tune list")
 @click.option("--limit", type=click.IntRange(1, 200), default=30, show_default=True, help="So many at most.")
 @with_face
 def list_(face: Face, limit: int) -> None:
@@ -203,8 +215,8 @@ def list_(face: Face, limit: int) -> None:
     face.answer(StudyList(studies=found), draw)
 
 
-@tune.command()
-@click.argument("study")
+@tune.command(epilog="Example: muni tune show Credit-xgboost --all --svg pictures/")
+@click.argument("study", type=STUDY)
 @click.option("--all", "everything", is_flag=True, help="Show every trial.")
 @click.option("--svg", type=click.Path(path_type=Path), metavar="DIR", help="Write the pictures there.")
 @with_face
@@ -213,8 +225,8 @@ def show(face: Face, study: str, everything: bool, svg: Path | None) -> None:
     _answer(face, face.client.studies.get(study), svg, everything=everything)
 
 
-@tune.command()
-@click.argument("study")
+@tune.command(epilog="Example: muni tune resume Credit-xgboost")
+@click.argument("study", type=STUDY)
 @click.option("--svg", type=click.Path(path_type=Path), metavar="DIR", help="Write the pictures there.")
 @with_face
 def resume(face: Face, study: str, svg: Path | None) -> None:
@@ -224,8 +236,8 @@ def resume(face: Face, study: str, svg: Path | None) -> None:
     _answer(face, found, svg)
 
 
-@tune.command()
-@click.argument("study")
+@tune.command(epilog="Example: muni tune stop Credit-xgboost")
+@click.argument("study", type=STUDY)
 @with_face
 def stop(face: Face, study: str) -> None:
     """Begin nothing more of a search, and stop what runs; muni tune resume goes on with it."""
