@@ -34,7 +34,7 @@ from muniment.data.rows.interpreting import INTERPRETERS as ROW_INTERPRETERS
 from muniment.data.rows.service import VERBS as ROWS
 from muniment.data.service import VERBS as DATA
 from muniment.errors import Invalid, MunimentError, NotFound
-from muniment.evidence import assets, briefing, changing, exporting, supervising
+from muniment.evidence import assets, briefing, changing, erasures, exporting, supervising
 from muniment.evidence import environments as environment_bills
 from muniment.evidence import tracing as lineage_formats
 from muniment.evidence.exporting import Exporter
@@ -161,6 +161,7 @@ VERBS: Final = VerbTable(
         *features.VERBS,
         *features_online.VERBS,
         *exporting.VERBS,
+        *erasures.VERBS,
         *findings.VERBS,
         *framing.VERBS,
         *gates.VERBS,

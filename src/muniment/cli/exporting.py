@@ -19,24 +19,37 @@ from muniment.cli.watching import stages
 from muniment.connecting import Profile, home_folder, write_profile
 from muniment.errors import IntegrityError
 from muniment.founding import Drilled, Watch, exercise, restore
-from muniment.sdk.exporting import export_of, record_drill
+from muniment.sdk.exporting import erasures_of, export_of, record_drill
 from muniment.sdk.shown import count, size
 from muniment.wire.exporting import RecordDrill
 from muniment.wire.identity import ListProjects, Projects
 
 
 @click.command(cls=Command, name="export")
-@click.option("--all", "everything", is_flag=True, required=True, help="Everything there is; there is no other export.")
+@click.option("--all", "everything", is_flag=True, help="Everything there is.")
+@click.option("--erasures", is_flag=True, help="Only the signed list of what was erased, to be kept beside exports.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Where the tar is written.")
 @click.option("--drill", is_flag=True, help="Also make an installation of it, compare, and put the outcome on record.")
 @with_face
-def export(face: Face, everything: bool, output: Path | None, drill: bool) -> None:
+def export(face: Face, everything: bool, erasures: bool, output: Path | None, drill: bool) -> None:
     """Take everything out, as files that are read without the platform: the exit plan.
 
     Data and models are in the clear: keep the file as you keep them. Passwords, tokens and keys are not in it.
     With --drill the export is made into an installation in a temporary folder, compared with what was taken out, its
     newest model is made again there, and how it went is put on the record of every project.
+
+    An export holds what was there when it was taken. With --erasures the list of what was erased is written, signed
+    and without a name in it; an older export is imported with it: muni import FILE --erasures LIST.
     """
+    if everything == erasures:
+        raise click.UsageError("say what is taken out: --all or --erasures")
+    if erasures:
+        if output is None or drill:
+            raise click.UsageError("say where the list goes: -o FILE; a drill is for --all")
+        written = save(erasures_of(face.client), output)
+        listed = {"file": str(output), "size": written}
+        face.answer(listed, lambda screen: screen.done(f"{output}: keep it beside your exports, outside"))
+        return
     if output is None and not drill:
         raise click.UsageError("say where the export goes: -o FILE")
     with _place(output) as target:
@@ -75,6 +88,12 @@ def export(face: Face, everything: bool, output: Path | None, drill: bool) -> No
     metavar="FILE",
     help="Encrypt the keys under the passphrase in this file.",
 )
+@click.option(
+    "--erasures",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="LIST",
+    help="The signed list of what was erased, where the export is older: muni export --erasures.",
+)
 @with_face
 def import_(
     face: Face,
@@ -84,6 +103,7 @@ def import_(
     database: str,
     key_file: Path | None,
     passphrase_file: Path | None,
+    erasures: Path | None,
 ) -> None:
     """Make an installation of an export, in a home folder that holds none.
 
@@ -103,6 +123,7 @@ def import_(
             key_file=key_file,
             passphrase=passphrase_file is not None,
             administrators=admins,
+            erasures=erasures,
             watch=show,
         )
     for name, token in made.tokens.items():
@@ -117,6 +138,8 @@ def import_(
         "manifest": made.manifest,
         "former_key": made.former_key,
         "key_from": made.key_from,
+        "erasures_until": made.erasures_until,
+        "left_out": made.left_out,
         "profiles": list(made.tokens),
     }
 
@@ -131,6 +154,10 @@ def import_(
                 "former key": (made.former_key, trust),
                 "keys": (str(made.key_file), "new; back this file up: without it nothing can be opened"),
                 "profiles": ", ".join(made.tokens),
+                "erasures": (
+                    f"known until {made.erasures_until[:16]}, {count(made.left_out)} objects left out",
+                    "what was erased later can be read here again: import with the list of it, --erasures LIST",
+                ),
             },
         )
         screen.line()

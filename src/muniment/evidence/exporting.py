@@ -255,6 +255,8 @@ def restore_installation(call: Call, request: wire.RestoreInstallation) -> wire.
         root=request.root,
         former_key=request.former_key,
         key_from=request.key_from,
+        erasures_until=request.erasures_until,
+        erased=request.erased,
     )
     return wire.Restored()
 

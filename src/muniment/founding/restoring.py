@@ -26,8 +26,11 @@ from muniment.adapters.sql.migrate import migrate
 from muniment.adapters.sql.repositories import REPOSITORIES
 from muniment.adapters.sql.store import SqlStore, sqlite_url
 from muniment.bootstrap import Platform, Settings, passphrase_of
+from muniment.catalog.ports import Entities
+from muniment.data.features.ports import Online
 from muniment.errors import Conflict, IntegrityError, Invalid
 from muniment.evidence import verify
+from muniment.evidence.erasures import Listed, read_list
 from muniment.evidence.exporting import FOLDER, TITLE, Tables
 from muniment.founding.folder import configuration_folder, fresh, keep_settings
 from muniment.kernel.identifiers import check_name, format_time
@@ -38,6 +41,7 @@ from muniment.ledger.note import open_note, sign_checkpoint
 from muniment.ledger.ports import CheckpointRepository, EntryRepository, Head
 from muniment.ledger.tree import extend, leaf_hash, root_of
 from muniment.ledger.verifier import KeyType, parse_key
+from muniment.vault.ports import ErasedObjects
 from muniment.wire.exporting import RestoreInstallation
 from muniment.wire.identity import RestoreAccess
 
@@ -52,6 +56,7 @@ _CHUNK: Final = 1 << 20
 _SMALL: Final = 64 << 20
 _BATCH: Final = 200
 _ENTRIES_AT_ONCE: Final = 1000
+_EVERY: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,12 @@ class Restored:
     project: str
     """One of its projects."""
 
+    erasures_until: str
+    """Up to this moment it is known what was erased; what was erased later can be read again."""
+
+    left_out: int
+    """Objects that the export held and that are not taken in: a list says that they were erased."""
+
 
 def restore(
     export: Path,
@@ -88,6 +99,7 @@ def restore(
     passphrase: bool = False,
     require: str = "enforced",
     administrators: tuple[str, ...] = (),
+    erasures: Path | None = None,
     watch: Watch = lambda what, done, total: None,
 ) -> Restored:
     """Make an installation from an export.
@@ -101,6 +113,8 @@ def restore(
         passphrase: whether the keys are encrypted under the passphrase in the file that MUNIMENT_PASSPHRASE_FILE names.
         require: ``enforced`` or ``none``, see Settings.
         administrators: who gets tokens; empty for the first two administrators of the export by name.
+        erasures: the signed list of erasures, where the export is older than the last of them: what it names is left
+            out, and online features that came of it too.
         watch: is told how far it is.
 
     Raises:
@@ -120,7 +134,7 @@ def restore(
         )
         LocalKeys.create(keys, home=home, passphrase=passphrase_of(settings))
         try:
-            made = _fill(opened, home, settings, administrators, watch)
+            made = _fill(opened, home, settings, administrators, opened.erasures(erasures), watch)
         except BaseException:
             keys.unlink(missing_ok=True)
             raise
@@ -137,7 +151,14 @@ def _readable() -> Iterator[None]:
         raise _altered(f"it holds what no export holds: {type(broken).__name__}: {broken}") from broken
 
 
-def _fill(opened: Opened, home: Path, settings: Settings, administrators: tuple[str, ...], watch: Watch) -> Restored:
+def _fill(
+    opened: Opened,
+    home: Path,
+    settings: Settings,
+    administrators: tuple[str, ...],
+    listed: Listed | None,
+    watch: Watch,
+) -> Restored:
     url, keys = settings.database or sqlite_url(home / "state.db"), Path(settings.key_file)
     migrate(url)
     signer = LocalKeys(keys, home=home, passphrase=passphrase_of(settings)).signer("ledger")
@@ -145,6 +166,7 @@ def _fill(opened: Opened, home: Path, settings: Settings, administrators: tuple[
     try:
         with store.write() as session:
             rows = _load_tables(opened, session, watch)
+            gone = _leave_out(session, listed)
             size, frontier = _load_entries(opened, session, watch)
             signed = sign_checkpoint(settings.origin, size, root_of(frontier), signer)
             session.use(CheckpointRepository).advance(Head(signed, tuple(frontier)), format_time(SystemClock().now()))
@@ -152,13 +174,18 @@ def _fill(opened: Opened, home: Path, settings: Settings, administrators: tuple[
         store.close()
     platform = Platform(home, settings)
     try:
-        objects = _seal_objects(opened, platform, watch)
+        objects, left_out = _seal_objects(opened, platform, gone, watch)
+        until = opened.last_moment
+        if listed is not None:
+            until = max(until, format_time(listed.at))
         stated = RestoreInstallation(
             manifest=opened.manifest,
             entries=size,
             root=str(signed.root),
             former_key=opened.key,
             key_from=opened.key_from,
+            erasures_until=until,
+            erased=left_out,
         )
         platform.gate.invoke_internal("evidence:RestoreInstallation", stated, "founding")
         access = RestoreAccess(administrators=list(administrators))
@@ -178,6 +205,8 @@ def _fill(opened: Opened, home: Path, settings: Settings, administrators: tuple[
         former_key=opened.key,
         key_from=opened.key_from,
         project=min(opened.projects - {PLATFORM}, default=PLATFORM),
+        erasures_until=until,
+        left_out=left_out,
     )
 
 
@@ -225,11 +254,35 @@ def _load_entries(opened: Opened, session: Session, watch: Watch) -> tuple[int, 
     return size, frontier
 
 
-def _seal_objects(opened: Opened, platform: Platform, watch: Watch) -> int:
+def _leave_out(session: Session, listed: Listed | None) -> set[tuple[str, str]]:
+    """Keep what a list says was erased, and take out online what came of it: project and SHA-256 of each object.
+
+    Rows of online tables are of many people, and an old export does not say whose: all that were published from a
+    snapshot that was erased go, to be published again from one that stands.
+    """
+    if listed is None:
+        return set()
+    known, online = session.use(ErasedObjects), session.use(Online)
+    for project in sorted({one.project for one in listed.erased}):
+        digests = [one.digest for one in listed.erased if one.project == project]
+        before = known.find(project, digests)
+        known.add(one for one in listed.erased if one.project == project and one.digest not in before)
+        erased = set(digests)
+        parents = session.use(Entities).holders(project, digests)
+        erased.update(*parents.values())
+        for view in online.views(project):
+            past = [one.id for one in online.publications(project, view, _EVERY) if one.build in erased]
+            online.remove_of(project, view, past)
+    return {(one.project, one.digest.hex) for one in listed.erased}
+
+
+def _seal_objects(opened: Opened, platform: Platform, gone: set[tuple[str, str]], watch: Watch) -> tuple[int, int]:
+    """Take objects in, but for what was erased; how many, and how many were left out."""
     with platform.store.write() as session:
         for project in opened.projects | {PLATFORM}:
             platform.vault.create_project_key(session, project)
-    found, done = opened.objects(), 0
+    every, done = opened.objects(), 0
+    found = [one for one in every if one[:2] not in gone]
     for at in range(0, len(found), _BATCH):
         sealed = []
         for project, digest, member in found[at : at + _BATCH]:
@@ -243,7 +296,7 @@ def _seal_objects(opened: Opened, platform: Platform, watch: Watch) -> int:
                 platform.vault.register(session, project, one)
         done += len(sealed)
         watch("objects", done, len(found))
-    return done
+    return done, len(every) - len(found)
 
 
 class Opened:
@@ -309,6 +362,19 @@ class Opened:
                 project, _, digest = name[len("objects/") :].rpartition("/")
                 found.append((project, digest, member))
         return found
+
+    def erasures(self, path: Path | None) -> Listed | None:
+        """A list of erasures that the same installation signed; None where none is given."""
+        if path is None:
+            return None
+        return read_list(path.read_bytes(), self.origin, parse_key(self.key, KeyType.LEDGER).public_key)
+
+    @property
+    def last_moment(self) -> str:
+        """When the last entry of its history was made."""
+        names = sorted(name for name in self._members if name.startswith("ledger-export/entries/"))
+        lines = self.content(names[-1]).split(b"\n")[:-1] if names else []
+        return str(json.loads(lines[-1])["time"]) if lines else ""
 
     def content(self, name: str) -> bytes:
         """The whole of a file that is not an object."""

@@ -7,12 +7,17 @@ from collections.abc import Iterator
 from muniment.sdk.asking import Asking
 from muniment.wire import exporting as wire
 
-__all__ = ["export_of", "record_drill"]
+__all__ = ["erasures_of", "export_of", "record_drill"]
 
 
 def export_of(asking: Asking) -> Iterator[bytes]:
     """The whole installation as a tar, chunk by chunk; it is not encrypted."""
     return asking.download("evidence:ExportInstallation", wire.ExportInstallation())
+
+
+def erasures_of(asking: Asking) -> Iterator[bytes]:
+    """The signed list of everything that was erased; it is kept beside exports, and names nobody."""
+    return asking.download("evidence:ExportErasures", wire.ExportErasures())
 
 
 def record_drill(asking: Asking, drill: wire.RecordDrill) -> wire.Drill:

@@ -9,6 +9,10 @@ class ExportInstallation(Struct, kw_only=True, frozen=True, forbid_unknown_field
     """Everything the installation holds, readable without it."""
 
 
+class ExportErasures(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """The signed list of everything that was erased, to be kept beside exports."""
+
+
 class RestoreInstallation(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """An installation was made from an export."""
 
@@ -22,6 +26,12 @@ class RestoreInstallation(Struct, kw_only=True, frozen=True, forbid_unknown_fiel
 
     key_from: str
     """``you`` or ``the export``: where the key came from that the export was verified with."""
+
+    erasures_until: str = ""
+    """Up to which moment it is known what was erased."""
+
+    erased: int = 0
+    """Objects that the export held and that were left out, because a list says that they were erased."""
 
 
 class Restored(Struct, kw_only=True, frozen=True):
