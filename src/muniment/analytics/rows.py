@@ -7,7 +7,8 @@
   writes or holds exactly is that double; a double that a single-precision number holds exactly is the shortest
   decimal of that single, so that 0.1 stays 0.1 when a column goes from float32 to float64 or through text;
 - *days and moments*: a day is its midnight; moments are compared in UTC (one without a zone is taken as UTC) to the
-  nanosecond; ISO texts (``2020-01-31``, ``2020-01-31T12:00:00.5+01:00``) are the moments that they name;
+  nanosecond; texts of ISO form (``2020-01-31``, ``2020-01-31T12:00:00.5+01:00``) and of databases
+  (``2020-01-31 12:00:00+01``) are the moments that they name;
 - *texts*: in Unicode normal form C, without white space at either end, letter by letter, case included;
 - *nothing*: null and NaN are one value, different from the empty text and from every other value.
 
@@ -30,6 +31,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -79,7 +81,7 @@ _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[
 _WHEN: Final = re.compile(
     r"(?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2})"
     r"(?:[T ](?P<time>[0-9]{2}:[0-9]{2})(?P<second>:[0-9]{2}(?:\.(?P<part>[0-9]{1,9}))?)?"
-    r"(?P<zone>Z|[+-][0-9]{2}:?[0-9]{2})?)?"
+    r"(?: ?(?P<zone>Z|[+-][0-9]{2}(?::?[0-9]{2})?))?)?"
 )
 _LOOKS: Final = r"^[+-]?\.?[0-9]"
 """Only what begins like this can be a number or a moment."""
@@ -278,7 +280,7 @@ def _texts(values: pa.Array, hash_text: Hash) -> np.ndarray:
         found[at] = np.frombuffer(_one_text(words[at], hash_text), np.uint8)
     plain = np.flatnonzero(left & ~looks)
     if len(plain):
-        joined = b"".join(_TRUTH.get(words[at]) or b"%c%b" % (_TEXT, hash_text(words[at].encode())) for at in plain)
+        joined = b"".join(_WORDS.get(words[at]) or b"%c%b" % (_TEXT, hash_text(words[at].encode())) for at in plain)
         found[plain] = np.frombuffer(joined, np.uint8).reshape(-1, TOKEN)
     return found
 
@@ -324,11 +326,17 @@ def _when(when: re.Match[str]) -> bytes:
     return b"%c%b" % (_MOMENT, days.to_bytes(8, "little", signed=True) + ns.to_bytes(8, "little", signed=True))
 
 
-_TRUTH: Final[dict[str, bytes]] = {
+_WORDS: Final[dict[str, bytes]] = {
     text: b"%c%b" % (_INTEGER, number.to_bytes(16, "little"))
     for number, word in ((1, "true"), (0, "false"))
     for text in (word, word.title(), word.upper())
+} | {
+    sign + text: b"%c%b" % (_FLOAT, struct.pack("<d", float(f"{sign}inf")) + bytes(8))
+    for sign in ("", "+", "-")
+    for word in ("inf", "infinity")
+    for text in (word, word.title(), word.upper())
 }
+"""Words that are numbers, as programs write them."""
 
 
 def sort_fingerprints(found: np.ndarray) -> np.ndarray:
