@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __version__ = VERSION
 
 _FROM = {"connect": "muniment.connecting", "log": "muniment.programs.tracking"}
+_FROM["load_ipython_extension"] = "muniment.connecting"
 _FROM |= dict.fromkeys(("emit", "log_predictions", "log_tensor"), "muniment.programs.debugging")
 
 _TOLD = ("log_artifact", "log_figure", "log_input", "log_metric", "log_metrics", "log_param", "log_params")

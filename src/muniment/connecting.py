@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from hashlib import sha256
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -89,6 +90,11 @@ def connect(
 def track(experiment: str, **about: Any) -> TrackedRun:
     """Begin a tracked run as whoever ``connect`` finds; see ``Client.track``."""
     return connect().track(experiment, **about)
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Give a notebook the magic ``%%job``; IPython calls this for ``%load_ext muniment``."""
+    import_module("muniment.sdk.magic").register(shell, connect)
 
 
 def home_folder(home: str | Path | None = None) -> Path:

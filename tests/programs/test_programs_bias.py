@@ -16,7 +16,7 @@ from muniment.errors import Invalid
 from muniment.programs.bias import bias
 from muniment.programs.contract import Job
 
-DATA = Path("/work/shared/data")
+DATA = Path(__file__).resolve().parents[3] / "shared/data"
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ def whoami(face: Face) -> None:
     """Show who the platform takes you for: groups, roles, and the credential in use."""
     me = face.client.ask("identity:WhoAmI", wire.WhoAmI(), wire.Identity)
     try:
-        grants = face.client.stewardship.grants(mine=True, state="active")
+        grants = face.client.stewardship.grants.list(mine=True, state="active")
     except (Denied, NotFound, Invalid):  # whoever may not look into the project has no access to its data either
         grants = []
     roles = [

@@ -225,7 +225,7 @@ def _own_words(document: bytes, kind: str) -> dict[str, Any] | None:
         facts = left.facts if len(canonical(left.facts)) <= _MOST_ERROR else {}
     except (msgspec.MsgspecError, UnicodeError, RecursionError, Invalid):
         return None
-    ours = "MUNI-D16" if kind == "run" else "MUNI-"
+    ours = ("MUNI-D16", "MUNI-N107", "MUNI-N128", "MUNI-N129", "MUNI-N13") if kind == "run" else "MUNI-"
     if not left.code.startswith(ours) or len(left.code) != len("MUNI-D161"):
         return None
     return {"code": left.code, "message": left.message[:_MESSAGE], "facts": facts}

@@ -41,6 +41,7 @@ _CHANNEL: Final = re.compile(r"(?!(programs|base|environment|source)\Z)[a-z][a-z
 
 _EXPERIMENT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _PARAMETER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
+_RUNNABLE: Final = (".py", ".ipynb", ".R", ".r")
 _PARAMS_BYTES: Final = 64 * 1024
 _SCRIPT_BYTES: Final = 16 * 1024
 """Over HTTP they travel in the query, beside the source tree; clients and servers bound a URL at 64 KiB."""
@@ -190,13 +191,13 @@ def _answer(call: Call, job: ResolvedJob, spec: JobSpec) -> Run | None:
     return None
 
 
-def _stands(call: Call, product: Mapping[str, str]) -> bool:
 def _came_out_otherwise(run: Run) -> bool:
     """Whether a run is a reproduction that made something else."""
     verdict = (run.result or {}).get("verdict") or {}
     return run.kind == "reproduce" and verdict.get("verdict") == Alikeness.DIFFERENT.value
 
 
+def _stands(call: Call, product: Mapping[str, str]) -> bool:
     """Whether what a run made is still the newest of its name, with all its bytes."""
     digest = Digest(product["digest"])
     reference = product["reference"]
@@ -312,9 +313,9 @@ def training_spec(call: Call, request: wire.TrainModel) -> JobSpec:
 def run_script(call: Call, request: wire.RunScript) -> wire.Started:
     """Run a script unchanged and hermetically; its source tree came along as a tar."""
     entry = PurePosixPath(request.entry)
-    if entry.is_absolute() or ".." in entry.parts or entry.suffix != ".py" or "\0" in request.entry:
+    if entry.is_absolute() or ".." in entry.parts or entry.suffix not in _RUNNABLE or "\0" in request.entry:
         raise Invalid(
-            "MUNI-X109", "the script is a .py file inside the tree that came along", entry=request.entry[:200]
+            "MUNI-X109", "the script is a .py, .ipynb or .R file inside the tree that came along", entry=request.entry[:200]
         )
     for name in request.params:
         _check(_PARAMETER, name, "parameter")

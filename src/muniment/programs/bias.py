@@ -141,7 +141,8 @@ def _stereotype(table: pa.Table, given: dict[str, Any], worse: np.ndarray, known
             for value in np.unique(codes[judged]):
                 inside = codes == value
                 cells = ((good & a), (good & d), (~good & a), (~good & d))
-                strata.append(tuple(int((cell & inside).sum()) for cell in cells))
+                kept_a, kept_d, lost_a, lost_d = (int((cell & inside).sum()) for cell in cells)
+                strata.append((kept_a, kept_d, lost_a, lost_d))
             found["conditional_demographic_disparity"] = cddl(strata)
     found["proxies"] = _proxies(table, given, worse, known)
     return found

@@ -21,7 +21,7 @@ from muniment.errors import Invalid, MunimentError
 from muniment.programs.parameters import Parameter, read_parameters
 from muniment.programs.tracking import report
 
-__all__ = ["Job", "run"]
+__all__ = ["CellFailed", "Job", "run"]
 
 _VISIBLE = 40
 _ROOM = 16 << 10
@@ -128,6 +128,17 @@ class Job:
         folder = self._root / name
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+
+class CellFailed(Exception):
+    """A cell of a notebook raised; place and type are all that is told outside of the sealed log."""
+
+    def __init__(self, cell: int, kind: str) -> None:
+        super().__init__(f"cell {cell}: {kind}")
+        self.cell = cell
+        """Its number among the cells of code, from 1."""
+        self.kind = kind
+        """The name of the exception's type."""
 
 
 def run(program: Callable[[Job], None]) -> NoReturn:

@@ -8,6 +8,7 @@ was known; ``report.json`` with how many requests were answered.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import numpy as np
@@ -40,6 +41,7 @@ PARAMETERS: Final = (
     ),
 )
 _TIME: Final = "__muniment_time__"
+_THREADS: Final = 2
 
 
 def join(job: Job) -> None:
@@ -108,14 +110,8 @@ def features_at(
     position = positions(requests, time, rows, view)
     missing = position == MISSING
     wanted = pa.array(np.where(missing, 0, position), mask=missing)
-    taken = {
-        name: (
-            pa.nulls(len(position), rows.schema.field(feature).type)
-            if not rows.num_rows
-            else _take(rows, feature, wanted)
-        )
-        for feature, name in features.items()
-    }
+    with ThreadPoolExecutor(_THREADS) as threads:
+        taken = dict(zip(features.values(), threads.map(lambda one: _take(rows, one, wanted), features), strict=True))
     moments = requests.column(time)
     findings = []
     if moments.null_count:
@@ -157,6 +153,8 @@ def positions(requests: pa.Table, time: str, rows: pa.Table, view: View) -> np.n
 
 
 def _take(rows: pa.Table, feature: str, wanted: pa.Array) -> pa.Array:
+    if not rows.num_rows:
+        return pa.nulls(len(wanted), rows.schema.field(feature).type)
     column = rows.column(feature)
     return pc.take(column.combine_chunks() if column.num_chunks != 1 else column.chunk(0), wanted)
 

@@ -152,7 +152,7 @@ def _skops(data: bytes) -> _Opened:
 
 def _members(data: bytes) -> dict[str, str]:
     """What a skops file holds, by name. Of an array of records each field counts, and the padding between them not."""
-    found = {}
+    found: dict[str, str] = {}
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         for name in archive.namelist():
             content = archive.read(name)

@@ -1,4 +1,4 @@
-"""Runs a user's script unchanged: its source tree is unpacked in the sandbox, its working directory is that tree.
+"""Runs a user's script or notebook unchanged: its source tree is unpacked in the sandbox, and is the working directory.
 
 The tree comes as a tar whose digest is part of the plan. Only regular files and folders below the tree are taken; the
 tar is read here, inside, and nowhere else. The script is started as ``python script.py ARGUMENTS`` would start it. What
@@ -16,18 +16,23 @@ import json
 import os
 import runpy
 import shutil
+import subprocess
 import sys
 import tarfile
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from muniment.errors import Invalid
-from muniment.programs.contract import Job, visible
+from muniment.programs.contract import CellFailed, Job, visible
 from muniment.programs.debugging import watching
 from muniment.programs.mlflow_harvest import harvest, prepare
 
 TREE = Path(os.environ.get("MUNIMENT_TREE", "/tmp/source"))  # noqa: S108 - the sandbox's own, empty, private /tmp
+_OWN = ("MUNI-N128", "MUNI-N129", "MUNI-N131", "MUNI-N107")
+"""What this program itself refuses once the tree is unpacked; every other refusal comes from the script."""
+
 _MOST_FILES = 20_000
 _MOST_BYTES = 512 << 20
 
@@ -102,6 +107,12 @@ def main() -> None:
             job.give_room()
         raise
     except BaseException as broken:
+        if isinstance(broken, Invalid) and broken.code in _OWN:
+            job.fail({"code": broken.code, "message": broken.message, "facts": broken.facts})
+            raise
+        if isinstance(broken, CellFailed):
+            job.fail(_told("MUNI-N130", f"the notebook failed: {visible(broken.kind)}", entry, f"cell {broken.cell}"))
+            raise
         kind = visible(type(broken).__name__)
         if isinstance(broken, OSError) and broken.errno is not None:
             kind += f" ({errno.errorcode.get(broken.errno, broken.errno)})"
@@ -114,13 +125,45 @@ def _play(script: Path, root: Path) -> None:
     """Run the script as ``__main__``; what it told MLflow by then is gathered, however it ended."""
     asked = prepare(os.environ)
     try:
-        runpy.run_path(str(script), run_name="__main__")
+        if script.suffix == ".ipynb":
+            import_module("muniment.programs.notebook").play(
+                script, Job.here().given(), root / "output/data" / script.name
+            )
+        elif script.suffix in (".R", ".r"):
+            _rscript(script)
+        else:
+            runpy.run_path(str(script), run_name="__main__")
     finally:
         if asked:
             try:
                 harvest(root)
             except OSError as full:
                 sys.stderr.write(f"what was told to MLflow could not all be gathered: {full}\n")
+
+
+def _rscript(script: Path) -> None:
+    """Run an R script by the interpreter that the environment holds; its exit is this program's exit.
+
+    Raises:
+        Invalid: the environment holds no R.
+    """
+    places = [
+        Path(sys.prefix, "bin/Rscript"),
+        *sorted(Path(sys.prefix).glob("lib/python*/site-packages/*/bin/Rscript")),
+    ]
+    found = next((place for place in places if os.access(place, os.X_OK)), None)
+    if found is None:
+        raise Invalid(
+            "MUNI-N131",
+            "this job environment holds no R",
+            script=visible(script.name),
+            do="build one from a wheel that carries bin/Rscript, and name it: --env REF",
+        )
+    descriptor = os.environ.get("MUNIMENT_METRICS_FD", "")
+    passed = (int(descriptor),) if descriptor.isdigit() else ()
+    done = subprocess.run([found, script, *sys.argv[1:]], pass_fds=passed, check=False)
+    if done.returncode != 0:
+        sys.exit(done.returncode if done.returncode > 0 else 1)
 
 
 def add_checks() -> None:

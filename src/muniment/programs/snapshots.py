@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
@@ -117,9 +118,15 @@ class SnapshotWriter:
             self._finish()
         if self._writer is None:
             self._open()
-        # One row group for each call: the cut depends on the rows alone.
-        self._writer.write_table(group, row_group_size=rows)
+        # What is written is hashed meanwhile: both leave the interpreter to the other, and neither changes the rows.
+        with ThreadPoolExecutor(1) as beside:
+            hashed = beside.submit(self._hash, group)
+            # One row group for each call: the cut depends on the rows alone.
+            self._writer.write_table(group, row_group_size=rows)
+            hashed.result()
         self._part_rows += rows
+
+    def _hash(self, group: pa.Table) -> None:
         self._whole.update(group)
         if self._part is not self._whole:
             self._part.update(group)

@@ -36,8 +36,12 @@ _CELL: Final = f"text-align:left;vertical-align:top;padding:4px 18px 4px 0;borde
 _TONES: Final = {"good": "34,163,90", "care": "217,134,6", "bad": "220,60,50", "": "128,128,128"}
 _TONE_OF: Final = {
     **dict.fromkeys(("ok", "proven", "unused", "approved"), "good"),
-    **dict.fromkeys(("queued", "running", "declared", "attested", "unused-object", "cancelled", "stopped", "expired"), "care"),
-    **dict.fromkeys(("violated", "failed", "timeout", "oom", "limit", "refused", "lost", "used", "EMERGENCY", "rejected"), "bad"),
+    **dict.fromkeys(
+        ("queued", "running", "declared", "attested", "unused-object", "cancelled", "stopped", "expired"), "care"
+    ),
+    **dict.fromkeys(
+        ("violated", "failed", "timeout", "oom", "limit", "refused", "lost", "used", "EMERGENCY", "rejected"), "bad"
+    ),
 }
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", re.ASCII)
 _WIDTH: Final = re.compile(r'<svg\b[^>]*?\bviewBox="0 0 (\d+)')

@@ -18,6 +18,7 @@ from muniment.sdk.environments import Environments
 from muniment.sdk.features import Features
 from muniment.sdk.inventory import Inventory
 from muniment.sdk.lineage import Lineage, Proof, absence_of, lineage_of
+from muniment.sdk.marked import MarkedFunction
 from muniment.sdk.models import Models
 from muniment.sdk.outside import Sources
 from muniment.sdk.oversight import Challenge, Changes, Findings, Gates, Reviews
@@ -65,8 +66,7 @@ class Client:
             spool: folder in which tracked runs wait for the server; None for a temporary one.
             sources: reads databases, buckets and tables on this machine; None for a client that reads files alone.
         """
-        self._transport = transport
-        self._worker = worker
+        self._transport, self._worker = transport, worker
         self.close = close
         """Let go of the connection, or of the platform in this process."""
         self.project = project
@@ -113,6 +113,8 @@ class Client:
         """Tracked runs, experiments, and what waits for the server."""
         self.jobs = Jobs(self)
         """Starts jobs without waiting for them."""
+        self.studies = Studies(self)
+        """Searches for parameters."""
 
     @property
     def stewardship(self) -> Stewardship:
@@ -251,14 +253,23 @@ class Client:
         return self.studies.drive(self.studies.create(request), show)
 
     @property
-    def studies(self) -> Studies:
-        """Searches for parameters."""
-        return Studies(self)
-
-    @property
     def worker(self) -> Worker | None:
         """What works the queue in this process, where no server does."""
         return self._worker
+
+    def job(
+        self, *, inputs: Mapping[str, Any] | None = None, experiment: str = "notebook", seed: int = 0, **about: Any
+    ) -> Callable[[Any], MarkedFunction]:
+        """Mark a function of a notebook as a hermetic job: calling it sends its source, and what it names, as a script.
+
+        Args:
+            inputs: channel -> snapshot or model, mounted under ``/opt/ml/input/data/<channel>``.
+            experiment: what its runs belong to.
+            seed: makes them repeatable.
+            about: more of what a script is given: ``name``, ``env``, ``trial``, ``use_case``, ``purpose``, ``fresh``.
+        """
+        given = {"inputs": inputs or {}, "experiment": experiment, "seed": seed, **about}
+        return lambda function: MarkedFunction(self, function, given)
 
     def run(self, reference: str) -> Run:
         """One run, to look at or to wait for again."""
@@ -335,17 +346,26 @@ class Client:
         return Comparison(self.ask("execution:CompareRuns", request, wx.Comparison))
 
     def lineage(
-        self, what: Any, *, direction: str = "upstream", depth: int | None = None, picture: bool = True
+        self,
+        what: Any,
+        *,
+        direction: str = "upstream",
+        depth: int | None = None,
+        picture: bool = True,
+        columns: bool = False,
+        at: str | None = None,
     ) -> Lineage:
         """Where something comes from, or with ``direction="downstream"`` what was made of it.
 
         Args:
             what: a value with a reference, or a reference: an entity or a run.
-            direction: ``upstream`` or ``downstream``.
+            direction: ``upstream``, ``downstream`` or ``both``.
             depth: how many runs away to go at most; None goes to the end.
             picture: whether to draw it too.
+            columns: whether to tell which column rests on which; the picture then shows the columns.
+            at: as it was recorded at a moment of the past, or at a signed checkpoint (its number of entries).
         """
-        return lineage_of(self, what, direction=direction, depth=depth, picture=picture)
+        return lineage_of(self, what, direction=direction, depth=depth, picture=picture, columns=columns, at=at)
 
     def prove_unused(self, what: Any, model: Any) -> Proof:
         """Was this used to make that model? The answer holds at the checkpoint it names."""

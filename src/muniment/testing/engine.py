@@ -74,7 +74,7 @@ class EmptyWorkshop:
     def unpacked_base(self, digest: Digest, archive: Iterable[bytes]) -> BaseRoot:
         """Another machine's base root, if that is what the archive names."""
         if Digest.of(b"".join(archive)) != digest:
-            raise IntegrityError("MUNI-B526", "this is not the base root that was kept", expected=digest)
+            raise IntegrityError("MUNI-A517", "the played archive holds another base root", expected=digest)
         return BaseRoot(Path("/elsewhere"), digest)
 
     def tree(self, environment: JobEnvironment, read: ReadWheel) -> Path:

@@ -195,7 +195,7 @@ class Vault:
         with self._store.read() as session:
             sealed = _required(session, project, digest)
             keys = self._keyring.version(session, project, sealed.kek_version)
-        with self._opened(sealed, keys) as reader:
+        with _opened(self._blobs, sealed, keys) as reader:
             yield reader
 
     def read_bytes(self, project: str, digest: Digest, limit: int = SMALL) -> bytes:
@@ -394,22 +394,23 @@ class Vault:
             if not self._blobs.exists(name):
                 raise _missing(sealed)
             return 0
-        with self._opened(sealed, keys) as reader:
+        with _opened(self._blobs, sealed, keys) as reader:
             while reader.read(CHUNK):
                 pass
         return sealed.size
 
-    @contextmanager
-    def _opened(self, sealed: Sealed, keys: Unlocked) -> Iterator[SealedReader]:
-        data_key = keys.kek.disclose(sealed)
-        try:
-            blob = self._blobs.open(storage_name(keys.name_key, sealed.nonce, sealed.digest))
-        except NotFound as gone:
-            raise _missing(sealed) from gone
-        with blob:
-            reader = SealedReader(OpeningStream(blob, data_key, stream_binding(sealed.project, sealed.nonce)), sealed)
-            yield reader
-            reader.check_complete()
+
+@contextmanager
+def _opened(blobs: BlobStore, sealed: Sealed, keys: Unlocked) -> Iterator[SealedReader]:
+    data_key = keys.kek.disclose(sealed)
+    try:
+        blob = blobs.open(storage_name(keys.name_key, sealed.nonce, sealed.digest))
+    except NotFound as gone:
+        raise _missing(sealed) from gone
+    with blob:
+        reader = SealedReader(OpeningStream(blob, data_key, stream_binding(sealed.project, sealed.nonce)), sealed)
+        yield reader
+        reader.check_complete()
 
 
 def _pump(source: Source, stream: SealingStream, limit: int | None) -> tuple[Digest, int]:

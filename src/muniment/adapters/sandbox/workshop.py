@@ -91,7 +91,7 @@ class LocalWorkshop:
                 _check_base(root, digest)
         if not (root / INTERPRETER.lstrip("/")).exists():
             raise Invalid(
-                "MUNI-B525",
+                "MUNI-B135",
                 f"this base root is not of Python {_PYTHON}, which environments are built for here",
                 base=str(digest),
                 do="run on a machine whose Python has the same first two numbers",

@@ -1,0 +1,145 @@
+"""Functions of a notebook as jobs: sent as source, with everything that they name, or refused by name."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import tarfile
+from typing import Any, BinaryIO
+
+import pytest
+
+from muniment.errors import Invalid
+from muniment.sdk.marked import MarkedFunction, cell_job, gathered
+
+RATE = 0.1
+NAMES = ("a", "b")
+LOADED = object()
+
+
+class Desk:
+    """Takes what a client would send."""
+
+    project = "main"
+
+    def __init__(self) -> None:
+        self.jobs = self
+        self.sent: list[tuple[Any, str]] = []
+
+    def script(self, request: Any, tree: BinaryIO) -> str:
+        """Keep the request and its source."""
+        with tarfile.open(fileobj=io.BytesIO(tree.read())) as tar:
+            content = tar.extractfile("main.py")
+            assert content is not None
+            self.sent.append((request, content.read().decode()))
+        return "run"
+
+
+def helper(x: float) -> float:
+    """Is named by others."""
+    return math.sqrt(x) * RATE
+
+
+class Scaler:
+    """A class of the notebook."""
+
+    def scale(self, x: float) -> float:
+        """Use what the notebook knows."""
+        return helper(x)
+
+
+def fit(depth: int = 3, names: Any = None) -> dict[str, float]:
+    """A training of the notebook."""
+
+    def inner() -> float:
+        return Scaler().scale(4.0)
+
+    return {"depth": depth, "value": inner(), "names": len(NAMES if names is None else names)}
+
+
+# As in a notebook, where everything is defined in the main module.
+for one in (helper, Scaler, fit):
+    one.__module__ = "__main__"
+
+
+def test_what_a_function_names_comes_along() -> None:
+    """Modules are imported, functions and classes bring their text, plain values are written out; the source runs."""
+    source = gathered(fit)
+    known: dict[str, Any] = {}
+    exec(compile(source, "main.py", "exec"), known)
+    assert known["fit"](depth=5) == {"depth": 5, "value": 2 * RATE, "names": 2}
+    assert source.index("def helper") < source.index("class Scaler") < source.index("def fit")
+
+
+def test_calling_it_sends_a_script_with_parameters() -> None:
+    """The arguments are the job's parameters; the entry calls the function with what the job is given."""
+    desk = Desk()
+    marked = MarkedFunction(desk, fit, {"inputs": {"train": "data:credit"}, "experiment": "E", "seed": 7})
+    assert marked.submit(depth=4) == "run"
+    request, source = desk.sent[0]
+    assert (request.entry, request.params, request.inputs) == ("main.py", {"depth": 4}, {"train": "data:credit"})
+    assert (request.experiment, request.seed) == ("E", 7)
+    assert "found = fit(**given)" in source
+    assert marked.local(depth=1)["depth"] == 1
+    assert marked.__name__ == "fit"
+
+
+def test_the_same_function_is_the_same_source() -> None:
+    """Nothing of the notebook's state but what is named is in it, so the record can answer a second call."""
+    assert gathered(fit) == gathered(fit)
+    assert "LOADED" not in gathered(fit)
+
+
+def uses_data() -> Any:
+    """Names something that has no source."""
+    return LOADED
+
+
+def test_what_has_no_source_is_refused_by_name() -> None:
+    """Loaded data, open files and models belong into inputs: the refusal names the variable and says so."""
+    with pytest.raises(Invalid) as refused:
+        gathered(uses_data)
+    assert (refused.value.code, refused.value.facts["name"]) == ("MUNI-A138", "LOADED")
+
+
+@pytest.mark.parametrize("value", [object(), float("nan"), {1: "a"}, {"x": {1, 2}}, b"bytes"])
+def test_arguments_are_plain_values(value: Any) -> None:
+    """What JSON cannot hold exactly is no parameter."""
+    with pytest.raises(Invalid) as refused:
+        MarkedFunction(Desk(), fit, {}).submit(names=value)
+    assert refused.value.code == "MUNI-A138"
+
+
+def test_unknown_arguments_are_refused_here() -> None:
+    """Before anything is sent."""
+    desk = Desk()
+    with pytest.raises(Invalid) as refused:
+        MarkedFunction(desk, fit, {}).submit(depht=4)
+    assert refused.value.code == "MUNI-A134"
+    assert desk.sent == []
+
+
+def test_a_closure_is_refused() -> None:
+    """What a function took from another one is no part of its source."""
+    hidden = [1]
+
+    def nested() -> Any:
+        return hidden
+
+    with pytest.raises(Invalid) as refused:
+        gathered(nested)
+    assert refused.value.code == "MUNI-A136"
+
+
+def test_a_cell_is_sent_with_what_it_names() -> None:
+    """A cell may use functions and values of the notebook; what it sets itself is its own."""
+    desk = Desk()
+    known = {"helper": helper, "math": math, "RATE": 0.5, "later": LOADED}
+    cell_job(desk, "later = helper(9.0)\nprint(later)\n", known, {"inputs": {}, "params": {"a": 1}, "seed": 2})
+    request, source = desk.sent[0]
+    assert (request.params, request.seed) == ({"a": 1}, 2)
+    assert json.dumps(source).count("def helper") == 1
+    with pytest.raises(Invalid) as refused:
+        cell_job(desk, "for", known, {})
+    assert refused.value.code == "MUNI-A135"
