@@ -281,6 +281,20 @@ def test_what_lies_before_a_proven_split_is_apart_and_jobs_that_read_it_whole_ar
     assert story.apart("data/holdout", "model/honest") == Apart()
 
 
+def test_code_of_people_that_read_both_parts_before_the_split_is_named(story: Story) -> None:
+    """It may have written whole rows into others; a program of the platform does not, whatever it works out."""
+    story.ran("ingest", "file/raw", "data/raw")
+    story.ran("join", "data/raw code/programs", "data/wide")
+    lagging = story.ran("transform", "data/wide code/source", "data/lagged")
+    story.ran("split", "data/lagged", "data/left data/right proof/parted")
+    story.ran("train", "data/left", "model/tricked")
+    before = story.apart("data/right", "model/tricked")
+    assert (before.mixing, before.written) == (2, (lagging,))
+    story.ran("split", "data/wide", "data/one data/two proof/apart")
+    story.ran("train", "data/one", "model/plain")
+    assert (story.apart("data/two", "model/plain").mixing, story.apart("data/two", "model/plain").written) == (1, ())
+
+
 def test_continued_training_inherits_what_the_first_model_read(story: Story) -> None:
     """Rows that entered a model stay in what is trained on from it."""
     story.ran("train", "data/credit", "model/greedy")

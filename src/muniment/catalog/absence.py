@@ -105,6 +105,9 @@ class Apart:
     mixing: int = 0
     """How many activities that are no partition read it, such as joins: they may have told of all rows in each."""
 
+    written: tuple[str, ...] = ()
+    """Those of them that ran code of people, which may have carried whole rows into others."""
+
 
 @dataclass(frozen=True, slots=True)
 class AbsenceProof:
@@ -180,7 +183,11 @@ def apart(evidence: Evidence) -> Apart:
                 if made.entity not in found and made.entity not in cleared:
                     found.add(made.entity)
                     waiting.append(made.entity)
-    return Apart(frozenset(found), len(mixing))
+    return Apart(frozenset(found), len(mixing), tuple(sorted(one for one in mixing if _runs_code(closure, one))))
+
+
+def _runs_code(walk: Walk, activity: str) -> bool:
+    return any(edge.role == "source" for edge in walk.inputs.get(activity, ()))
 
 
 def _objects(evidence: Evidence) -> dict[Digest, Path]:

@@ -4,7 +4,8 @@
    and splits read has given its rows to other snapshots of the closure, and those are searched; every other snapshot
    in it is searched itself. A file that only ingests read is covered by the snapshots they made. Where both come from
    one origin and every way from there to the model goes through a part that was proven disjoint, what lies before that
-   part holds the rows by its nature and is not searched (``catalog.absence.apart``); the answer says so.
+   part holds the rows by its nature and is not searched (``catalog.absence.apart``); the answer says so. Where code of
+   people read it there, it may have written one row into another, and the answer is no better than declared.
 2. *Rows* are compared by their fingerprints, in every way that the columns allow: over the columns of the same name;
    by values alone where the numbers of columns are equal; over the keys that were asked for.
 3. What may hold rows and is no snapshot (a file that a script read, an artifact, a model that was brought in) cannot
@@ -202,8 +203,8 @@ def search(call: Call, asked: Entity, model: Entity, keys: Sequence[str]) -> Sea
         inputs=inputs,
         unsearched=unsearched[: 3 * _MOST_NAMED],
         objects=proof.verdict.value,
-        grade=weakest((grade, Grade.DECLARED)) if unsearched else grade,
-        weakest=_weak(call, unsearched, link),
+        grade=weakest((grade, Grade.DECLARED)) if unsearched or before.written else grade,
+        weakest=_weak(call, unsearched, before.written, link),
         entities=proof.entities,
         activities=proof.activities,
         apart=before,
@@ -242,9 +243,13 @@ def _way(walk: Walk, model: Digest, digest: Digest) -> Grade:
     return strength(path) if path else Grade.PROVEN
 
 
-def _weak(call: Call, unsearched: Sequence[dict[str, str]], link: Step | Digest | None) -> str | None:
+def _weak(
+    call: Call, unsearched: Sequence[dict[str, str]], written: Sequence[str], link: Step | Digest | None
+) -> str | None:
     if unsearched:
         return f"{unsearched[0]['label']}: {unsearched[0]['why']}"
+    if written:
+        return f"run:{written[0]}: code of people read rows of both before they were parted"
     if isinstance(link, Step):
         return f"{link.source} {link.link} {link.target} ({link.role}): {link.grade}"
     if link is None:
