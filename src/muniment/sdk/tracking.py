@@ -61,6 +61,10 @@ _encode: Final = msgspec.json.Encoder().encode
 _encode_lines: Final = msgspec.json.Encoder().encode_lines
 
 
+def _line(record: Any) -> bytes:
+    return _encode(record) + b"\n"
+
+
 class TrackedRun:
     """A run that is being told about; use it in a ``with`` block, or call ``end`` yourself."""
 
@@ -131,11 +135,11 @@ class TrackedRun:
                 )
             fresh[name] = value
         for part in _parts(fresh):
-            self._append(["p", part])
+            self._write(_line(["p", part]))
 
     def log_metric(self, name: str, value: Any, step: int | None = None) -> None:
         """Tell one measurement; NaN and infinities are measurements too."""
-        self._write(_encode(_point(name, value, step, time.time_ns() // 1000)) + b"\n")
+        self._write(_line(_point(name, value, step, time.time_ns() // 1000)))
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Tell measurements of one moment."""
@@ -165,7 +169,7 @@ class TrackedRun:
                     characters=len(text or ""),
                 )
         for part in _parts(told):
-            self._append(["t", part])
+            self._write(_line(["t", part]))
 
     def log_input(self, data: Any, role: str = "input") -> None:
         """Tell what the run uses: a claim, because nothing is mounted; inside a job it must be a mounted channel.
@@ -175,7 +179,7 @@ class TrackedRun:
                 taken and whose bytes stay where they are.
             role: what it is to the run, such as ``train``.
         """
-        self._append(["i", [{"role": _name(role), **_input(data)}]])
+        self._write(_line(["i", [{"role": _name(role), **_input(data)}]]))
 
     def log_artifact(self, path: Any, name: str | None = None) -> None:
         """Keep a file, or every file of a folder; it is copied now and may change afterwards.
@@ -186,17 +190,15 @@ class TrackedRun:
         """
         source = check_folder(Path(path))
         base = name or source.name
-        if source.is_file():
-            self._keep(source, base)
-            return
-        for file in sorted(source.rglob("*")):
-            if file.is_file():
-                self._keep(file, f"{base}/{file.relative_to(source).as_posix()}")
+        found = [source] if source.is_file() else sorted(one for one in source.rglob("*") if one.is_file())
+        for file in found:
+            path_of = base if file is source else f"{base}/{file.relative_to(source).as_posix()}"
+            self._write(_line(["a", _path(path_of), self._spool.keep(file), None]))
 
     def log_figure(self, figure: Any, name: str) -> None:
         """Keep a picture below ``figures/``: a matplotlib or plotly figure, SVG or HTML text, or bytes."""
         path, content = figure_bytes(figure, name)
-        self._append(["a", _path(f"figures/{path}"), self._spool.keep_bytes(content), None])
+        self._write(_line(["a", _path(f"figures/{path}"), self._spool.keep_bytes(content), None]))
 
     def flush(self, wait_s: float = _FLUSH_S) -> bool:
         """Wait until the server has everything that was logged so far; whether it has.
@@ -227,7 +229,7 @@ class TrackedRun:
             return self._sender.done.is_set()
         if status not in ("ok", "failed", "cancelled"):
             raise Invalid("MUNI-A165", f"a run does not end as {status[:20]!r}", given=status[:80])
-        self._append(["e", status, datetime.now(UTC).isoformat(), message and message[:2000]])
+        self._write(_line(["e", status, datetime.now(UTC).isoformat(), message and message[:2000]]))
         self._ended = True
         tracker.close(self)
         atexit.unregister(self._leave)
@@ -268,13 +270,6 @@ class TrackedRun:
     def __repr__(self) -> str:
         where = self._sender.run or f"waiting in {self._spool.folder}"
         return f"<tracked run {where} of {self.experiment}>"
-
-    def _keep(self, source: Path, name: str) -> None:
-        path = _path(name)
-        self._append(["a", path, self._spool.keep(source), None])
-
-    def _append(self, record: list[Any]) -> None:
-        self._write(_encode(record) + b"\n")
 
     def _write(self, lines: bytes) -> None:
         if self._ended:

@@ -434,12 +434,69 @@ def _tokens(text: str) -> list[_Token]:
     return tokens
 
 
-class _Reader:
-    """Reads tokens by recursive descent, one method a rule of the grammar."""
+class _Cursor:
+    """A place among the tokens of a query: looks at the next one, goes past it, or says what was expected there."""
 
     def __init__(self, text: str, tokens: Sequence[_Token]) -> None:
         self._text, self._tokens = text, tokens
-        self._at = self._tests = 0
+        self._at = 0
+
+    def expect_end(self, expected: str | None = None) -> None:
+        """Nothing is left."""
+        if self._next.sort is not _Sort.END:
+            self._fail(expected or "'and', 'or', 'order by', 'limit' or the end")
+
+    def _whole(self, what: str, least: int, most: int) -> int:
+        token = self._next
+        if token.sort is not _Sort.NUMBER or not token.text.isdigit():
+            self._fail(f"a whole number after '{what}'")
+        if len(token.text) > 12 or not least <= int(token.text) <= most:
+            self._no_value(token, f"'{what}' lies between {least} and {most}")
+        self._at += 1
+        return int(token.text)
+
+    @property
+    def _next(self) -> _Token:
+        return self._tokens[self._at]
+
+    def _take(self, text: str) -> bool:
+        """Whether this word or sign comes next; goes past it."""
+        token = self._next
+        there = token.sort in (_Sort.WORD, _Sort.SIGN) and token.text.lower() == text
+        self._at += there
+        return there
+
+    def _require(self, text: str, expected: str | None = None) -> None:
+        if not self._take(text):
+            self._fail(expected or repr(text))
+
+    def _fail(self, expected: str) -> NoReturn:
+        _unexpected(self._text, self._next.column, expected, str(self._next))
+
+    def _no_value(self, token: _Token, why: str) -> NoReturn:
+        raise Invalid(
+            "MUNI-Q105",
+            f"the query holds nothing possible at column {token.column}: {why}",
+            **_place(self._text, token.column, None, token.text[:_SHOWN]),
+            reason=why,
+        )
+
+    def _bound(self, what: str, given: int, most: int) -> NoReturn:
+        raise Invalid(
+            "MUNI-Q106",
+            f"a query has at most {most} {what}",
+            **_place(self._text, self._next.column, None, str(self._next)),
+            given=given,
+            most=most,
+        )
+
+
+class _Reader(_Cursor):
+    """Reads tokens by recursive descent, one method a rule of the grammar."""
+
+    def __init__(self, text: str, tokens: Sequence[_Token]) -> None:
+        super().__init__(text, tokens)
+        self._tests = 0
         self.kind: Kind
 
     def query(self) -> Query:
@@ -458,11 +515,6 @@ class _Reader:
         offset = (self._whole("offset", 0, MOST_OFFSET) if self._take("offset") else None) or 0
         self.expect_end("'where', 'order by', 'limit' or the end" if condition is None else None)
         return Query(self.kind.name, condition, tuple(order), limit, offset)
-
-    def expect_end(self, expected: str | None = None) -> None:
-        """Nothing is left."""
-        if self._next.sort is not _Sort.END:
-            self._fail(expected or "'and', 'or', 'order by', 'limit' or the end")
 
     def field(self, expected: str) -> tuple[Path, Field]:
         """The name of a field that the kind has."""
@@ -655,50 +707,6 @@ class _Reader:
         if not descending:
             self._take("asc")
         return Key(path, descending)
-
-    def _whole(self, what: str, least: int, most: int) -> int:
-        token = self._next
-        if token.sort is not _Sort.NUMBER or not token.text.isdigit():
-            self._fail(f"a whole number after '{what}'")
-        if len(token.text) > 12 or not least <= int(token.text) <= most:
-            self._no_value(token, f"'{what}' lies between {least} and {most}")
-        self._at += 1
-        return int(token.text)
-
-    @property
-    def _next(self) -> _Token:
-        return self._tokens[self._at]
-
-    def _take(self, text: str) -> bool:
-        """Whether this word or sign comes next; goes past it."""
-        token = self._next
-        there = token.sort in (_Sort.WORD, _Sort.SIGN) and token.text.lower() == text
-        self._at += there
-        return there
-
-    def _require(self, text: str, expected: str | None = None) -> None:
-        if not self._take(text):
-            self._fail(expected or repr(text))
-
-    def _fail(self, expected: str) -> NoReturn:
-        _unexpected(self._text, self._next.column, expected, str(self._next))
-
-    def _no_value(self, token: _Token, why: str) -> NoReturn:
-        raise Invalid(
-            "MUNI-Q105",
-            f"the query holds nothing possible at column {token.column}: {why}",
-            **_place(self._text, token.column, None, token.text[:_SHOWN]),
-            reason=why,
-        )
-
-    def _bound(self, what: str, given: int, most: int) -> NoReturn:
-        raise Invalid(
-            "MUNI-Q106",
-            f"a query has at most {most} {what}",
-            **_place(self._text, self._next.column, None, str(self._next)),
-            given=given,
-            most=most,
-        )
 
     def _unknown_field(self, token: _Token, head: str, name: str | None) -> NoReturn:
         known = [field.shown for field in self.kind.fields]
