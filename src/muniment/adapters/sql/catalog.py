@@ -411,21 +411,34 @@ class SqlLineage:
             )
         }
         records = {record: Digest(record) for record in {row[4] for row in rows} if record}
-        edges = tuple(
-            Edge(
-                Relation.USED, activities[source].id, entities[target].digest, role, _GRADES[grade], records.get(record)
+        try:
+            edges = tuple(
+                Edge(
+                    Relation.USED,
+                    activities[source].id,
+                    entities[target].digest,
+                    role,
+                    _GRADES[grade],
+                    records.get(record),
+                )
+                if source < 0
+                else Edge(
+                    Relation.GENERATED,
+                    activities[target].id,
+                    entities[source].digest,
+                    role,
+                    _GRADES[grade],
+                    records.get(record),
+                )
+                for source, target, role, grade, record in rows
             )
-            if source < 0
-            else Edge(
-                Relation.GENERATED,
-                activities[target].id,
-                entities[source].digest,
-                role,
-                _GRADES[grade],
-                records.get(record),
-            )
-            for source, target, role, grade, record in rows
-        )
+        except KeyError as lost:
+            raise IntegrityError(
+                "MUNI-C503",
+                "an edge of the lineage leads to something that is missing from the database",
+                node=lost.args[0],
+                do="stop, keep everything as it is: muni audit verify --profile auditor",
+            ) from lost
         return Graph(
             {node.digest: node for node in entities.values()}, {node.id: node for node in activities.values()}, edges
         )
@@ -593,28 +606,35 @@ def _walk(start: int, here: str, there: str, hops: int | None, engine: str) -> S
     node, zero = cast(start, _NODE).label("node"), cast(0, Integer).label("hops")
     if hops is None:
         reached = select(node).cte("reached", recursive=True)
-        arrows, at = arrows_of(reached, here, engine)
+        arrows, at = arrows_of(reached, here, engine, there)
         reached = reached.union(select(arrows.c[there]).join_from(reached, arrows, at))
         arrows, at = arrows_of(reached, here, engine)
         return select(*arrows.c).join_from(reached, arrows, at)
     reached = select(node, zero).cte("reached", recursive=True)
-    arrows, at = arrows_of(reached, here, engine)
+    arrows, at = arrows_of(reached, here, engine, there)
     onward = select(arrows.c[there], reached.c.hops + 1).join_from(reached, arrows, at)
     reached = reached.union(onward.where(reached.c.hops < hops))
     arrows, at = arrows_of(reached, here, engine)
     return select(*arrows.c).join_from(reached, arrows, at).where(reached.c.hops < hops).distinct()
 
 
-def arrows_of(reached: CTE, here: str, engine: str) -> tuple[FromClause, ColumnElement[bool]]:
+def arrows_of(reached: CTE, here: str, engine: str, there: str | None = None) -> tuple[FromClause, ColumnElement[bool]]:
     """The arrows, to be looked up node by node, and what ties them to the node.
 
     No engine can know how few nodes a walk reaches, and each would rather read the whole table. For PostgreSQL a
     lateral query that it must not flatten, because of its ``offset``, leaves only the index; for SQLite a sum in place
     of the node, which it cannot look up the other way round.
+
+    Args:
+        reached: the nodes, as ``node``.
+        here: the end of the arrows that they are.
+        engine: the name of the engine.
+        there: the other end, when nothing else of the arrows is wanted: then the index holds it all.
     """
     if engine == "sqlite":
         return EDGE, EDGE.c[here] == reached.c.node + literal_column("0")
-    arrows = select(EDGE).where(EDGE.c[here] == reached.c.node).offset(0).lateral("arrows")
+    wanted = EDGE.c if there is None else (EDGE.c[here], EDGE.c[there])
+    arrows = select(*wanted).where(EDGE.c[here] == reached.c.node).offset(0).lateral("arrows")
     return arrows, arrows.c[here] == reached.c.node
 
 

@@ -11,6 +11,7 @@ the first key of the order is a metric or a parameter and only the first objects
 
 from __future__ import annotations
 
+import json
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,16 +21,20 @@ from typing import Any as Whatever
 from typing import Final, Literal
 
 from sqlalchemy import (
+    CTE,
+    BigInteger,
     Column,
     ColumnElement,
     Connection,
     FromClause,
+    Join,
     PrimaryKeyConstraint,
     Select,
     String,
     Table,
     Text,
     and_,
+    any_,
     case,
     cast,
     exists,
@@ -44,9 +49,9 @@ from sqlalchemy import (
     true,
 )
 from sqlalchemy import Text as SqlText
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from muniment.adapters.sql.catalog import ACTIVITY, EDGE, ENTITY, NAMES
+from muniment.adapters.sql.catalog import ACTIVITY, EDGE, ENTITY, NAMES, arrows_of
 from muniment.adapters.sql.execution import TAGS as _TAGS
 from muniment.adapters.sql.indexing import FIELD, OBJECT, PREFIX, RUN, VALUE
 from muniment.adapters.sql.inventory import RECORDS, VERSIONS
@@ -92,8 +97,17 @@ SAVED: Final = Table(
 _FEW: Final = 10_000
 """A test that at most so many rows satisfy leads a statement."""
 
+_MANY: Final = 50_000
+"""Of fewer objects that lineage reaches, each is better looked up in the other tests than joined with them."""
+
+_FEW_JOINED: Final = 5000
+"""The same for a test of values that stand with another object, which must be joined to be counted."""
+
 _PAGE: Final = 2000
 """Up to so many objects, the index of the first key leads."""
+
+_HASHED_MB: Final = 64
+"""What a table of hashes may take in PostgreSQL, some two million objects; beyond that it would look through a list."""
 
 _CHUNK: Final = 500
 _MOST_VALUES: Final = 50
@@ -161,6 +175,14 @@ class _Satellite:
         )
         return exists(rows.offset(0) if lazily else rows)
 
+    def holds_of(self, key: ColumnElement[Whatever], condition: _Sql | None) -> _Sql:
+        """The same for many objects: all that satisfy it are put into one table of hashes.
+
+        PostgreSQL would join, in an order that it takes from how few rows it expects, and it is wrong by far where a
+        value is frequent in one field and rare in all others. It does not join what is compared with a truth value.
+        """
+        return key.in_(self.owners(condition)).is_(true())
+
     def owners(self, condition: _Sql | None) -> Select[Whatever]:
         """The objects of which a row satisfies this."""
         assert self.owner is not None
@@ -185,8 +207,8 @@ class _Source:
     """Columns by field."""
 
     satellite: Callable[[_Compiler, Path, Field], _Satellite | None] = lambda compiler, path, field: None
-    lineage: Callable[[_Compiler, Select[Whatever]], _Sql] | None = None
-    """Whether an object is one of these nodes."""
+    lineage: Callable[[CTE], Select[Whatever]] | None = None
+    """The keys of those objects that are among the nodes of a walk."""
 
     guard: Mapping[str, ColumnElement[Whatever]] = field(default_factory=dict)
     reference: str = ""
@@ -226,6 +248,7 @@ class SqlSearchIndex:
     def _ready(self) -> None:
         if self._db.dialect.name == "postgresql":  # it would compile what then runs for a shorter time
             self._db.execute(text("set local jit = off"))
+            self._db.execute(text(f"set local work_mem = '{_HASHED_MB}MB'"))
 
 
 class _Compiler:
@@ -238,6 +261,7 @@ class _Compiler:
         self.lazily = False
         """Whether few objects will be come to, so that satellites are better looked up than joined."""
         self._fields: dict[tuple[str, str], tuple[int, ...]] = {}
+        self._reached: dict[Lineage, list[int]] = {}
         self.source = SOURCES[query.kind](self)
 
     def count(self) -> int:
@@ -354,13 +378,23 @@ class _Compiler:
         cell = satellite.cell.by_object() if self.lazily or self.engine == "sqlite" else satellite.cell
         if not satellite.many:
             condition = self._condition(cell, test)
+            if self._frequent(satellite, test) and not negated:
+                return satellite.holds_of(self.source.key, condition)
             return satellite.holds(not_(condition) if negated else condition, lazily=self.lazily)
         positive, flipped = _positive(test)
         condition = self._condition(cell, positive)
         if negated is flipped:
+            if self._frequent(satellite, positive):
+                return satellite.holds_of(self.source.key, condition)
             return satellite.holds(condition, lazily=self.lazily)
         some = satellite.holds(condition.is_not(None), lazily=self.lazily)
         return and_(some, not_(satellite.holds(condition, lazily=self.lazily)))
+
+    def _frequent(self, satellite: _Satellite, test: Comparison | Membership | Match) -> bool:
+        """Whether PostgreSQL would expect too little: that a value is frequent in this field it cannot know."""
+        if self.engine != "postgresql" or self.lazily or satellite.owner is None:
+            return False
+        return isinstance(test, Membership) or (isinstance(test, Comparison) and test.comparator is Comparator.EQUAL)
 
     def _plain_cell(self, path: Path) -> _Cell:
         column, type_ = self.source.plain[path.head], self.field(path).type
@@ -437,6 +471,17 @@ class _Compiler:
         return column >= after
 
     def _lineage(self, test: Lineage) -> _Sql:
+        reached = self._walk(test)
+        if not reached:
+            return false()
+        among = self.source.key.in_(self._listed(reached))
+        return among if self.engine == "sqlite" else among.is_(true())  # see _Satellite.holds_of
+
+    def _walk(self, test: Lineage) -> list[int]:
+        """The keys of the objects that a lineage test reaches: followed once, so that their number is known."""
+        known = self._reached.get(test)
+        if known is not None:
+            return known
         assert self.source.lineage is not None
         near, far = ("source", "target") if test.upstream else ("target", "source")
         starts: list[int] = []
@@ -446,16 +491,21 @@ class _Compiler:
             else:
                 found = select(-ACTIVITY.c.id).where(ACTIVITY.c.project == project, ACTIVITY.c.ulid == start)
             starts += [node for (node,) in self.db.execute(found)]
-        if not starts:
-            return false()
-        begin = or_(*(EDGE.c[near] == node for node in starts))
-        reached = select(EDGE.c[far].label("node")).where(begin).cte(recursive=True)
+        keys: list[int] = []
+        if starts:
+            begin = or_(*(EDGE.c[near] == node for node in starts))
+            reached = select(EDGE.c[far].label("node")).where(begin).cte(recursive=True)
+            arrows, at = arrows_of(reached, near, self.engine, far)
+            reached = reached.union(select(arrows.c[far]).join_from(reached, arrows, at))
+            keys = [key for (key,) in self.db.execute(self.source.lineage(reached))]
+        self._reached[test] = keys
+        return keys
+
+    def _listed(self, numbers: Sequence[int]) -> Select[Whatever]:
+        """Numbers that are known, as rows: one value, from which PostgreSQL learns how many they are."""
         if self.engine == "sqlite":
-            arrows: FromClause = EDGE
-        else:  # see catalog._arrows_of
-            arrows = select(EDGE).where(EDGE.c[near] == reached.c.node).offset(0).lateral()
-        reached = reached.union(select(arrows.c[far]).join_from(reached, arrows, arrows.c[near] == reached.c.node))
-        return self.source.lineage(self, select(reached.c.node))
+            return select(func.json_each(json.dumps(numbers)).table_valued("value").c.value)
+        return select(func.unnest(cast(literal(numbers, ARRAY(BigInteger)), ARRAY(BigInteger))))
 
     # statements
 
@@ -480,29 +530,46 @@ class _Compiler:
         if condition is None:
             return [], true()
         parts = list(condition.parts) if isinstance(condition, All) else [condition]
-        few, leading, first = _FEW + 1, None, None
-        for part in parts:
-            owners = self._owners(part)
-            if owners is None:
-                continue
-            bounded = owners.limit(few).subquery()
-            many = int(self.db.execute(select(func.count()).select_from(bounded)).scalar_one())
-            if many < few:
-                few, leading, first = max(many, 1), owners, part
-                if many <= 1:
+        leading: list[Whatever] | None = None
+        first: Condition | None = None
+        few = _FEW + 1
+        for part in sorted(parts, key=lambda part: not isinstance(part, Lineage)):
+            found = self._owners(part, few)
+            if found is not None:
+                few, leading, first = max(len(found), 1), found, part
+                if len(found) <= 1:
                     break
-        self.lazily = self.lazily or (leading is not None and self.engine == "postgresql")
+        reached = (len(self._walk(part)) for part in parts if isinstance(part, Lineage))
+        selective = leading is not None or min(reached, default=_MANY) < _MANY
+        self.lazily = self.lazily or (selective and self.engine == "postgresql")
         whole = and_(*(self.holds(part) for part in sorted(parts, key=_weight) if part is not first), true())
-        return ([] if leading is None else [self.source.key.in_(leading)]), whole
+        return ([] if leading is None else [self._among(leading)]), whole
 
-    def _owners(self, part: Condition) -> Select[Whatever] | None:
-        """The objects that satisfy a test, when an index knows them."""
+    def _owners(self, part: Condition, few: int) -> list[Whatever] | None:
+        """The keys of the objects that satisfy a test, when lineage or an index knows them and they are fewer."""
+        if isinstance(part, Lineage):
+            reached = self._walk(part)
+            return reached if len(reached) < few else None
         if not isinstance(part, (Comparison, Membership)):
             return None
         satellite = self.satellite(part.path)
         if satellite is None or satellite.owner is None or _positive(part)[1]:
             return None
-        return satellite.owners(self._condition(satellite.cell, part))
+        if isinstance(satellite.rows, Join):
+            few = min(few, _FEW_JOINED + 1)
+        rows = satellite.owners(self._condition(satellite.cell, part)).limit(few)
+        found = [key for (key,) in self.db.execute(rows)]
+        return [*{key for key in found if key is not None}] if len(found) < few else None
+
+    def _among(self, keys: Sequence[Whatever]) -> _Sql:
+        """Whether an object is one of these, told so that engines begin with them."""
+        if not keys:
+            return false()
+        if not isinstance(keys[0], int):
+            return self.source.key.in_(keys)
+        if self.engine == "sqlite":
+            return self.source.key.in_(self._listed(keys))
+        return self.source.key == any_(cast(literal(keys, ARRAY(BigInteger)), ARRAY(BigInteger)))
 
     def _walked(self, limit: int, offset: int) -> list[Whatever] | None:
         """The keys of a page, led by the values of the first key; None when it is not such a one.
@@ -552,16 +619,23 @@ class _Compiler:
 
     def _keyed(self, key: Key) -> Iterator[ColumnElement[Whatever]]:
         """What is absent comes last either way; texts by their letters' numbers, alike on every engine."""
-        for column in self._sorted(key):
-            if getattr(column, "nullable", True):
+        for column, always in self._sorted(key):
+            if not always:
                 yield case((column.is_(None), 1), else_=0)
             yield column.desc() if key.descending else column
 
-    def _sorted(self, key: Key) -> Iterator[ColumnElement[Whatever]]:
+    def _sorted(self, key: Key) -> Iterator[tuple[ColumnElement[Whatever], bool]]:
+        """What to sort by, and whether every object has it.
+
+        Moments are written alike, so that every collation puts them in the same order: an index can be read in it.
+        """
         satellite, field_ = self.satellite(key.path), self.field(key.path)
         if satellite is None:
             column = self.source.plain[key.path.head]
-            yield column if field_.type in (Type.NUMBER, Type.SPAN) else self._collated(column)
+            own = isinstance(column, Column) and column.table is getattr(self.source.key, "table", None)
+            always = own and not getattr(column, "nullable", True)
+            as_is = field_.type in (Type.NUMBER, Type.SPAN, Type.MOMENT)
+            yield column if as_is else self._collated(column), always
             return
         pick = func.max if key.descending else func.min
         cell = satellite.cell
@@ -570,7 +644,7 @@ class _Compiler:
             value = cell.number if form == "number" else self._collated(cell.whole)
             assert value is not None
             one = select(value if not satellite.many else pick(value)).select_from(satellite.rows)
-            yield one.where(satellite.of, *satellite.within).scalar_subquery()
+            yield one.where(satellite.of, *satellite.within).scalar_subquery(), False
 
     def _collated(self, column: ColumnElement[Whatever]) -> ColumnElement[Whatever]:
         return column if self.engine == "sqlite" else column.collate("C")
@@ -631,7 +705,13 @@ def _weight(condition: Condition) -> int:
     tests = [*condition.tests()]
     if any(isinstance(test, Lineage) for test in tests):
         return 1000
-    return sum(1 + 9 * (getattr(test, "path").name is not None) for test in tests)  # noqa: B009 - all others have one
+    return sum(_looks(test) for test in tests)
+
+
+def _looks(test: Whatever) -> int:
+    """What a test costs, about: a plain column one, a look at a satellite ten, and what must be and not be so, two."""
+    apart = test.path.name is not None
+    return 1 + 9 * apart * (2 if isinstance(test, Comparison) and test.comparator is Comparator.UNEQUAL else 1)
 
 
 def _compared(column: ColumnElement[Whatever] | None, comparator: Comparator, value: Whatever) -> _Sql:
@@ -736,12 +816,18 @@ def _runs(compiler: _Compiler) -> _Source:
         of = used.c.run == r.c.number
         return _thing(compiler, path, field, used, of, used.c.side == path.head, used.c.run)
 
-    def lineage(compiler: _Compiler, nodes: Select[Whatever]) -> _Sql:
-        here = select(ACTIVITY.c.ulid).where((-ACTIVITY.c.id).in_(nodes))
+    def lineage(reached: CTE) -> Select[Whatever]:
+        # a sum in place of the node, and the engines look its row up; without it they read all activities
+        node: ColumnElement[Whatever] = literal_column("0") - reached.c.node
+        ran = select(ACTIVITY.c.ulid).where(ACTIVITY.c.id == node)
         if compiler.engine == "sqlite":
-            reached = nodes.subquery()
-            here = select(ACTIVITY.c.ulid).join_from(reached, ACTIVITY, ACTIVITY.c.id == -reached.c.node)
-        return r.c.run.in_(here)
+            return (
+                select(r.c.number)
+                .join_from(reached, ACTIVITY, ACTIVITY.c.id == node)
+                .join(r, r.c.run == ACTIVITY.c.ulid)
+            )
+        one = ran.offset(0).lateral()
+        return select(r.c.number).select_from(reached).join(one, true()).join(r, r.c.run == one.c.ulid)
 
     gone = select(_TAGS.c.run).where(_TAGS.c.project.in_(compiler.scope.projects), _TAGS.c.name == DELETED)
     guard = {"id": r.c.run, "kind": r.c.kind, "author": r.c.author}
@@ -820,8 +906,8 @@ def _entities(kind: str) -> Callable[[_Compiler], _Source]:
 _CLASSIFICATION: Final = Field("classification", Type.TEXT, "", many=True)
 
 
-def _entity_nodes(compiler: _Compiler, nodes: Select[Whatever]) -> _Sql:
-    return ENTITY.c.id.in_(nodes)
+def _entity_nodes(reached: CTE) -> Select[Whatever]:
+    return select(reached.c.node).where(reached.c.node > literal_column("0"))
 
 
 def _of_entity(compiler: _Compiler, path: Path, field: Field) -> _Satellite | None:
