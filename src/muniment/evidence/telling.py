@@ -24,6 +24,7 @@ _STATED: Final = {
     RecordKind.DETERMINATION: "determined what it is",
     RecordKind.TIER: "assigned to a tier",
 }
+_MOST_LINKS: Final = 20
 _REASONS: Final = ("reason", "note", "text", "description")
 
 
@@ -41,7 +42,8 @@ def story(told: Mapping[str, Any], records: Sequence[Record], past: Past | None)
     made = {edge["entity"] for edge in edges if edge["relation"] != "used"}
     start = entities.get(told["start"])
     order = _ordered(told)
-    steps = [_step(activities[id], edges, entities) for id in order]
+    again = _made_again(edges, activities)
+    steps = [_step(activities[id], edges, entities) for id in order if id not in again]
     sources = [
         _source(one, edges, activities)
         for digest, one in entities.items()
@@ -87,6 +89,17 @@ def _ordered(told: Mapping[str, Any]) -> list[str]:
         found.update(dict.fromkeys(here))
         here = [maker for one in here for entity in inputs.get(one, ()) for maker in makers.get(entity, ())]
     return list(found)
+
+
+def _made_again(edges: Sequence[Mapping[str, Any]], activities: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    """Reproductions of what another activity made too: a later making of the same bytes is no origin of theirs."""
+    makers: dict[str, set[str]] = {}
+    for edge in edges:
+        if edge["relation"] != "used":
+            makers.setdefault(edge["entity"], set()).add(edge["activity"])
+    again = {id for id, one in activities.items() if one["kind"] == "reproduce"}
+    needed = {id for ids in makers.values() for id in ids if not ids - again}
+    return again - needed
 
 
 def _step(
@@ -170,19 +183,23 @@ def _marks(
 ) -> Iterator[wire.TraceMark]:
     """What the graph itself says that a reader must not overlook."""
     made: dict[str, set[str]] = {}
+    weak: dict[tuple[str, str], list[str]] = {}
     for edge in told["lineage"]["edges"]:
-        activity, entity = activities[edge["activity"]], entities[edge["entity"]]
         if edge["relation"] != "used":
             made.setdefault(edge["entity"], set()).add(edge["activity"])
         if edge["grade"] != Grade.PROVEN:
             link = "used" if edge["relation"] == "used" else "made"
-            yield wire.TraceMark(
-                kind=edge["grade"],
-                what=f"run:{activity['id']} ({activity['kind']}) {link} {entity['label']} as {edge['role']}",
-                by=activity["agent"],
-                at=activity["ended_at"],
-                record=edge["record"],
-            )
+            label = entities[edge["entity"]]["label"]
+            weak.setdefault((edge["activity"], edge["grade"]), []).append(f"{link} {label} as {edge['role']}")
+    for (id, grade), links in sorted(weak.items()):
+        activity = activities[id]
+        yield wire.TraceMark(
+            kind=grade,
+            what=f"run:{id} ({activity['kind']}) {'; '.join(links[:_MOST_LINKS])}"
+            + (f"; and {len(links) - _MOST_LINKS} more links" if len(links) > _MOST_LINKS else ""),
+            by=activity["agent"],
+            at=activity["ended_at"],
+        )
     for digest, makers in sorted(made.items()):
         if len(makers) > 1:
             runs = ", ".join(f"run:{one} ({activities[one]['kind']})" for one in sorted(makers))
