@@ -123,5 +123,5 @@ def test_a_list_that_was_changed_or_is_of_another_installation_is_refused(left: 
         changed.write_bytes(content)
         with pytest.raises(IntegrityError) as refused:
             restore(left.before, tmp_path / "home3", key_file=tmp_path / "k3" / "new.keys", erasures=changed)
-        assert refused.value.code == "MUNI-A592"
+        assert refused.value.code == "MUNI-E591"
         assert not (tmp_path / "home3" / "settings.toml").exists()

@@ -80,7 +80,7 @@ def read_list(note: bytes, origin: str, public_key: bytes) -> Listed:
         return Listed(parse_time(at), tuple(_read(lines)))
     except (ValueError, IntegrityError) as broken:
         raise IntegrityError(
-            "MUNI-A592",
+            "MUNI-E591",
             "the list of erasures is not one that this installation signed",
             reason=str(broken)[:200],
             do="take it again where the installation runs: muni export --erasures -o FILE",
