@@ -143,3 +143,61 @@ def test_a_cell_is_sent_with_what_it_names() -> None:
     with pytest.raises(Invalid) as refused:
         cell_job(desk, "for", known, {})
     assert refused.value.code == "MUNI-A135"
+
+
+PASSWORD = "correct horse"
+FEW_TOKENS = 512
+DSN = "postgresql://ana:hunter22@db/prod"
+
+
+def leaking() -> str:
+    """Names a secret of the notebook."""
+    return PASSWORD
+
+
+def connecting() -> str:
+    """Names an address with a password."""
+    return DSN
+
+
+def counting() -> int:
+    """Names what only sounds like one."""
+    return FEW_TOKENS
+
+
+@pytest.mark.parametrize(("function", "name"), [(leaking, "PASSWORD"), (connecting, "DSN")])
+def test_a_secret_of_the_notebook_is_not_sent(function: Any, name: str) -> None:
+    """Source stays in the record: what is called like a secret, or looks like one, is refused, and never shown."""
+    desk = Desk()
+    with pytest.raises(Invalid) as refused:
+        MarkedFunction(desk, function, {}).submit()  # type: ignore[arg-type]
+    assert (refused.value.code, refused.value.facts["names"][0], desk.sent) == ("MUNI-A140", name, [])
+    assert "correct horse" not in str(refused.value.document()) + str(refused.value)
+    assert "hunter22" not in str(refused.value.document()) + str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        'connect(password="abc-def-1")\n', 'settings = {"api_key": "0123456789"}\n',
+        'os.environ["DB_PASSWORD"] = "longer"\n',
+        'def f(token="abcdefgh"): pass\n', 'class A:\n    secret: str = "abcdefgh"\n', 'dbPassword = b"abcdefgh"\n',
+        'x = "ghp_0123456789012345678901234567890"\n', 'def f(*, private_key="abcdefgh"): pass\n',
+    ],
+)  # fmt: skip
+def test_a_secret_in_a_cell_is_not_sent(cell: str) -> None:
+    """Wherever it stands: assigned, as an argument, a default, an item."""
+    desk = Desk()
+    with pytest.raises(Invalid) as refused:
+        cell_job(desk, cell, {}, {})  # type: ignore[arg-type]
+    assert (refused.value.code, desk.sent) == ("MUNI-A140", [])
+
+
+def test_what_only_sounds_like_a_secret_is_sent() -> None:
+    """Numbers, short words, names that merely hold the word, and parameters of trainings."""
+    desk = Desk()
+    MarkedFunction(desk, counting, {}).submit()  # type: ignore[arg-type]
+    words = 'pad_token = "pad"\neos_token = "<|endoftext|>"\ntoken_count = "512 tokens"\n'
+    words += 'secretary = "Frau Holle"\ntoken = None\n'
+    cell_job(desk, words, {}, {})  # type: ignore[arg-type]
+    assert len(desk.sent) == 2

@@ -14,6 +14,7 @@ import inspect
 import io
 import json
 import linecache
+import re
 import tarfile
 import textwrap
 from collections.abc import Iterator, Mapping
@@ -29,6 +30,19 @@ __all__ = ["MarkedFunction", "cell_job", "gathered"]
 
 _ENTRY: Final = "main.py"
 _LARGEST: Final = 64 * 1024
+_SHORTEST: Final = 6
+"""Characters: a shorter text is a word, and no secret."""
+
+_SECRET_NAME: Final = re.compile(
+    r"(?:^|_|[a-z](?=[A-Z]))(?:token|secret|password|passwd|passphrase|pwd|api_?key|access_?key|secret_?key|private_?key|"
+    r"credentials?)$",
+    re.IGNORECASE,
+)
+_SECRET_FORM: Final = re.compile(
+    r"muni_[a-z0-9]{2,}_|gh[pousr]_[A-Za-z0-9]{20}|github_pat_|glpat-|xox[abprs]-|sk-[A-Za-z0-9_-]{20}|hf_[A-Za-z0-9]{20}"
+    r"|A(?:KIA|SIA)[A-Z0-9]{16}|-----BEGIN [A-Z ]*PRIVATE KEY|eyJ[A-Za-z0-9_-]{10,}\.eyJ|[a-z+]{2,20}://[^/\s:@]+:[^/\s:@]+@"
+)
+"""Of tokens of well-known services, private keys, JSON web tokens, and addresses with a password."""
 _RUN: Final = """
 
 if __name__ == "__main__":
@@ -219,7 +233,66 @@ def _unsendable(name: str, value: Any) -> Invalid:
     )
 
 
+def _check_secrets(source: str, params: Mapping[str, Any]) -> None:
+    """Refuse what looks like a secret: source and parameters stand in the record, where no erasure takes one line out.
+
+    Raises:
+        Invalid: a text is called like a secret, or has the form of one; the place is named, never the text.
+    """
+    found = [*_secrets(ast.parse(source)), *(name for name, value in params.items() if _is_secret(name, value))]
+    if found:
+        raise Invalid(
+            "MUNI-A140",
+            f"{found[0]} looks like a secret, and what is sent as source stays in the record",
+            names=sorted(set(found))[:10],
+            do="leave it out: a job has no network to use it on; call it otherwise when it is no secret",
+        )
+
+
+def _secrets(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign):
+            for target in node.targets:
+                yield from _named_secrets(target, node.value)
+        elif isinstance(node, ast.AnnAssign) and node.value is not None:
+            yield from _named_secrets(node.target, node.value)
+        elif isinstance(node, ast.keyword) and node.arg is not None:
+            yield from _named_secrets(ast.Name(node.arg), node.value)
+        elif isinstance(node, ast.arguments):
+            given = [*node.posonlyargs, *node.args]
+            pairs = [*zip(reversed(given), reversed(node.defaults), strict=False)]
+            pairs += [(one, default) for one, default in zip(node.kwonlyargs, node.kw_defaults, strict=True) if default]
+            for one, default in pairs:
+                yield from _named_secrets(ast.Name(one.arg), default)
+        elif isinstance(node, ast.Dict):
+            for key, value in zip(node.keys, node.values, strict=True):
+                if isinstance(key, ast.Constant) and isinstance(key.value, str):
+                    yield from _named_secrets(ast.Name(key.value), value)
+        elif isinstance(node, ast.Constant) and _is_secret("", node.value):
+            yield f"the text in line {node.lineno}"
+
+
+def _named_secrets(target: ast.AST, value: ast.AST) -> Iterator[str]:
+    name = getattr(target, "id", None) or getattr(target, "attr", None)
+    key = getattr(target, "slice", None)
+    if isinstance(key, ast.Constant) and isinstance(key.value, str):
+        name = key.value
+    if name and isinstance(value, ast.Constant) and _is_secret(name, value.value):
+        yield name
+
+
+def _is_secret(name: str, value: Any) -> bool:
+    text = value.decode("latin-1") if isinstance(value, bytes) else value
+    if not isinstance(text, str):
+        return False
+    if _SECRET_FORM.match(text) is not None:
+        return True
+    special = text[:1] in ("<", "[")  # a token of a tokenizer, as in pad_token="[PAD]"
+    return len(text) >= _SHORTEST and not special and _SECRET_NAME.search(name) is not None
+
+
 def _send(client: _Client, source: str, params: Mapping[str, Any], about: Mapping[str, Any]) -> Run:
+    _check_secrets(source, params)
     tree = io.BytesIO()
     with tarfile.open(fileobj=tree, mode="w", format=tarfile.PAX_FORMAT) as tar:
         entry = tarfile.TarInfo(_ENTRY)
