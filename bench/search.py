@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import random
 import shutil
 import statistics
@@ -25,12 +26,12 @@ from typing import Any
 
 from sqlalchemy import text
 
-from lineage import History
+from lineage import History, digest
 from muniment.adapters.sql.repositories import REPOSITORIES
 from muniment.adapters.sql.schema import METADATA
 from muniment.adapters.sql.store import SqlStore, sqlite_url
 from muniment.catalog.absence import decide
-from muniment.catalog.model import Direction
+from muniment.catalog.model import Direction, Relation
 from muniment.catalog.ports import Entities, Lineage
 from muniment.catalog.service import gather
 from muniment.kernel.digest import Digest
@@ -48,6 +49,10 @@ ASKED = 5
 CLOSURES = 30
 BAR_MS = 200.0
 NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
+READ_BY = 10
+LATE = 99_990
+"""A run that has a history."""
+
 NAMES = 60
 """Names of data sets; their versions are the pipelines' snapshots."""
 
@@ -74,12 +79,19 @@ SEARCHES = (
     "run where metric.auc > 0.6 and metric.ks > 0.3 and metric.gini > 0.3 and status = ok order by metric.auc offset 900",  # noqa: E501
     "run where downstream of {data}",
     "run where upstream of {model} and kind = train",
+    "run where downstream of {hot}",
+    "run where downstream of {hot} and metric.auc > 0.9 order by metric.auc desc",
+    'run where downstream of {hot} and kind = train and param.max_depth = 3 and tag.team = "retail" order by created',
+    "run where not downstream of {hot} and kind = train order by metric.loss",
+    "model where downstream of {hot} and metric.auc > 0.9 order by created desc",
+    "data where upstream of {model}",
+    "run where upstream of {run}",
     'data where column.name = "SEX" and rows > 29000 order by rows desc',
     'model where trained_on.name = "set-7" and algorithm = xgboost order by created desc',
     "model where metric.auc > 0.97 order by metric.auc desc",
     "experiment where failed > 40 order by runs desc",
 )
-COUNTED = (0, 4, 7, 12, 13, 19)
+COUNTED = (0, 4, 7, 12, 13, 19, 22, 26)
 """Searches that are counted to the end, too."""
 
 
@@ -90,12 +102,21 @@ class Institution(History):
         super().__init__()
         self.start = NOW - timedelta(days=900)
         self.known = {number: digest for number, digest, *_ in self.entities}
+        kinds = {number: kind for number, _, kind, *_ in self.entities}
+        self.ulids = {number: ulid for number, ulid, *_ in self.activities}
+        self.hot = next(number for number, kind in kinds.items() if kind == "data")
+        """A table that every tenth training run of the institution reads, such as one of rates."""
+        trained = [number for number, _, kind, *_ in self.activities if kind == "train"]
+        self.edges += [(-number, self.hot, "rates", digest(number, "record")) for number in trained[::READ_BY]]
 
-    def moment(self, number: int, seconds: float = 0) -> str:
+    def run_of(self, number: int) -> str:
+        """The reference of a run."""
+        return f"run:{self.ulids[number]}"
+
+    def moment(self, number: float, seconds: float = 0) -> str:
         """When a run began, or ended."""
         at = self.start + timedelta(seconds=number * 777 + seconds)
         return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
 
 
 def tables(world: Institution) -> Iterator[tuple[str, Sequence[str], Iterable[tuple[Any, ...]]]]:  # noqa: PLR0915
@@ -109,8 +130,8 @@ def tables(world: Institution) -> Iterator[tuple[str, Sequence[str], Iterable[tu
         "catalog_entity",
         entity,
         (
-            (n, project, d, k, "proven", f"User:p{n % 20}", at, c, facts.get(k, "{}"))
-            for n, d, k, at, c in world.entities
+            (n, project, d, k, "proven", f"User:p{n % 20}", world.moment(n / 3), c, facts.get(k, "{}"))
+            for n, d, k, _, c in world.entities
         ),
     )
     activity = ("id", "ulid", "project", "kind", "plan", "agent", "started_at", "ended_at", "grade", "facts")
@@ -332,14 +353,15 @@ def measure(store: SqlStore, world: Institution, engine: str, *, say: bool = Fal
     models = chance.sample(world.models, CLOSURES)
     strangers = chance.sample(world.data, CLOSURES)
     known = world.known
-    references = {"data": known[strangers[0]], "model": models[0]}
-    figures: list[tuple[float, str]] = []
+    references = {"data": known[strangers[0]], "model": models[0], "hot": known[world.hot], "run": world.run_of(LATE)}
+    figures: list[tuple[float, float, str]] = []
     gc.collect()
     gc.freeze()
     for at, written in enumerate(SEARCHES):
         query = parse(written.format(**references))
         tests = query.condition.tests() if query.condition else ()
-        starts = {test.reference: [("main", Digest(test.reference))] for test in tests if isinstance(test, LineageTest)}
+        named = [test.reference for test in tests if isinstance(test, LineageTest)]
+        starts = {one: [("main", one[4:] if one.startswith("run:") else Digest(one))] for one in named}
         scope = Scope(projects=("main",), now=NOW, starts=starts)
         kind = KINDS[query.kind]
         columns = [*dict.fromkeys((*query.paths, *(parse_path(one, kind) for one in kind.columns)))]
@@ -357,41 +379,99 @@ def measure(store: SqlStore, world: Institution, engine: str, *, say: bool = Fal
             if what and at not in COUNTED:
                 continue
             ask()
+            busy = processor_ms(store)
             spent = [timed(ask) for _ in range(ASKED)]
+            busy = (processor_ms(store) - busy) / ASKED
             answer = spent[0][1]
-            figure = max(one for one, _ in spent)
-            figures.append((figure, what + written))
+            figures.append((busy, max(one for one, _ in spent), what + written))
             if say:
                 many = answer if isinstance(answer, int) else len(answer)
-                print(f"  {figure:7.1f} ms  {many:>7}  {what}{written}", file=sys.stderr)
-    worst, slow = max(figures)
-    middle = statistics.median(figure for figure, _ in figures)
-    missed = [f"{figure:.0f} ms {what}" for figure, what in figures if figure > BAR_MS]
-    note = f"median {middle:.0f} ms; the slowest: {slow}" + (f"; missed: {'; '.join(missed)}" if missed else "")
+                print(f"  {busy:7.1f} ms CPU {figures[-1][1]:7.1f} ms  {many:>7}  {what}{written}", file=sys.stderr)
+    worst, clock, slow = max(figures)
+    note = (
+        f"median {statistics.median(one for one, _, _ in figures):.0f} ms CPU, {statistics.median(one for _, one, _ in figures):.0f} ms by the clock; "  # noqa: E501
+        f"the slowest: {slow}; {machine()}"
+    )
+    missed = [f"{busy:.0f} ms {what}" for busy, _, what in figures if busy > BAR_MS]
     yield Row(
-        f"search on {engine}, worst of {len(figures)}",
-        f"{worst:.0f} ms",
+        f"search on {engine}, worst of {len(figures)}, CPU of client and engine",
+        f"{worst:.0f} ms; {clock:.0f} ms by the clock, at most {max(one for _, one, _ in figures):.0f} ms",
         "",
         None,
         f"<= {BAR_MS:.0f} ms",
         worst <= BAR_MS,
-        note,
+        note + (f"; missed: {'; '.join(missed)}" if missed else ""),
     )
-    closures, proofs, sizes = [], [], []
+    yield from proofs(store, models, [known[one] for one in strangers], known[world.hot], engine)
+
+
+def proofs(store: SqlStore, models: Sequence[str], strangers: Sequence[str], hot: str, engine: str) -> Iterator[Row]:
+    """Full closures, and proofs that something was not used: of data that few have read, and of what thousands have."""
+    sizes: list[int] = []
+
+    def closure(model: str, _: str) -> None:
+        with store.read() as session:
+            sizes.append(len(session.use(Lineage).closure("main", Digest(model), Direction.UPSTREAM).edges))
+
+    def proof(model: str, asked: str) -> None:
+        with store.read() as session:
+            entity = session.use(Entities).find("main", [Digest(asked)])[Digest(asked)]
+            decide(gather(session, "main", entity, Digest(model)))
+
+    kinds = (
+        ("full upstream closure", closure, strangers, 100),
+        ("prove-unused", proof, strangers, BAR_MS),
+        (f"prove-unused of what {hot_readers(store, hot):,} runs read", proof, [hot] * len(models), BAR_MS),
+    )
+    for what, ask, asked, bar in kinds:
+        ask(models[0], asked[0])
+        busy, spent = [], []
+        for model, one in zip(models, asked, strict=True):
+            before = time.process_time()
+            spent.append(timed(lambda m=model, o=one, a=ask: a(m, o))[0])
+            busy.append((time.process_time() - before) * 1000)
+        before_engine = processor_ms(store, client=False)
+        for model, one in zip(models, asked, strict=True):
+            ask(model, one)
+        served = (processor_ms(store, client=False) - before_engine) / len(models)
+        figure = max(busy) + served
+        yield Row(
+            f"{what} on {engine}, CPU of client and engine",
+            f"{statistics.median(busy) + served:.0f} ms, at most {figure:.0f} ms; "
+            f"by the clock {statistics.median(spent):.0f} ms, at most {max(spent):.0f} ms",
+            "",
+            None,
+            f"<= {bar:.0f} ms",
+            figure <= bar,
+            f"a closure has {statistics.median(sizes):.0f} edges, at most {max(sizes)}; {machine()}",
+        )
+
+
+def hot_readers(store: SqlStore, hot: str) -> int:
+    """How many runs have read it."""
     with store.read() as session:
-        lineage, entities = session.use(Lineage), session.use(Entities)
-        lineage.closure("main", Digest(models[0]), Direction.UPSTREAM)
-        for model, stranger in zip(models, strangers, strict=True):
-            spent, graph = timed(lambda m=model: lineage.closure("main", Digest(m), Direction.UPSTREAM))
-            closures.append(spent)
-            sizes.append(len(graph.edges))
-            asked = entities.find("main", [Digest(known[stranger])])[Digest(known[stranger])]
-            spent, _ = timed(lambda m=model, a=asked: decide(gather(session, "main", a, Digest(m))))
-            proofs.append(spent)
-    for what, figures_, bar in (("full upstream closure", closures, 100), ("prove-unused", proofs, 200)):
-        ours = f"{statistics.median(figures_):.1f} ms, at most {max(figures_):.1f} ms"
-        size = f"a closure has {statistics.median(sizes):.0f} edges, at most {max(sizes)}"
-        yield Row(f"{what} on {engine}", ours, "", None, f"<= {bar} ms", max(figures_) <= bar, size)
+        near = session.use(Lineage).around("main", [Digest(hot)])
+    return sum(edge.relation is Relation.USED for edge in near.edges)
+
+
+def processor_ms(store: SqlStore, *, client: bool = True) -> float:
+    """Milliseconds of processor time that this process and the engine's own have taken so far.
+
+    The clock says how busy others kept a shared machine; this says what an answer costs.
+    """
+    spent = time.process_time() * 1000 if client else 0.0
+    if store.engine.dialect.name == "postgresql":
+        with store.engine.connect() as connection:
+            pids = connection.execute(text("select pid from pg_stat_activity where datname = current_database()"))
+            for (pid,) in pids:
+                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                spent += (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")
+    return spent
+
+
+def machine() -> str:
+    """How busy the machine is."""
+    return f"load average {os.getloadavg()[0]:.1f}"
 
 
 @contextmanager
