@@ -17,6 +17,7 @@ The digest of the table is that of the canonical JSON ``{format, rows, columns: 
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any, Final
 
@@ -31,6 +32,8 @@ from muniment.kernel.digest import Digest
 __all__ = ["ContentHasher", "content_digest", "type_name"]
 
 FORMAT: Final = "muniment.content/1"
+_MUCH: Final = 8 << 20
+_THREADS: Final = 2
 
 _PLAIN: Final = {
     pa.int8(): "int8",
@@ -95,6 +98,10 @@ class _Column:
         twin.null_positions = self.null_positions.copy()
         return twin
 
+    def take(self, values: pa.ChunkedArray) -> None:
+        for chunk in values.chunks:
+            self.update(chunk)
+
     def update(self, array: pa.Array) -> None:
         if pa.types.is_dictionary(array.type):
             array = array.dictionary_decode()
@@ -150,10 +157,18 @@ class ContentHasher:
         return twin
 
     def update(self, table: pa.Table) -> None:
-        """Take the next rows; columns in the order of the schema."""
-        for column, values in zip(self._columns, table.columns, strict=True):
-            for chunk in values.chunks:
-                column.update(chunk)
+        """Take the next rows; columns in the order of the schema.
+
+        Columns of much content are hashed in two threads: each has hashes of its own, and SHA-256 lets the other run.
+        """
+        pairs = list(zip(self._columns, table.columns, strict=True))
+        if len(pairs) < 2 or table.nbytes < _MUCH:
+            for column, values in pairs:
+                column.take(values)
+        else:
+            with ThreadPoolExecutor(_THREADS) as threads:
+                for done in [threads.submit(column.take, values) for column, values in pairs]:
+                    done.result()
         self._rows += table.num_rows
 
     def null_counts(self) -> dict[str, int]:
