@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -21,6 +22,13 @@ Repositories = Mapping[type[Any], Callable[[Connection], Any]]
 
 _PATIENCE_S: Final = 30.0
 _READERS_KEPT: Final = 8
+_MOST_MEMBERS: Final = 64
+_LONGEST_GROUP_S: Final = 0.02
+"""So many transactions are made durable by one commit at most, and none joins one that has been open for longer."""
+
+_GLANCE_S: Final = 0.02
+"""Who waits for the commit of others looks so often whether they are still there."""
+
 _STATEMENTS_KEPT: Final = 512
 """Statements that a SQLite connection keeps prepared; the driver's own 128 are fewer than the platform has."""
 
@@ -94,11 +102,12 @@ class _Transaction:
         return SqlSession(self._lent.connection, self._repositories)
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        lender = self._lender
+        lender, ended = self._lender, False
         try:
             try:
                 if self._writes and error is None:
                     self._faults.point("store.commit")
+                    ended = True
                     lender.commit(self._lent)
                     self._faults.point("store.committed")
             except BaseException as broken:
@@ -106,7 +115,7 @@ class _Transaction:
                 raise
             finally:
                 doubtful = isinstance(error, (DBAPIError, lender.engine.dialect.loaded_dbapi.Error))
-                lender.take_back(self._lent, writes=self._writes, doubtful=doubtful)
+                lender.take_back(self._lent, writes=self._writes, ended=ended, doubtful=doubtful)
         except Exception as broken:
             _tell(broken, lender.engine)
             raise
@@ -131,14 +140,15 @@ class _Lender(Protocol):
         """A connection in a new transaction."""
 
     def commit(self, lent: _Lent) -> None:
-        """Keep what the transaction did."""
+        """Keep what the transaction did; returns once it is durable."""
 
-    def take_back(self, lent: _Lent, *, writes: bool, doubtful: bool) -> None:
+    def take_back(self, lent: _Lent, *, writes: bool, ended: bool, doubtful: bool) -> None:
         """Undo whatever was not committed.
 
         Args:
             lent: what was lent.
             writes: as it was lent.
+            ended: whether it was to be committed, well or not.
             doubtful: whether the driver raised, so that the connection may be broken.
         """
 
@@ -146,16 +156,38 @@ class _Lender(Protocol):
         """Close what is kept for the next who ask."""
 
 
+class _Group:
+    """Writing transactions of several threads, one after the other, that one commit makes durable."""
+
+    __slots__ = ("began", "ended", "failed", "members")
+
+    def __init__(self) -> None:
+        self.began = time.monotonic()
+        self.members = 0
+        """Transactions in it that are done and wait for the commit."""
+        self.failed = False
+        """Whether nothing of it was kept."""
+        self.ended = threading.Event()
+
+
 class _FileLender:
     """On SQLite: one connection that writes, on which the threads take turns, and some that read.
 
     They begin and end at the driver, at a tenth of the cost of SQLAlchemy's way: to SQLAlchemy each of them is in one
     transaction that never ends.
+
+    A commit waits for the disk, and with it every thread whose turn comes later. So a thread that is done while others
+    wait for their turn leaves the transaction open to the next, which goes on behind a savepoint, and the last of them
+    commits for all. Nobody returns before that commit; if it fails, it has failed for everyone in the group. The turn
+    is only ever held by the thread that works; ``_group`` and ``_writer`` change hands with it.
     """
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._turn = threading.Lock()
+        self._counting = threading.Lock()
+        self._waiting = 0
+        self._group: _Group | None = None
         self._writer: _Lent | None = None
         self._readers: list[_Lent] = []
 
@@ -167,38 +199,130 @@ class _FileLender:
             except IndexError:
                 reader = None
             return self._begin(reader, "begin")
-        if not self._turn.acquire(timeout=_PATIENCE_S):
+        if not self._take_turn():
             raise Unavailable("MUNI-S503", "another change holds the state store", waited_s=_PATIENCE_S)
         try:
+            if self._group is not None and self._writer is not None:
+                self._writer.raw.execute("savepoint member")
+                return self._writer
             writer, self._writer = self._writer, None
             self._writer = self._begin(writer, "begin immediate")
+            self._group = _Group()
         except BaseException:
+            self._fail()
             self._turn.release()
             raise
         return self._writer
 
     def commit(self, lent: _Lent) -> None:
-        """Keep what the transaction did."""
-        lent.raw.commit()
+        """Keep what the transaction did, by a commit of its own or by that of the group it is in."""
+        group = self._group
+        assert group is not None
+        try:
+            if group.members:
+                lent.raw.execute("release member")
+            group.members += 1
+            if not self._goes_on(group, lent):
+                self._end()
+        except BaseException:
+            self._fail()
+            raise
+        finally:
+            self._turn.release()
+        while not group.ended.wait(_GLANCE_S):
+            self._end_forgotten(group)
+        if group.failed:
+            raise _lost()
 
-    def take_back(self, lent: _Lent, *, writes: bool, doubtful: bool) -> None:
+    def take_back(self, lent: _Lent, *, writes: bool, ended: bool, doubtful: bool) -> None:
         """Undo whatever was not committed, and keep the connection unless it may be broken or was changed."""
+        if not writes:
+            self._take_reader_back(lent, doubtful=doubtful)
+        elif not ended:
+            group = self._group
+            assert group is not None
+            try:
+                if group.members == 0:
+                    self._fail(keeps=not doubtful)
+                    return
+                lent.raw.execute("rollback to member")
+                lent.raw.execute("release member")
+                if doubtful or not self._goes_on(group, lent):
+                    self._end(keeps=not doubtful)
+            except BaseException:  # the engine has undone the whole transaction: nobody's part of it is kept
+                self._fail()
+            finally:
+                self._turn.release()
+
+    def _take_reader_back(self, lent: _Lent, *, doubtful: bool) -> None:
         keeps = False
         try:
             if not doubtful:
                 if lent.raw.in_transaction:
                     lent.raw.rollback()
-                keeps = not lent.connection.get_execution_options()  # what a borrower set must not meet the next one
+                keeps = _unchanged(lent)
         finally:
-            if writes:
-                if not keeps:
-                    self._writer = None
-                self._turn.release()
-            elif keeps and len(self._readers) < _READERS_KEPT:
+            if keeps and len(self._readers) < _READERS_KEPT:
                 self._readers.append(lent)
-                return
-            if not keeps or not writes:
+            else:
                 lent.connection.close()
+
+    def _take_turn(self) -> bool:
+        if self._turn.acquire(blocking=False):
+            return True
+        with self._counting:
+            self._waiting += 1
+        try:
+            return self._turn.acquire(timeout=_PATIENCE_S)
+        finally:
+            with self._counting:
+                self._waiting -= 1
+
+    def _goes_on(self, group: _Group, lent: _Lent) -> bool:
+        """Whether somebody else goes on with the open transaction: not for long, so that other processes get in."""
+        soon = group.members < _MOST_MEMBERS and time.monotonic() - group.began < _LONGEST_GROUP_S
+        return soon and self._waiting > 0 and _unchanged(lent)
+
+    def _end(self, *, keeps: bool = True) -> None:
+        """Commit the group."""
+        group, writer = self._group, self._writer
+        assert group is not None
+        assert writer is not None
+        writer.raw.commit()
+        self._group = None
+        group.ended.set()
+        if not keeps or not _unchanged(writer):
+            self._writer = None
+            writer.connection.close()
+
+    def _end_forgotten(self, group: _Group) -> None:
+        """Commit the group if whoever was to go on with it gave up waiting for his turn."""
+        if self._turn.acquire(blocking=False):
+            try:
+                if self._group is group:
+                    self._end()
+            except BaseException:
+                self._fail()
+                raise
+            finally:
+                self._turn.release()
+
+    def _fail(self, *, keeps: bool = False) -> None:
+        """Undo the group and tell its members to try again; keep the connection only if nothing is wrong with it."""
+        group, self._group = self._group, None
+        writer, self._writer = self._writer, None
+        try:
+            if writer is not None and keeps:
+                if writer.raw.in_transaction:
+                    writer.raw.rollback()
+                if _unchanged(writer):
+                    self._writer = writer
+        finally:
+            if group is not None:
+                group.failed = True
+                group.ended.set()
+            if writer is not None and self._writer is None:
+                writer.connection.close()
 
     def close(self) -> None:
         """Close what is kept for the next who ask."""
@@ -241,7 +365,7 @@ class _ServerLender:
         """Keep what the transaction did."""
         lent.connection.commit()
 
-    def take_back(self, lent: _Lent, *, writes: bool, doubtful: bool) -> None:
+    def take_back(self, lent: _Lent, *, writes: bool, ended: bool, doubtful: bool) -> None:
         """Undo whatever was not committed; the pool finds out by itself whether the connection is broken."""
         try:
             lent.connection.rollback()
@@ -250,6 +374,15 @@ class _ServerLender:
 
     def close(self) -> None:
         """Nothing is kept."""
+
+
+def _lost() -> Unavailable:
+    return Unavailable("MUNI-S502", "another change came first; try again", retry=True)
+
+
+def _unchanged(lent: _Lent) -> bool:
+    """Whether the connection is as it was made: what a borrower set must not meet the next one."""
+    return not lent.connection.get_execution_options()
 
 
 @contextmanager
@@ -273,7 +406,7 @@ def _tell(broken: BaseException, engine: Engine) -> None:
         return
     original = getattr(broken, "orig", broken)
     if getattr(original, "sqlstate", None) in _LOST_RACES:
-        raise Unavailable("MUNI-S502", "another change came first; try again", retry=True) from broken
+        raise _lost() from broken
     if getattr(broken, "connection_invalidated", False) or type(broken).__name__ == "OperationalError":
         raise Unavailable(
             "MUNI-S501",
