@@ -43,7 +43,7 @@ def taken(cls, given, extra=()):
     assert not unknown, (cls.__name__, unknown)
     needed = {n for n, f in known.items() if f.default is attr.NOTHING and f.init}
     assert needed <= set(given), (cls.__name__, needed - set(given))
-    hints = typing.get_type_hints(cls, vars(import_module(cls.__module__)))
+    hints = typing.get_type_hints(cls, None, {**vars(typing), **vars(base), **vars(import_module(cls.__module__))})
     for name, value in given.items():
         assert name not in hints or fits(hints[name], value), (cls.__name__, name, value)
     return known
@@ -187,7 +187,7 @@ def test_openlineages_own_classes_take_every_event(house: Gallery, peers: Path, 
 
 @pytest.mark.slow
 def test_an_event_that_breaks_the_schema_is_seen(house: Gallery, peers: Path, tmp_path: Path) -> None:
-    """The check can fail: a facet with a field that its class does not know, or with a number for a text, is refused."""
+    """The check can fail: a field that the facet's class does not know, or a number in place of a text, is refused."""
     file = _written(house, tmp_path, MODEL, "openlineage")
     event = json.loads(file.read_text().splitlines()[-1])
     for name, value in (("colour", "red"), ("jobType", 7)):

@@ -17,6 +17,7 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = (
     "tutorials/first-model.md",
     "how-to/prove-unused.md",
+    "how-to/trace-lineage.md",
     "how-to/understand-a-refusal.md",
     "how-to/run-your-own-script.md",
     "how-to/set-a-gate.md",
