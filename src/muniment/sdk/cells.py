@@ -29,21 +29,22 @@ _GRID: Final = (
     "display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,200px),1fr));gap:8px 20px;margin-top:10px"
 )
 _READABLE: Final = 600
-"""Pixels below which a drawing is not made smaller."""
+"""Pixels below which a drawing is not made smaller; a wide one keeps three fifths of its width."""
 
 _TABLE: Final = "border-collapse:collapse;margin:8px 0 0;border:0;font-size:13px"
 _CELL: Final = f"text-align:left;vertical-align:top;padding:4px 18px 4px 0;border-bottom:{_LINE};white-space:nowrap"
 _TONES: Final = {"good": "34,163,90", "care": "217,134,6", "bad": "220,60,50", "": "128,128,128"}
 _TONE_OF: Final = {
-    **dict.fromkeys(("ok", "proven", "unused", "approved"), "good"),
-    **dict.fromkeys(
-        ("queued", "running", "declared", "attested", "unused-object", "cancelled", "stopped", "expired"), "care"
-    ),
-    **dict.fromkeys(
-        ("violated", "failed", "timeout", "oom", "limit", "refused", "lost", "used", "EMERGENCY", "rejected"), "bad"
-    ),
+    word: tone
+    for tone, words in {
+        "good": "ok proven unused rows-unused approved finished",
+        "care": "queued running declared attested unused-object rows-unclear cancelled stopped expired",
+        "bad": "violated failed timeout oom limit refused lost used rows-used EMERGENCY rejected",
+    }.items()
+    for word in words.split()
 }
-_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", re.ASCII)
+_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)", re.ASCII)
+_RUN: Final = re.compile(r"run:[0-9a-z]{26}", re.ASCII)
 _WIDTH: Final = re.compile(r'<svg\b[^>]*?\bviewBox="0 0 (\d+)')
 
 
@@ -121,7 +122,8 @@ def picture(svg: str | None, what: str) -> str:
         return ""
     found = _WIDTH.search(svg)
     drawn = int(found[1]) if found else _READABLE
-    style = f"display:block;width:100%;min-width:{min(drawn, _READABLE)}px;max-width:{drawn}px;height:auto"
+    least = min(drawn, max(_READABLE, drawn * 3 // 5))
+    style = f"display:block;width:100%;min-width:{least}px;max-width:{drawn}px;height:auto"
     source = f"data:image/svg+xml;base64,{b64encode(svg.encode()).decode()}"
     return (
         f'<div style="overflow-x:auto;margin-top:10px"><img alt="{_text(what)}" src="{source}" style="{style}"></div>'
@@ -140,6 +142,8 @@ def _value(value: Any, limit: int) -> str:
         return f'<span title="{_text(value)}">{_text(value[:19].replace("T", " "))} UTC</span>'
     if isinstance(value, str) and short(value) != value:
         return f'<span style="{_MONO}" title="{_text(value)}">{_text(short(value))}</span>'
+    if isinstance(value, str) and _RUN.fullmatch(value):
+        return f'<span style="font-size:11.5px;white-space:nowrap">{value}</span>'
     return _text(brief(value, limit))
 
 

@@ -207,7 +207,7 @@ class Experiment:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        names = [one.name for one in self.reply.metrics][:6]
+        names = [*headline({one.name: one.highest for one in self.reply.metrics}, 3)]
         rows = [
             [
                 trial.trial or "",

@@ -100,11 +100,12 @@ class FeatureView:
             "digest": d.digest,
         }
         found = [[f.get("code"), f.get("message"), str(f.get("facts") or "")] for f in d.findings]
+        lines = zip(self.rows(), d.features, strict=True)
         return card(
             d.view,
             note(d.description),
             facts(known),
-            table(_FEATURE, self.rows()),
+            table(_FEATURE, [[*row[:2], resting(one.columns or []), *row[3:]] for row, one in lines]),
             fold(f"{len(found)} findings", table(["finding", "what", "about"], found)) if found else "",
             badges=(d.grade,),
         )
@@ -124,7 +125,18 @@ class FeatureViews(tuple[wf.ViewSummary, ...]):
         return "\n".join(f"{one.view:32} {one.features:>4} features of {', '.join(one.entity)}" for one in self)
 
     def _repr_html_(self) -> str:
-        rows = [[v.view, ", ".join(v.entity), v.features, v.builds, v.rows, v.newest_event, v.online] for v in self]
+        rows = [
+            [
+                v.view,
+                ", ".join(v.entity),
+                v.features,
+                v.builds,
+                "" if v.rows is None else count(v.rows),
+                v.newest_event,
+                count(v.online),
+            ]
+            for v in self
+        ]
         return table(["view", "entity", "features", "builds", "rows", "newest event", "online"], rows)
 
 

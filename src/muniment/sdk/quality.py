@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from muniment.errors import Invalid
 from muniment.sdk.asking import Asking, Job, Watch, reference_of
-from muniment.sdk.cells import card, facts, fold, table
+from muniment.sdk.cells import card, facts, fold, note, table
 from muniment.sdk.frames import to_frame
 from muniment.sdk.outside import readable
 from muniment.sdk.shown import count
@@ -80,7 +80,9 @@ class Quality:
             "as of": report.get("as_of"),
             "run": self.run,
         }
-        rules = table(["rule", "dimension", "verdict", "share", "demanded", "broken", "first rows"], self.rows())
+        headings = ["rule", "dimension", "verdict", "share", "demanded", "broken", "first rows"]
+        judged = self.rows()
+        rules = table(headings, judged) if judged else note("No rule was given: values were counted, and not judged.")
         gaps = [[one["column"], count(one["nulls"]), percent(one["share"])] for one in report.get("completeness", [])]
         missing = fold("missing values", table(["column", "nulls", "complete"], gaps))
         return card(f"quality of {self.dataset}", facts(known), rules, missing, badges=(self.verdict, self.grade))

@@ -194,7 +194,7 @@ class Difference:
         return card(
             f"{self.a} → {self.b}",
             tiles(counted),
-            facts(self.facts()),
+            facts({name: value for name, value in self.facts().items() if name not in counted}),
             fold("schema", table(["column", "change", "type"], changes) if changes else ""),
             moved,
             badges=(self.run.detail.grade,),
@@ -291,15 +291,20 @@ class RowProof:
     def _repr_html_(self) -> str:
         r = self.reply
         shown = {
-            name: value for name, value in self.facts().items() if name not in ("grade", "verdict", "not searched")
+            name: value
+            for name, value in self.facts().items()
+            if name not in ("grade", "verdict", "not searched", "scope", "checkpoint")
         }
+        looks = [[*row[:2], *(count(number) for number in row[2:7]), row[7]] for row in self.rows()]
+        known_at = f"Holds at checkpoint {r.checkpoint.size}, root {r.checkpoint.root}."
         missing = note("; ".join(f"{one.label}: {one.why}" for one in r.unsearched))
         return card(
             f"rows of {r.reference} in {r.model}",
             note(self.meaning),
             facts(shown),
-            table(_SEARCH, self.rows()),
+            table(_SEARCH, looks),
             missing,
+            fold("scope", note(r.scope) + note(known_at)),
             badges=(r.verdict, r.grade),
         )
 
