@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from muniment.catalog.model import ActivityKind
 from muniment.catalog.ports import Metrics
 from muniment.errors import IntegrityError
 from muniment.evidence.past import Told
@@ -107,11 +108,14 @@ class TakenRun:
 def take(call: Call, told: Told, documents: Documents, run: Run) -> TakenRun | None:
     """A run with its documents, each held against its entry; None when it had not ended under the checkpoint.
 
+    None for a run elsewhere too, which only told about itself: whoever keeps a copy of a source file becomes one that
+    made it, by his own word, and no evidence rests on that.
+
     Raises:
         IntegrityError: the database tells another story than the ledger.
     """
     ends = told.of_run(run)
-    if ends is None:
+    if ends is None or run.kind == ActivityKind.TRACK.value:
         return None
     told_of = ends.ended.event["data"]["facts"]
     seen = {name: value for name, value in run.result.items() if name not in _LATER}
