@@ -232,6 +232,25 @@ class _Walk:
             )
             for one in known
         }
+        self._order, self._circular = _inputs_first(self._inputs)
+        self._told = {one: self._statements(one) for one in known}
+        self._lone = {one for one, (_, records, _) in self._told.items() if any(map(_stands_alone, records))}
+        self._strict = self._inherited()
+        self._ways: dict[tuple[Digest, frozenset[Digest]], list[tuple[DataGrant, ...]]] = {}
+
+    def _inherited(self) -> dict[Digest, Terms]:
+        """The terms of everything: its own with those of its inputs, again until nothing changes, for circles."""
+        strict = {one: told[0] for one, told in self._told.items()}
+        changed = True
+        while changed:
+            changed = False
+            for one in self._order:
+                if one in self._lone or not self._inputs[one]:
+                    continue
+                whole = strictest({strict[one], *(strict[other] for other in self._inputs[one])})
+                if whole != strict[one]:
+                    strict[one], changed = whole, bool(self._circular) or changed
+        return strict
 
     def situation(self, digest: Digest) -> Situation:
         """What holds of one entity."""
@@ -255,7 +274,7 @@ class _Walk:
             records=tuple(sorted({r.id: r for r in seen}.values(), key=_id)),
             holds=tuple(holds),
             frozen=tuple({hold.placed.id: hold for hold in frozen}.values()),
-            grants=tuple(self._grants(digest, set())),
+            grants=tuple(self._all_ways(digest)),
             waiting=waiting,
         )
 
@@ -275,19 +294,19 @@ class _Walk:
 
     def _reached(self, digest: Digest) -> list[Digest]:
         """The entity and what it inherits from: what stands alone passes nothing on from behind it."""
-        found, queue = [digest], [digest]
+        found, queue = {digest: None}, [digest]
         while queue:
             one = queue.pop()
-            if self._alone(one):
+            if one in self._lone:
                 continue
             fresh = [other for other in self._inputs[one] if other not in found]
-            found += fresh
+            found |= dict.fromkeys(fresh)
             queue += fresh
-        return found
+        return [*found]
 
     def _alone(self, digest: Digest) -> bool:
         """Whether two persons said that its terms are its own: it no longer tells what it was made of."""
-        return any(record.body.get("stands_alone") for record in self._in_force(digest))
+        return digest in self._lone
 
     def _in_force(self, digest: Digest) -> list[Record]:
         return [r for r in self._spoken[digest] if r.kind is RecordKind.DATA_TERMS and not self._waits(r)]
@@ -298,6 +317,9 @@ class _Walk:
         return bool(record.body["widens"]) and not any(agreed)
 
     def _stated(self, digest: Digest) -> tuple[Terms, list[Record], tuple[Record, ...]]:
+        return self._told[digest]
+
+    def _statements(self, digest: Digest) -> tuple[Terms, list[Record], tuple[Record, ...]]:
         terms = self._began.get(digest, ANYTHING)
         entity = self._known[digest]
         if entity.kind is EntityKind.DATA and not self._from_data(
@@ -311,13 +333,27 @@ class _Walk:
         return terms, records, tuple(waiting)
 
     def _terms(self, digest: Digest) -> Terms:
-        return strictest(self._stated(one)[0] for one in self._reached(digest))
+        return self._strict[digest]
 
-    def _grants(self, digest: Digest, seen: set[Digest]) -> list[tuple[DataGrant, ...]]:
-        """Grants about the entity itself, or else one of each about what it was made of."""
-        seen = seen | {digest}
+    def _all_ways(self, digest: Digest) -> list[tuple[DataGrant, ...]]:
+        for one in self._order:  # inputs before what was made of them: no chain is too long to follow
+            if one not in self._circular:
+                self._grants(one, frozenset())
+        return self._grants(digest, frozenset())
+
+    def _grants(self, digest: Digest, seen: frozenset[Digest]) -> list[tuple[DataGrant, ...]]:
+        """Grants about the entity itself, or else one of each about what it was made of.
+
+        There are far more ways back than entities; what is known of an entity is known for every way that leads over
+        it. Only in a circle does it matter whence one comes.
+        """
+        seen &= self._circular
+        known = self._ways.get((digest, seen))
+        if known is not None:
+            return known
+        met = seen | {digest}
         mine = tuple(grants_in(self._spoken[digest], self._later))
-        inputs = [] if self._alone(digest) else [one for one in self._inputs[digest] if one not in seen]
+        inputs = [] if self._alone(digest) else [one for one in self._inputs[digest] if one not in met]
         whole = self._terms(digest).classification
         needing = [
             one
@@ -325,10 +361,50 @@ class _Walk:
             if self._known[one].kind is not EntityKind.FILE
             and (self._terms(one).access == "grant" or self._terms(one).classification == whole)
         ]
-        below = [choice for one in needing for choice in self._grants(one, seen)]
-        if not below:
-            return [mine]
-        return [(*choice, *mine) for choice in below]
+        below = [choice for one in needing for choice in self._grants(one, met)]
+        ways = [(*choice, *mine) for choice in below] or [mine]
+        found = [*{tuple(grant.asked.id for grant in way): way for way in reversed(ways)}.values()][::-1]
+        self._ways[digest, seen] = found
+        return found
+
+
+def _stands_alone(record: Record) -> bool:
+    return bool(record.body.get("stands_alone"))
+
+
+def _inputs_first(inputs: Mapping[Digest, Sequence[Digest]]) -> tuple[list[Digest], frozenset[Digest]]:
+    """An order in which inputs come before what was made of them, and what stands in a circle or between two.
+
+    Those in circles come in any order, behind all that the circles do not rest on.
+    """
+    makes: dict[Digest, list[Digest]] = {}
+    for one, some in inputs.items():
+        for other in some:
+            makes.setdefault(other, []).append(one)
+    waiting = {one: len(some) for one, some in inputs.items()}
+    order = [one for one, many in waiting.items() if not many]
+    for one in order:
+        order += _freed(waiting, makes.get(one, ()))
+    circular = dict.fromkeys(one for one, many in waiting.items() if many)
+    needed = {one: sum(made in circular for made in makes.get(one, ())) for one in circular}
+    idle = [one for one, many in needed.items() if not many]
+    for one in idle:
+        del circular[one]
+        idle += _freed(needed, [other for other in inputs[one] if other in needed])
+    behind = [*circular]
+    for one in behind:
+        behind += _freed(waiting, [made for made in makes.get(one, ()) if made not in circular])
+    return order + behind, frozenset(circular)
+
+
+def _freed(waiting: dict[Digest, int], some: Iterable[Digest]) -> list[Digest]:
+    """Those that wait for nothing more, one less being waited for by each."""
+    freed = []
+    for one in some:
+        waiting[one] -= 1
+        if not waiting[one]:
+            freed.append(one)
+    return freed
 
 
 def _merged(terms: Terms, record: Record) -> Terms:

@@ -28,6 +28,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from muniment.adapters.sql.catalog import LATEST
 from muniment.adapters.sql.execution import PARAMS, RUNS, TAGS, run_of
+from muniment.adapters.sql.indexing import RUN as NARROW
 from muniment.adapters.sql.schema import METADATA, MOMENT, NAME
 from muniment.execution.model import Run
 from muniment.execution.queue import DELETED
@@ -124,12 +125,13 @@ class SqlRunFinder:
         return tuple((run_of(row), bool(row["gone"])) for row in self._connection.execute(query).mappings())
 
     def experiments(self, project: str) -> tuple[Group, ...]:
-        """The experiments that runs of a project belong to."""
+        """The experiments that runs of a project belong to, read off an index of the narrow rows that search keeps."""
+        r = NARROW.c
         query = (
-            select(RUNS.c.experiment, func.min(RUNS.c.created_at), func.max(RUNS.c.created_at))
-            .where(RUNS.c.project == project, RUNS.c.experiment.is_not(None))
-            .group_by(RUNS.c.experiment)
-            .order_by(func.min(RUNS.c.created_at))
+            select(r.experiment, func.min(r.created_at), func.max(r.created_at))
+            .where(r.project == project, r.experiment.is_not(None))
+            .group_by(r.experiment)
+            .order_by(func.min(r.created_at))
         )
         return tuple(Group(*row) for row in self._connection.execute(query))
 
