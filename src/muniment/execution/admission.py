@@ -16,10 +16,13 @@ from muniment.kernel.digest import Digest
 from muniment.kernel.ports import Session
 from muniment.kernel.verb import Call
 
-__all__ = ["LOOKUP", "Admission", "DataUse", "Frame", "Learning", "Using"]
+__all__ = ["LOOKUP", "READING", "Admission", "DataUse", "Frame", "Learning", "Using"]
 
 LOOKUP: Final = "lookup"
 """Kind of a use that is no job: features are read online, out of rows that stand apart from the snapshot."""
+
+READING: Final = "read"
+"""Kind of a use that is no job either: somebody reads a file that a script left, which may hold rows of its inputs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,6 +36,7 @@ HOUSEKEEPING: Final = frozenset(
     {
         "ingest", "profile", "split", "fingerprint", "overlap", "difference", "assess", "scan", "redact",
         "evaluate", "explain", "reproduce", "compare", "transform", "join", "publish", "skew", "drift",
+        "read",
     }
 )  # fmt: skip
 """Jobs that look after data or examine a model serve the purpose of what they work for, and need not name one."""

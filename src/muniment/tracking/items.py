@@ -13,7 +13,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
+from muniment.catalog.model import EntityKind
+from muniment.catalog.ports import Entities
 from muniment.errors import Conflict, Invalid
+from muniment.execution.admission import READING, DataUse, Using
 from muniment.execution.model import Part, Run
 from muniment.execution.queue import RunQueue
 from muniment.kernel.canonical import canonical
@@ -174,6 +177,22 @@ def changed(known: Mapping[str, Any], told: Mapping[str, Any], what: str) -> dic
     if len(merged) > LONGEST_VALUE:
         raise Invalid("MUNI-R152", "what is told is too long to be kept", what=what, names=len(merged))
     return {name: text for name, text in merged.items() if text is not None}
+
+
+def check_reading(call: Call, run: Run) -> None:
+    """Refuse to hand out what a script left to whoever may not use the data that it was made of.
+
+    Such files are whatever the script wrote, rows included, and so are under the terms that they inherit.
+
+    Raises:
+        Denied, Conflict: as ``DataUse`` says.
+    """
+    if run.kind != "run":
+        return
+    made = call.use(Entities).find(call.project, [Digest(one["digest"]) for one in run.result.get("products", [])])
+    left = tuple(one for one in made.values() if one.kind is EntityKind.ARTIFACT)
+    if left:
+        call.use(DataUse).permit(call, Using(kind=READING, purpose=None, use_case=None, inputs=left))
 
 
 _MODELLING: Final = frozenset({"run", "train"})

@@ -26,6 +26,7 @@ from muniment.tracking.items import (
     ItemKind,
     Items,
     changed,
+    check_reading,
     check_title,
     files_of_run,
     known_run,
@@ -311,6 +312,7 @@ def _frozen(call: Call, request: wire.CreateModelVersion) -> dict[str, Part]:
     run = known_run(call, request.run)
     if run is None:
         raise NotFound("MUNI-R252", f"there is no run {request.run[:80]!r}", run=request.run[:80])
+    check_reading(call, run)
     folder = f"{request.path.strip('/')}/" if request.path.strip("/") else ""
     files = {
         path[len(folder) :]: Part(path[len(folder) :], part.digest, part.size)

@@ -16,6 +16,7 @@ from muniment.kernel.digest import Digest
 from muniment.kernel.grade import Grade
 from muniment.kernel.resources import PROJECT
 from muniment.kernel.verb import Call, Download, Effect, verb
+from muniment.tracking.items import check_reading
 from muniment.tracking.model import KIND, Glance
 from muniment.tracking.ports import Experiments, Measurements, TrackedRuns
 from muniment.tracking.series import thin
@@ -165,6 +166,7 @@ def get_artifact(call: Call, request: wire.GetArtifact) -> Download:
             versions=[one.version for one in files][:20],
             do="muni runs artifacts RUN",
         )
+    check_reading(call, run)
     file = found[-1]
     call.note(artifact=file.digest, run=run.id)
     name = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in file.path.rpartition("/")[2])
