@@ -100,7 +100,7 @@ _FEW: Final = 10_000
 _MANY: Final = 50_000
 """Of fewer objects that lineage reaches, each is better looked up in the other tests than joined with them."""
 
-_FEW_JOINED: Final = 5000
+_FEW_JOINED: Final = 1000
 """The same for a test of values that stand with another object, which must be joined to be counted."""
 
 _PAGE: Final = 2000
@@ -599,8 +599,10 @@ class _Compiler:
         rest = self._order()[2:]
         query = select(self.source.key).select_from(base).where(*within, *tests, *holds)
         query = query.order_by(number.desc() if first.descending else number, *rest)
+        if mine:  # then nothing without the field is asked for, and the engine can pass over what comes before the page
+            return [key for (key,) in self.db.execute(query.limit(limit).offset(offset))]
         found = [key for (key,) in self.db.execute(query.limit(offset + limit))]
-        if len(found) < offset + limit and not mine:
+        if len(found) < offset + limit:
             without = not_(satellite.holds(satellite.cell.by_object().number.is_not(None)))  # type: ignore[union-attr]
             more = select(self.source.key).select_from(self.source.base).where(*self._within(), without, *holds)
             found += [key for (key,) in self.db.execute(more.order_by(*rest).limit(offset + limit - len(found)))]
