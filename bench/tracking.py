@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,7 +31,8 @@ from muniment.sdk.client import Client
 from muniment.wire import tracking as wire
 from table import Row
 
-SINGLE, BULK, BATCH, ASKED = 10_000, 200_000, 1_000, 200
+SINGLE, BULK, BATCH, ASKED, ASKED_VALUES = 10_000, 200_000, 1_000, 200, 100_000
+TICKS = os.sysconf("SC_CLK_TCK")
 PEERS = Path(__file__).parent.parent / ".venv-peers" / "bin" / "python"
 MLFLOW = """
 import json, sys, time
@@ -53,8 +54,8 @@ print(json.dumps({"single": single, "batch": 20_000 / (time.perf_counter() - sta
 
 
 @contextmanager
-def server(scratch: Path, database: str) -> Iterator[Client]:
-    """A fresh installation behind HTTP, and the scientist's client."""
+def server(scratch: Path, database: str) -> Iterator[tuple[Client, int]]:
+    """A fresh installation behind HTTP: the scientist's client, and the number of the server's process."""
     home = scratch / "home"
     made = initialise(home, key_file=scratch / "keys" / "bench.keys", database=database)
     write_profile(home, Profile(name="scientist", token=made.tokens["scientist"]))
@@ -70,7 +71,7 @@ def server(scratch: Path, database: str) -> Iterator[Client]:
         assert process.stdout is not None
         client = connect(json.loads(process.stdout.readline())["url"], "scientist", home=home)
         try:
-            yield client
+            yield client, process.pid
         finally:
             client.close()
     finally:
@@ -102,8 +103,8 @@ def sdk_bulk(client: Client) -> float:
     return rate
 
 
-def asked_batches(client: Client) -> float:
-    """Values a second by requests of 1,000, one after the other, each durable before the next."""
+def asked_batches(client: Client, size: int) -> float:
+    """Values a second by large requests, one after the other, each durable before the next."""
     run = client.ask(
         "tracking:StartRun", wire.StartRun(project=client.project, experiment="bench"), wire.TrackedRun
     ).run
@@ -111,14 +112,14 @@ def asked_batches(client: Client) -> float:
         wire.LogMetrics(
             project=client.project,
             run=run,
-            metrics=[wire.MetricPoint("loss", 1.0 / (step + 1), step, 1) for step in range(BATCH)],
+            metrics=[wire.MetricPoint("loss", 1.0 / (step + 1), step, 1) for step in range(size)],
         )
-        for _ in range(100)
+        for _ in range(ASKED_VALUES // size)
     ]
     started = time.perf_counter()
     for request in requests:
         client.ask("tracking:LogMetrics", request, wire.Logged)
-    return 100 * BATCH / (time.perf_counter() - started)
+    return ASKED_VALUES / (time.perf_counter() - started)
 
 
 def asked_singles(client: Client, threads: int) -> float:
@@ -230,8 +231,8 @@ def run() -> list[Row]:
         peer = mlflow(scratch)
         single, many = bare(scratch)
         (scratch / "sqlite").mkdir()
-        with server(scratch / "sqlite", "") as client:
-            rows = _rows("SQLite", client, peer, single, many)
+        with server(scratch / "sqlite", "") as (client, process):
+            rows = _rows("SQLite", client, process, peer, single, many)
         if missing_reason():
             return rows
         cluster = Cluster(Path(tempfile.mkdtemp(prefix="muni-pg-")))
@@ -242,15 +243,27 @@ def run() -> list[Row]:
             cluster._execute("select pg_reload_conf()")
             with cluster.database(template="template0") as url:
                 (scratch / "postgres").mkdir()
-                with server(scratch / "postgres", url) as client:
-                    rows += _rows("PostgreSQL", client, peer, single, many)
+                with server(scratch / "postgres", url) as (client, process):
+                    rows += _rows("PostgreSQL", client, process, peer, single, many)
         finally:
             cluster.remove()
         return rows
 
 
-def _rows(engine: str, client: Client, peer: dict[str, float], single: float, many: float) -> list[Row]:
-    def row(what: str, ours: float, theirs: float | None, bar: float | None, limit: str, note: str) -> Row:
+def _spent(process: int) -> tuple[float, float]:
+    """Seconds of processor time of this process and of another one."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return time.process_time(), (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def _rows(engine: str, client: Client, process: int, peer: dict[str, float], single: float, many: float) -> list[Row]:
+    def row(
+        what: str, ask: Callable[[], float], count: int, theirs: float | None, bar: float | None, limit: str, note: str
+    ) -> Row:
+        before = _spent(process)
+        ours = ask()
+        mine, servers = ((after - then) / count * 1e6 for after, then in zip(_spent(process), before, strict=True))
+        note = f"{note}; CPU of a value: client {mine:,.1f}, server {servers:,.1f} us"
         told = f"{theirs:,.0f}/s MLflow server" if theirs else ""
         ratio = ours / theirs if theirs else None
         kept = None if bar is None else ours >= bar
@@ -261,9 +274,28 @@ def _rows(engine: str, client: Client, peer: dict[str, float], single: float, ma
     one, batch = peer.get("single"), peer.get("batch")
     alone, together = f"bare SQLite {single:,.0f}/s, one a commit", f"bare SQLite {many:,.0f}/s, 1,000 a commit"
     return [
-        row("single calls", sdk_single(client), one, 3_000, alone, "SDK, to the receipt"),
-        row("many a call", sdk_bulk(client), batch, 40_000, together, "SDK, to the receipt"),
-        row("requests of 1,000", asked_batches(client), batch, 40_000, together, "one after the other"),
-        row("a request each", asked_singles(client, 1), one, None, alone, "one client"),
-        row("a request each, 8 runs", asked_singles(client, 8), one, None, alone, "8 clients in one process"),
+        row("single calls", lambda: sdk_single(client), SINGLE, one, 3_000, alone, "SDK, to the receipt"),
+        row("many a call", lambda: sdk_bulk(client), BULK, batch, 40_000, together, "SDK, to the receipt"),
+        *(
+            row(
+                f"requests of {size:,}",
+                lambda size=size: asked_batches(client, size),
+                ASKED_VALUES,
+                batch,
+                40_000,
+                together,
+                "one after the other",
+            )
+            for size in (BATCH, 10 * BATCH)
+        ),
+        row("a request each", lambda: asked_singles(client, 1), ASKED, one, None, alone, "one client"),
+        row(
+            "a request each, 8 runs",
+            lambda: asked_singles(client, 8),
+            8 * ASKED,
+            one,
+            None,
+            alone,
+            "8 clients in one process",
+        ),
     ]

@@ -46,7 +46,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError as Duplicate
 
-from muniment.adapters.sql.direct import Bulk, Question, Replacement
+from muniment.adapters.sql.direct import Among, Bulk, Question, Replacement
 from muniment.adapters.sql.indexing import forget_values, index_edges, index_entity, index_metrics, index_name
 from muniment.adapters.sql.schema import DIGEST, ID, METADATA, MOMENT, NAME
 from muniment.catalog.growing import grown
@@ -233,9 +233,12 @@ class SqlEntities:
 
     def find(self, project: str, digests: Iterable[Digest]) -> dict[Digest, Entity]:
         """Those of these entities that the project knows."""
-        query = select(ENTITY).where(ENTITY.c.project == project, _any_of(ENTITY.c.digest))
-        found = map(_entity, _by_chunks(self._db, query, digests))
-        return {entity.digest: entity for entity in found}
+        return {
+            Digest(digest): Entity(
+                project, Digest(digest), EntityKind(kind), Grade(grade), author, parse_time(at), json.loads(facts)
+            )
+            for digest, kind, grade, author, at, facts in _FIND.ask(self._db, {"project": project}, digests)
+        }
 
     def newest(self, project: str, kind: EntityKind | None, prefix: str, limit: int) -> Sequence[Entity]:
         """Entities, newest first."""
@@ -503,8 +506,12 @@ class SqlNames:
 
     def of(self, project: str, digests: Iterable[Digest]) -> dict[Digest, list[Name]]:
         """The names these digests bear, newest first."""
-        query = select(NAMES).where(NAMES.c.project == project, _any_of(NAMES.c.digest))
-        names = sorted(map(_name, _by_chunks(self._db, query, digests)), key=str)
+        rows = _BORNE.ask(self._db, {"project": project}, digests)
+        found = (
+            Name(project, EntityKind(kind), name, version, Digest(digest), author, parse_time(at))
+            for kind, name, version, digest, author, at in rows
+        )
+        names = sorted(found, key=str)
         borne: dict[Digest, list[Name]] = {}
         for name in sorted(names, key=lambda name: name.at, reverse=True):
             borne.setdefault(name.digest, []).append(name)
@@ -735,6 +742,18 @@ _UNNESTED: Final = select(func.unnest(bindparam("numbers", type_=postgresql.ARRA
 _GRADES: Final = {grade.value: grade for grade in Grade}
 _ENTITIES: Final = {kind.value: kind for kind in EntityKind}
 _ACTIVITIES: Final = {kind.value: kind for kind in ActivityKind}
+
+_FIND: Final = Among(
+    lambda chosen: select(
+        ENTITY.c.digest, ENTITY.c.kind, ENTITY.c.grade, ENTITY.c.author, ENTITY.c.at, ENTITY.c.facts
+    ).where(ENTITY.c.project == bindparam("project"), ENTITY.c.digest.in_(chosen))
+)
+
+_BORNE: Final = Among(
+    lambda chosen: select(
+        NAMES.c.kind, NAMES.c.name, NAMES.c.version, NAMES.c.digest, NAMES.c.author, NAMES.c.at
+    ).where(NAMES.c.project == bindparam("project"), NAMES.c.digest.in_(chosen))
+)
 
 _STORED: Final = Question(select(func.max(METRIC.c.position)).where(METRIC.c.activity == bindparam("activity")))
 

@@ -7,11 +7,14 @@ the text of a question (``literal_column``), not among its values.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
-from sqlalchemy import Connection, Dialect, Table, insert
+from sqlalchemy import Connection, Dialect, Table, Text, bindparam, column, func, insert, select
+from sqlalchemy import cast as cast_
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql.expression import Executable
 
 
@@ -36,6 +39,26 @@ class Question:
         if text is None:
             text = self._written[connection.dialect.name] = _written(self._query, connection.dialect)
         return cast("list[tuple[Any, ...]]", raw.execute(text, values).fetchall())
+
+
+class Among:
+    """One query about many texts, which go as one value: it is written once, however many there are."""
+
+    def __init__(self, make: Callable[[Any], Executable]) -> None:
+        """``make`` writes the query around what stands on the right of ``in_``."""
+        self._questions = {
+            "sqlite": Question(make(select(column("value")).select_from(func.json_each(bindparam("chosen"))))),
+            "postgresql": Question(make(select(func.unnest(cast_(bindparam("chosen"), ARRAY(Text)))))),
+        }
+
+    def ask(self, connection: Connection, values: Mapping[str, Any], chosen: Iterable[str]) -> list[tuple[Any, ...]]:
+        """All rows of the answer for these texts; none for no text."""
+        texts = [str(one) for one in chosen]
+        if not texts:
+            return []
+        engine = connection.dialect.name
+        told: Any = json.dumps(texts) if engine == "sqlite" else texts
+        return self._questions[engine].ask(connection, {**values, "chosen": told})
 
 
 class Addition:
