@@ -168,7 +168,7 @@ def page(screen: Screen, found: Trace) -> None:
         screen.table(["mark", "what must not be overlooked", "by", "day"], marks, wrap=["what must not be overlooked"])
         screen.line()
     checkpoint = f"{told.size} entries, {told.root}"
-    ends = "at files that came from outside" if told.complete else "in part at things that nothing recorded made"
+    ends = "at what came from outside" if told.complete else "in part at things that nothing recorded made"
     screen.facts(
         "",
         {"grade of the whole": found.grade, "the way ends": ends, "checkpoint": checkpoint, **_then(told.past)},

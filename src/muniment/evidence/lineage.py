@@ -107,6 +107,8 @@ def document(
     labels = labels_of(entities, {digest: [str(name) for name in found] for digest, found in names.items()})
     queue = session.use(RunQueue)
     veiled = {edge.activity for edge in graph.edges if edge.entity not in shown}
+    ran = {id: _activity(one, queue.get(project, id), id in veiled) for id, one in sorted(activities.items())}
+    labels |= _filenames(graph, labels, ran)
     size, root = (then.size, then.root) if then else call.use(Checkpoints).covering()
     return {
         "format": FORMAT,
@@ -133,9 +135,7 @@ def document(
                 }
                 for digest, one in sorted(entities.items())
             ],
-            "activities": [
-                _activity(one, queue.get(project, id), id in veiled) for id, one in sorted(activities.items())
-            ],
+            "activities": list(ran.values()),
             "edges": [
                 {
                     "relation": edge.relation.value,
@@ -192,6 +192,17 @@ def _complete(graph: Graph, entities: Collection[Digest], activities: Collection
             missing=sorted(set(map(str, lost)))[:20],
             do="stop, keep everything as it is: muni audit verify --profile auditor",
         )
+
+
+def _filenames(graph: Graph, labels: Mapping[str, str], ran: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """What files without a name were called by whoever brought them: of the first run that read each in."""
+    found: dict[str, str] = {}
+    for edge in sorted(graph.edges, key=lambda one: one.activity):
+        called = (ran[edge.activity]["run"] or {}).get("filename")
+        nameless = graph.entities[edge.entity].kind is EntityKind.FILE and labels[edge.entity] == edge.entity
+        if nameless and called and edge.relation is Relation.USED:
+            found.setdefault(edge.entity, f"{called} ({edge.entity.short})")
+    return found
 
 
 def _activity(activity: Activity, run: Run | None, hidden: bool) -> dict[str, Any]:

@@ -14,6 +14,9 @@ from muniment.wire.catalog import Past
 __all__ = ["story"]
 
 _SURROUNDINGS: Final = frozenset({"code", "env", "base"})
+_ENDS: Final = frozenset({"file", "features"})
+"""What comes from outside: bytes, and definitions that people wrote."""
+
 _STATED: Final = {
     RecordKind.REGISTRATION: "registered in the inventory",
     RecordKind.SUBMISSION: "submitted for validation",
@@ -60,7 +63,7 @@ def story(told: Mapping[str, Any], records: Sequence[Record], past: Past | None)
         grade=weakest(grades),
         by=start["author"] if start else subject["agent"],
         at=start["at"] if start else subject["ended_at"],
-        complete=all(one.kind == "file" for one in sources),
+        complete=all(one.kind in _ENDS for one in sources),
         steps=steps,
         sources=sorted(sources, key=lambda one: (one.kind, one.reference)),
         marks=[*_marks(told, entities, activities, start), *_statements(records)],
