@@ -136,7 +136,7 @@ def test_every_kind_is_destroyed_or_named(world: World, tmp_path: Path) -> None:
 
     pick = ask("scientist", wf.PickOnline(project=PROJECT, view="features:persons")).run
     assert world.done(pick).status == "ok"
-    plan = steward.erasures.plan(plan.subject)
+    plan = steward.erasures.search("person", str(HIM), lambda run: world.done(run) and None)
     asked = steward.erasures.request(plan.subject, reason="letter")
     done = second.erasures.approve(asked.id, reason="checked")
     assert done.state == "done"
@@ -168,7 +168,7 @@ def examine(world: World, m: Client) -> None:
     for name, data in (("mj", "joined"), ("mt", "people/train")):
         request = TrainModel(
             project=PROJECT,
-            experiment="e",
+            experiment="examined",
             data=data,
             algorithm="logistic_regression",
             target="default",
