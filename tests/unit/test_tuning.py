@@ -17,6 +17,7 @@ from muniment.catalog.model import EntityKind
 from muniment.catalog.recording import Recorder
 from muniment.errors import Conflict, Denied, Invalid, NotFound
 from muniment.execution.ports import ExitStatus, Launch, Sink
+from muniment.sdk.tuning import study_name
 from muniment.testing.engine import EmptyWorkshop, PlayedEngine, leave
 from muniment.testing.fakes import CutAt, FakeClock, PowerCut
 from muniment.testing.platform import People, Site
@@ -360,3 +361,11 @@ def test_a_plan_without_rules_is_the_plan_of_ever(stage: Stage) -> None:
     watched = stage.show(stage.ask(request).run)
     assert set(watched.job["rules"]) == {"rules", "stop_on", "custom"}
     assert plain.plan != watched.plan
+
+
+def test_a_search_without_a_name_is_called_after_experiment_and_algorithm() -> None:
+    """What a name of a search may not hold, such as blanks, becomes a hyphen; it is never too long."""
+    assert study_name("Credit", "xgboost") == "Credit-xgboost"
+    assert study_name("Loans of 2026 (new)", "lightgbm") == "Loans-of-2026-new-lightgbm"
+    assert study_name("…", "xgboost") == "study-xgboost"
+    assert len(study_name("x" * 200, "logistic_regression")) == 60

@@ -558,7 +558,7 @@ def _origin(origin: wire.CodeOrigin) -> dict[str, Any]:
 
 def _check(rule: re.Pattern[str], text: str, what: str) -> None:
     if not rule.fullmatch(text):
-        raise Invalid("MUNI-X124", f"{text[:80]!r} is not a name for a {what}", given=text[:200], rule=rule.pattern)
+        raise Invalid("MUNI-X124", f"{text[:80]!r} is no valid name of a run's {what}", given=text[:200], rule=rule.pattern)
 
 
 VERBS: Final = (train_model, run_script, evaluate_model, reproduce_model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 import time
@@ -410,6 +411,12 @@ class _Passing:
         return self._html
 
 
+def study_name(experiment: str, algorithm: str) -> str:
+    """A name for a search that was given none: ``Loans 2026`` and ``xgboost`` make ``Loans-2026-xgboost``."""
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", experiment).strip("-._") or "study"
+    return f"{plain[: 59 - len(algorithm)]}-{algorithm}"
+
+
 def request_of(
     project: str,
     algorithm: str,
@@ -425,7 +432,7 @@ def request_of(
     """The request for a search, with a name made of experiment and algorithm where none is given."""
     return wire.CreateStudy(
         project=project,
-        name=study or f"{experiment}-{algorithm}"[:60],
+        name=study or study_name(experiment, algorithm),
         experiment=experiment,
         algorithm=algorithm,
         data=reference_of(data),
