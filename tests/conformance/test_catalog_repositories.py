@@ -318,3 +318,19 @@ def test_metrics_are_kept_in_order_and_never_twice(store: SqlStore) -> None:
         assert latest[run_id(1)]["auc"] == points[2]
         assert math.isnan(latest[run_id(1)]["loss"].value)
         assert metrics.latest("other", [run_id(1)]) == {}
+
+
+def test_what_goes_by_the_name_under_another_kind_is_suggested_first(store: SqlStore) -> None:
+    """Whoever leaves out that it is a model learns it at once."""
+    with store.write() as session:
+        recorder = Recorder(session, "main", NOW)
+        recorder.entity(digest("m"), EntityKind.MODEL, author=ANA)
+        recorder.entity(digest("d"), EntityKind.DATA, author=ANA)
+        recorder.name(EntityKind.MODEL, "cards-xgboost", digest("m"), by=ANA)
+        recorder.name(EntityKind.DATA, "cards", digest("d"), by=ANA)
+        with pytest.raises(NotFound) as missing:
+            resolve(session, "main", "cards-xgboost", EntityKind.DATA)
+        with pytest.raises(NotFound) as nothing:
+            resolve(session, "main", "elsewhere", EntityKind.DATA)
+    assert missing.value.facts["near"] == ["model:cards-xgboost", "data:cards"]
+    assert nothing.value.facts.get("near") in (None, [])

@@ -17,6 +17,9 @@ from muniment.kernel.reference import Named, bears_kind, parse_reference
 _CONSIDERED: Final = 500
 """How many names are looked at when one was not found and the nearest ones are suggested."""
 
+_CALLED: Final = (EntityKind.MODEL, EntityKind.DATA, EntityKind.FEATURES)
+"""Kinds that people name without saying which: the same name under another of them is suggested first."""
+
 
 def check_entity_name(kind: EntityKind, name: str) -> str:
     """Return a name that a reference can carry.
@@ -116,5 +119,7 @@ def _not_found(session: Session, project: str, kind: EntityKind, reference: Name
             latest=str(versions[0]),
         )
     known = [name.name for name in names.latest(project, kind, "", _CONSIDERED)]
-    near = [f"{kind}:{name}" for name in difflib.get_close_matches(reference.name, known, n=5, cutoff=0.5)]
+    elsewhere = [f"{other}:{reference.name}" for other in _CALLED if names.versions(project, other, reference.name)]
+    alike = difflib.get_close_matches(reference.name, known, n=5, cutoff=0.5)
+    near = [*elsewhere, *(f"{kind}:{name}" for name in alike)]
     return NotFound("MUNI-C203", f"there is no {kind}:{reference.name}", given=str(reference), near=near)

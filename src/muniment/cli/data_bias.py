@@ -26,7 +26,13 @@ _SHOWN = 12
 @click.option("--label", metavar="COLUMN", help="The outcome; else the target.")
 @click.option("--favourable", metavar="VALUE", help="The outcome that is good for a person.")
 @click.option("--strata", metavar="COLUMN", help="Compare within the values of this column too (CDDL).")
-@click.option("--reference", type=DATA, help="A snapshot of the population that it should look like.")
+@click.option(
+    "--reference",
+    "--against",
+    metavar="DATASET",
+    type=DATA,
+    help="A snapshot of the population that it should look like.",
+)
 @click.option(
     "--default-value", "defaults", multiple=True, metavar="TEXT", help="Stands for no measurement, such as ?."
 )

@@ -18,7 +18,14 @@ _MOST_GROUPS = 60
 
 @click.command(cls=Command, epilog="Example: muni data represent credit --against census --columns sex,age_group")
 @click.argument("dataset", type=DATA)
-@click.option("--against", metavar="DATASET", type=DATA, required=True, help="The data that stand for the population.")
+@click.option(
+    "--against",
+    "--reference",
+    metavar="DATASET",
+    type=DATA,
+    required=True,
+    help="The data that stand for the population.",
+)
 @click.option("--columns", metavar="COLUMN,...", multiple=True, required=True, help="Columns that form groups.")
 @click.option("--bound", type=float, help="Greatest population stability index that is fine; 0.1 by default.")
 @click.option("--fresh", is_flag=True, help="Run it although the record holds the answer.")

@@ -16,6 +16,7 @@ from muniment.wire import search as wire
 
 __all__ = ["search"]
 
+_MOST_FIELDS = 1000
 _CLAUSES = ("where", "order by", "limit")
 _COMPARING = ("=", "!=", "<", "<=", ">", ">=", "in (", "not in (")
 _OPERATORS = (*_COMPARING, "contains", "like", "starts with", "is present", "is absent")
@@ -167,7 +168,7 @@ def _about(face: Face, *, listing: bool, remove: str | None, fields: str | None)
             lambda screen: screen.table(["search", "query", "by", "since"], rows, empty=empty, wrap=["query"]),
         )
     else:
-        words = searches.words(fields or "")
+        words = searches.words(fields or "", limit=_MOST_FIELDS)
         title = "field" if fields else "kind"
         face.answer(
             wire.Words(words=words),

@@ -108,9 +108,9 @@ class Searches:
         request = wire.RemoveSearch(project=self._asking.project, name=name)
         return self._asking.ask("search:RemoveSearch", request, wire.SavedSearch)
 
-    def words(self, kind: str = "", prefix: str = "") -> dict[str, str]:
+    def words(self, kind: str = "", prefix: str = "", limit: int = 50) -> dict[str, str]:
         """What a query may go on with: kinds, or the fields of a kind that begin so, each with its meaning."""
-        request = wire.SearchWords(project=self._asking.project, kind=kind, prefix=prefix)
+        request = wire.SearchWords(project=self._asking.project, kind=kind, prefix=prefix, limit=limit)
         return self._asking.ask("search:SearchWords", request, wire.Words).words
 
 
