@@ -138,10 +138,16 @@ def take(call: Call, told: Told, documents: Documents, run: Run) -> TakenRun | N
 
 
 def output(call: Call, run: Run, path: str) -> dict[str, Any] | None:
-    """A JSON document that a run left at this path; None when there is none that is small enough to show."""
+    """A JSON document that a run left at this path; None when there is none that is small enough to show.
+
+    None too for what was destroyed on purpose: the record of the decision tells of that.
+    """
+    vault = call.use(Vault)
     for one in run.result.get("outputs", []):
+        digest = Digest(one["digest"])
         if one["path"] == path and one["size"] <= _MOST_BYTES:
-            return parse_object(call.use(Vault).read_bytes(call.project, Digest(one["digest"])))
+            gone = vault.erased(call.session, call.project, [digest])
+            return None if gone else parse_object(vault.read_bytes(call.project, digest))
     return None
 
 
