@@ -28,7 +28,7 @@ _STATED: Final = {
     RecordKind.TIER: "assigned to a tier",
 }
 _MOST_LINKS: Final = 20
-_REASONS: Final = ("reason", "note", "text", "description")
+_REASONS: Final = ("reason", "note", "text", "description", "conditions")
 
 
 def story(told: Mapping[str, Any], records: Sequence[Record], past: Past | None) -> wire.Trace:
@@ -240,7 +240,8 @@ def _statements(records: Sequence[Record]) -> Iterator[wire.TraceMark]:
         if emergency:
             what = "approved in an emergency, past the steps that its tier asks for"
         if what is not None:
-            reason = next((str(record.body[name]) for name in _REASONS if record.body.get(name)), None)
+            said = next((record.body[name] for name in _REASONS if record.body.get(name)), None)
+            reason = "; ".join(map(str, said)) if isinstance(said, list | tuple) else said and str(said)
             yield wire.TraceMark(
                 kind="override" if emergency else "statement",
                 what=what,
