@@ -99,7 +99,10 @@ def picture(screen: Screen, found: ws.BiasView) -> None:
             "reviewed": f"{found.reviewed_at[:16]} by {found.by}",
         },
     )
-    if shares := report["sampling"]["against_reference"]:
+    shares = report["sampling"]["against_reference"]
+    if not shares and report["dimensions"].get("sampling") == "unknown":
+        screen.line("  sampling is unknown without a population to compare with: --reference DATASET", style="dim")
+    if shares:
         screen.line()
         screen.table(
             ["group", "share", "reference", "difference"],
