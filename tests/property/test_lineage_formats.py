@@ -212,3 +212,24 @@ def test_a_story_leaves_out_no_step_but_what_was_only_made_again(
     assert weak == {
         mark.what.split()[0].removeprefix("run:") for mark in page.marks if mark.kind in ("declared", "attested")
     }
+
+
+def test_what_a_policy_hides_is_not_told_by_any_format(shared_store: SqlStore) -> None:
+    """Who may not see an entity sees that it is there, and neither its columns nor the parameters that may quote it."""
+    secret = "salary of the boss"
+    project = f"p{next(NUMBERS)}"
+    run = Ran(ActivityKind.INGEST, frozenset({0}), frozenset({1}), Grade.PROVEN, "in", "ok")
+    with shared_store.write() as session:
+        write(session, project, [EntityKind.FILE, EntityKind.DATA, *[EntityKind.REPORT] * 8], [run], secret)
+        asked = Asked(session, project)
+        seen = gather_lineage(asked, str(digest(1)))  # type: ignore[arg-type]
+        asked.allowed = False
+        told = gather_lineage(asked, str(digest(1)))  # type: ignore[arg-type]
+    assert secret in json.dumps([events(seen), seen["columns"]])
+    assert len(told["lineage"]["edges"]) == len(seen["lineage"]["edges"]) == 2
+    assert told["columns"] == []
+    labels = {one["label"] for one in told["lineage"]["entities"]}
+    plain = json.dumps([events(told), prov_document(told), crate_metadata(told)])
+    for label in labels:  # the name of a thing stands in every lineage, as in its table
+        plain = plain.replace(label, "")
+    assert secret not in plain
