@@ -225,13 +225,13 @@ class SqlSearchIndex:
         """Objects in the order that the query asks for."""
         self._ready()
         compiler = _Compiler(self._db, query, scope)
-        rows = compiler.page(columns, limit, offset)
-        return compiler.hits(rows, columns)
+        rows = _Pager(compiler).page(columns, limit, offset)
+        return _Teller(compiler).hits(rows, columns)
 
     def count(self, query: Query, scope: Scope) -> int:
         """How many there are."""
         self._ready()
-        return _Compiler(self._db, query, scope).count()
+        return _Pager(_Compiler(self._db, query, scope)).count()
 
     def words(self, projects: Sequence[str], space: str, prefix: str, limit: int) -> Sequence[str]:
         """Names in a family of fields that begin so."""
@@ -251,156 +251,13 @@ class SqlSearchIndex:
             self._db.execute(text(f"set local work_mem = '{_HASHED_MB}MB'"))
 
 
-class _Compiler:
-    """One query on its way to statements."""
+class _Cells:
+    """What a value must satisfy, in the words of one engine."""
 
-    def __init__(self, db: Connection, query: Query, scope: Scope) -> None:
-        self.db, self.query, self.scope = db, query, scope
-        self.engine: Final[str] = db.dialect.name
-        self.kind = KINDS[query.kind]
-        self.lazily = False
-        """Whether few objects will be come to, so that satellites are better looked up than joined."""
-        self._fields: dict[tuple[str, str], tuple[int, ...]] = {}
-        self._reached: dict[Lineage, list[int]] = {}
-        self.source = SOURCES[query.kind](self)
+    def __init__(self, engine: str, now: datetime) -> None:
+        self._engine, self._now = engine, now
 
-    def count(self) -> int:
-        """How many objects there are."""
-        lead, condition = self._led(self.query.condition)
-        query = select(func.count()).select_from(self.source.base).where(*self._within(), *lead, condition)
-        return int(self.db.execute(query).scalar_one())
-
-    def page(self, columns: Sequence[Path], limit: int, offset: int) -> list[Whatever]:
-        """The rows of the objects wanted, in order: key, guard and plain columns.
-
-        First only the keys are found and put in order, because an engine that sorts drags along whatever it selects.
-        """
-        indexed = not self.query.order or self.query.order[0].path == Path("created")
-        self.lazily = self.engine == "postgresql" and indexed and offset + limit <= _PAGE
-        lead, condition = self._led(self.query.condition)
-        keys = None if lead else self._walked(limit, offset)
-        if keys is None:
-            query = select(self.source.key).select_from(self.source.base).where(*self._within(), *lead, condition)
-            query = query.order_by(*self._order()).limit(limit).offset(offset)
-            keys = [key for (key,) in self.db.execute(query)]
-        rows: dict[Whatever, Whatever] = {}
-        for chunk in _chunks(keys):
-            told = self._select(columns).where(self.source.key.in_(chunk), *self._within())
-            rows |= {row["key"]: row for row in self.db.execute(told).mappings()}
-        return [rows[key] for key in keys]
-
-    def hits(self, rows: Sequence[Whatever], columns: Sequence[Path]) -> list[Hit]:
-        """What is told of the objects of these rows."""
-        values: dict[Whatever, dict[str, Whatever]] = {
-            row["key"]: {name[2:]: self._told(name[2:], row[name]) for name in row if name.startswith("c_")}
-            for row in rows
-        }
-        for path in columns:
-            satellite = self.satellite(path)
-            if satellite is not None:
-                for key, found in self._several(satellite, [row["key"] for row in rows]).items():
-                    values[key][str(path)] = found if len(found) > 1 else found[0]
-        references = self._references(rows)
-        return [
-            Hit(
-                reference=references[row["key"]],
-                project=row["project"],
-                values={str(path): values[row["key"]].get(str(path)) for path in columns},
-                guard={name[2:]: row[name] or "" for name in row if name.startswith("g_")},
-            )
-            for row in rows
-        ]
-
-    def satellite(self, path: Path) -> _Satellite | None:
-        """The rows that hold a field; None when a plain column does."""
-        if path.name is None and path.head in self.source.plain:
-            return None
-        return self.source.satellite(self, path, self.field(path))
-
-    def field(self, path: Path) -> Field:
-        """The field of the kind that a path names."""
-        found = find_field(self.kind, path.head, path.name)
-        assert found is not None, path
-        return found[1]
-
-    def fields(self, space: str, name: str) -> tuple[int, ...]:
-        """The numbers of a field, one per project that has it."""
-        known = self._fields.get((space, name))
-        if known is None:
-            query = select(FIELD.c.id).where(
-                FIELD.c.project.in_(self.scope.projects), FIELD.c.space == space, FIELD.c.name == name
-            )
-            known = self._fields[space, name] = tuple(number for (number,) in self.db.execute(query))
-        return known
-
-    def values_of(self, space: str, name: str, owner: ColumnElement[Whatever], field: Field) -> _Satellite:
-        """The values that the index keeps for a field."""
-        rows = VALUE.alias()
-        numbers = self.fields(space, name)
-        within = rows.c.field == numbers[0] if len(numbers) == 1 else rows.c.field.in_(numbers or (-1,))
-        cell = _Cell(field.type, rows.c.number, rows.c.text, rows.c.prefix)
-        alone = () if field.many else (rows.c.place == literal_column("0"),)  # at most one row: engines join it plainly
-        return _Satellite(rows, cell, rows.c.object == owner, (within, *alone), rows.c.object, field.many)
-
-    # conditions
-
-    def holds(self, condition: Condition, *, negated: bool = False) -> _Sql:
-        """The condition that this one holds, or with ``negated`` that it certainly does not."""
-        match condition:
-            case Negation(inner):
-                return self.holds(inner, negated=not negated)
-            case All(parts):
-                return (or_ if negated else and_)(*(self.holds(part, negated=negated) for part in parts))
-            case Any(parts):
-                return (and_ if negated else or_)(*(self.holds(part, negated=negated) for part in parts))
-            case Presence(path, present):
-                return self._present(path, present is not negated)
-            case Lineage():
-                reached = self._lineage(condition)
-                return not_(reached) if negated else reached
-            case Comparison() | Membership() | Match():
-                return self._tested(condition, negated)
-        raise TypeError(f"{type(condition).__name__} is no condition")
-
-    def _present(self, path: Path, present: bool) -> _Sql:
-        satellite = self.satellite(path)
-        if satellite is None:
-            column = self.source.plain[path.head]
-            return column.is_not(None) if present else column.is_(None)
-        there = satellite.holds(None, lazily=self.lazily)
-        return there if present else not_(there)
-
-    def _tested(self, test: Comparison | Membership | Match, negated: bool) -> _Sql:
-        satellite = self.satellite(test.path)
-        if satellite is None:
-            condition = self._condition(self._plain_cell(test.path), test)
-            return not_(condition) if negated else condition
-        cell = satellite.cell.by_object() if self.lazily or self.engine == "sqlite" else satellite.cell
-        if not satellite.many:
-            condition = self._condition(cell, test)
-            if self._frequent(satellite, test) and not negated:
-                return satellite.holds_of(self.source.key, condition)
-            return satellite.holds(not_(condition) if negated else condition, lazily=self.lazily)
-        positive, flipped = _positive(test)
-        condition = self._condition(cell, positive)
-        if negated is flipped:
-            if self._frequent(satellite, positive):
-                return satellite.holds_of(self.source.key, condition)
-            return satellite.holds(condition, lazily=self.lazily)
-        some = satellite.holds(condition.is_not(None), lazily=self.lazily)
-        return and_(some, not_(satellite.holds(condition, lazily=self.lazily)))
-
-    def _frequent(self, satellite: _Satellite, test: Comparison | Membership | Match) -> bool:
-        """Whether PostgreSQL would expect too little: that a value is frequent in this field it cannot know."""
-        if self.engine != "postgresql" or self.lazily or satellite.owner is None:
-            return False
-        return isinstance(test, Membership) or (isinstance(test, Comparison) and test.comparator is Comparator.EQUAL)
-
-    def _plain_cell(self, path: Path) -> _Cell:
-        column, type_ = self.source.plain[path.head], self.field(path).type
-        return _Cell(type_, number=column) if type_ in (Type.NUMBER, Type.SPAN) else _Cell(type_, text=column)
-
-    def _condition(self, cell: _Cell, test: Comparison | Membership | Match) -> _Sql:
+    def condition(self, cell: _Cell, test: Comparison | Membership | Match) -> _Sql:
         """What a value must satisfy: true, false, or null for a value that cannot be compared so."""
         match test:
             case Match(_, how, words):
@@ -444,18 +301,18 @@ class _Compiler:
     def _matches(self, cell: _Cell, how: Matching, words: str) -> _Sql:
         whole = cell.whole
         if how is Matching.CONTAINS:
-            place = func.instr(whole, words) if self.engine == "sqlite" else func.strpos(whole, words)
+            place = func.instr(whole, words) if self._engine == "sqlite" else func.strpos(whole, words)
             return place > 0
         if how is Matching.STARTS:
-            return _starts(whole, words, self.engine)
-        if self.engine == "sqlite":
+            return _starts(whole, words, self._engine)
+        if self._engine == "sqlite":
             return whole.bool_op("GLOB")(_glob(words))
         return whole.like(_like(words), escape="\\")
 
     def _at(self, column: ColumnElement[Whatever], comparator: Comparator, value: Whatever) -> _Sql:
         """A moment against a moment, or against a whole day."""
         if not isinstance(value, Day):
-            moment = value.value if isinstance(value, Moment) else value.at(self.scope.now)
+            moment = value.value if isinstance(value, Moment) else value.at(self._now)
             return _compared(column, comparator, _written(moment))
         start = datetime(value.value.year, value.value.month, value.value.day, tzinfo=UTC)
         first, after = _written(start), _written(start, days=1)
@@ -470,14 +327,116 @@ class _Compiler:
                 return column < after
         return column >= after
 
+
+class _Compiler:
+    """The conditions of one query as conditions of the engine."""
+
+    def __init__(self, db: Connection, query: Query, scope: Scope) -> None:
+        self.db, self.query, self.scope = db, query, scope
+        self.engine: Final[str] = db.dialect.name
+        self.kind = KINDS[query.kind]
+        self.lazily = False
+        """Whether few objects will be come to, so that satellites are better looked up than joined."""
+        self._fields: dict[tuple[str, str], tuple[int, ...]] = {}
+        self._reached: dict[Lineage, list[int]] = {}
+        self.cells = _Cells(self.engine, scope.now)
+        self.source = SOURCES[query.kind](self)
+
+    def satellite(self, path: Path) -> _Satellite | None:
+        """The rows that hold a field; None when a plain column does."""
+        if path.name is None and path.head in self.source.plain:
+            return None
+        return self.source.satellite(self, path, self.field(path))
+
+    def field(self, path: Path) -> Field:
+        """The field of the kind that a path names."""
+        found = find_field(self.kind, path.head, path.name)
+        assert found is not None, path
+        return found[1]
+
+    def fields(self, space: str, name: str) -> tuple[int, ...]:
+        """The numbers of a field, one per project that has it."""
+        known = self._fields.get((space, name))
+        if known is None:
+            query = select(FIELD.c.id).where(
+                FIELD.c.project.in_(self.scope.projects), FIELD.c.space == space, FIELD.c.name == name
+            )
+            known = self._fields[space, name] = tuple(number for (number,) in self.db.execute(query))
+        return known
+
+    def values_of(self, space: str, name: str, owner: ColumnElement[Whatever], field: Field) -> _Satellite:
+        """The values that the index keeps for a field."""
+        rows = VALUE.alias()
+        numbers = self.fields(space, name)
+        within = rows.c.field == numbers[0] if len(numbers) == 1 else rows.c.field.in_(numbers or (-1,))
+        cell = _Cell(field.type, rows.c.number, rows.c.text, rows.c.prefix)
+        alone = () if field.many else (rows.c.place == literal_column("0"),)  # at most one row: engines join it plainly
+        return _Satellite(rows, cell, rows.c.object == owner, (within, *alone), rows.c.object, field.many)
+
+    def holds(self, condition: Condition, *, negated: bool = False) -> _Sql:
+        """The condition that this one holds, or with ``negated`` that it certainly does not."""
+        match condition:
+            case Negation(inner):
+                return self.holds(inner, negated=not negated)
+            case All(parts):
+                return (or_ if negated else and_)(*(self.holds(part, negated=negated) for part in parts))
+            case Any(parts):
+                return (and_ if negated else or_)(*(self.holds(part, negated=negated) for part in parts))
+            case Presence(path, present):
+                return self._present(path, present is not negated)
+            case Lineage():
+                reached = self._lineage(condition)
+                return not_(reached) if negated else reached
+            case Comparison() | Membership() | Match():
+                return self._tested(condition, negated)
+        raise TypeError(f"{type(condition).__name__} is no condition")
+
+    def _present(self, path: Path, present: bool) -> _Sql:
+        satellite = self.satellite(path)
+        if satellite is None:
+            column = self.source.plain[path.head]
+            return column.is_not(None) if present else column.is_(None)
+        there = satellite.holds(None, lazily=self.lazily)
+        return there if present else not_(there)
+
+    def _tested(self, test: Comparison | Membership | Match, negated: bool) -> _Sql:
+        satellite = self.satellite(test.path)
+        if satellite is None:
+            condition = self.cells.condition(self._plain_cell(test.path), test)
+            return not_(condition) if negated else condition
+        cell = satellite.cell.by_object() if self.lazily or self.engine == "sqlite" else satellite.cell
+        if not satellite.many:
+            condition = self.cells.condition(cell, test)
+            if self._frequent(satellite, test) and not negated:
+                return satellite.holds_of(self.source.key, condition)
+            return satellite.holds(not_(condition) if negated else condition, lazily=self.lazily)
+        positive, flipped = _positive(test)
+        condition = self.cells.condition(cell, positive)
+        if negated is flipped:
+            if self._frequent(satellite, positive):
+                return satellite.holds_of(self.source.key, condition)
+            return satellite.holds(condition, lazily=self.lazily)
+        some = satellite.holds(condition.is_not(None), lazily=self.lazily)
+        return and_(some, not_(satellite.holds(condition, lazily=self.lazily)))
+
+    def _frequent(self, satellite: _Satellite, test: Comparison | Membership | Match) -> bool:
+        """Whether PostgreSQL would expect too little: that a value is frequent in this field it cannot know."""
+        if self.engine != "postgresql" or self.lazily or satellite.owner is None:
+            return False
+        return isinstance(test, Membership) or (isinstance(test, Comparison) and test.comparator is Comparator.EQUAL)
+
+    def _plain_cell(self, path: Path) -> _Cell:
+        column, type_ = self.source.plain[path.head], self.field(path).type
+        return _Cell(type_, number=column) if type_ in (Type.NUMBER, Type.SPAN) else _Cell(type_, text=column)
+
     def _lineage(self, test: Lineage) -> _Sql:
-        reached = self._walk(test)
+        reached = self.walk(test)
         if not reached:
             return false()
-        among = self.source.key.in_(self._listed(reached))
+        among = self.source.key.in_(self.listed(reached))
         return among if self.engine == "sqlite" else among.is_(true())  # see _Satellite.holds_of
 
-    def _walk(self, test: Lineage) -> list[int]:
+    def walk(self, test: Lineage) -> list[int]:
         """The keys of the objects that a lineage test reaches: followed once, so that their number is known."""
         known = self._reached.get(test)
         if known is not None:
@@ -501,21 +460,56 @@ class _Compiler:
         self._reached[test] = keys
         return keys
 
-    def _listed(self, numbers: Sequence[int]) -> Select[Whatever]:
+    def listed(self, numbers: Sequence[int]) -> Select[Whatever]:
         """Numbers that are known, as rows: one value, from which PostgreSQL learns how many they are."""
         if self.engine == "sqlite":
             return select(func.json_each(json.dumps(numbers)).table_valued("value").c.value)
         return select(func.unnest(cast(literal(numbers, ARRAY(BigInteger)), ARRAY(BigInteger))))
 
-    # statements
-
-    def _within(self) -> list[_Sql]:
+    def within(self) -> list[_Sql]:
         projects = self.scope.projects
         here = self.source.project == projects[0] if len(projects) == 1 else self.source.project.in_(projects)
         return [here, *self.source.within]
 
+
+class _Pager:
+    """The objects that a query finds: how many, and one page of them in order."""
+
+    def __init__(self, compiler: _Compiler) -> None:
+        self._compiler, self._query = compiler, compiler.query
+        self._db, self._source = compiler.db, compiler.source
+
+    def count(self) -> int:
+        """How many objects there are."""
+        lead, condition = self._led(self._query.condition)
+        query = select(func.count()).select_from(self._source.base).where(*self._compiler.within(), *lead, condition)
+        return int(self._db.execute(query).scalar_one())
+
+    def page(self, columns: Sequence[Path], limit: int, offset: int) -> list[Whatever]:
+        """The rows of the objects wanted, in order: key, guard and plain columns.
+
+        First only the keys are found and put in order, because an engine that sorts drags along whatever it selects.
+        """
+        indexed = not self._query.order or self._query.order[0].path == Path("created")
+        self._compiler.lazily = self._compiler.engine == "postgresql" and indexed and offset + limit <= _PAGE
+        lead, condition = self._led(self._query.condition)
+        keys = None if lead else self._walked(limit, offset)
+        if keys is None:
+            query = (
+                select(self._source.key)
+                .select_from(self._source.base)
+                .where(*self._compiler.within(), *lead, condition)
+            )
+            query = query.order_by(*self._order()).limit(limit).offset(offset)
+            keys = [key for (key,) in self._db.execute(query)]
+        rows: dict[Whatever, Whatever] = {}
+        for chunk in _chunks(keys):
+            told = self._select(columns).where(self._source.key.in_(chunk), *self._compiler.within())
+            rows |= {row["key"]: row for row in self._db.execute(told).mappings()}
+        return [rows[key] for key in keys]
+
     def _select(self, columns: Sequence[Path], base: FromClause | None = None) -> Select[Whatever]:
-        source = self.source
+        source = self._source
         plain = [
             source.plain[path.head].label(f"c_{path}")
             for path in dict.fromkeys(columns)
@@ -539,26 +533,26 @@ class _Compiler:
                 few, leading, first = max(len(found), 1), found, part
                 if len(found) <= 1:
                     break
-        reached = (len(self._walk(part)) for part in parts if isinstance(part, Lineage))
+        reached = (len(self._compiler.walk(part)) for part in parts if isinstance(part, Lineage))
         selective = leading is not None or min(reached, default=_MANY) < _MANY
-        self.lazily = self.lazily or (selective and self.engine == "postgresql")
-        whole = and_(*(self.holds(part) for part in sorted(parts, key=_weight) if part is not first), true())
+        self._compiler.lazily = self._compiler.lazily or (selective and self._compiler.engine == "postgresql")
+        whole = and_(*(self._compiler.holds(part) for part in sorted(parts, key=_weight) if part is not first), true())
         return ([] if leading is None else [self._among(leading)]), whole
 
     def _owners(self, part: Condition, few: int) -> list[Whatever] | None:
         """The keys of the objects that satisfy a test, when lineage or an index knows them and they are fewer."""
         if isinstance(part, Lineage):
-            reached = self._walk(part)
+            reached = self._compiler.walk(part)
             return reached if len(reached) < few else None
         if not isinstance(part, (Comparison, Membership)):
             return None
-        satellite = self.satellite(part.path)
+        satellite = self._compiler.satellite(part.path)
         if satellite is None or satellite.owner is None or _positive(part)[1]:
             return None
         if isinstance(satellite.rows, Join):
             few = min(few, _FEW_JOINED + 1)
-        rows = satellite.owners(self._condition(satellite.cell, part)).limit(few)
-        found = [key for (key,) in self.db.execute(rows)]
+        rows = satellite.owners(self._compiler.cells.condition(satellite.cell, part)).limit(few)
+        found = [key for (key,) in self._db.execute(rows)]
         return [*{key for key in found if key is not None}] if len(found) < few else None
 
     def _among(self, keys: Sequence[Whatever]) -> _Sql:
@@ -566,10 +560,10 @@ class _Compiler:
         if not keys:
             return false()
         if not isinstance(keys[0], int):
-            return self.source.key.in_(keys)
-        if self.engine == "sqlite":
-            return self.source.key.in_(self._listed(keys))
-        return self.source.key == any_(cast(literal(keys, ARRAY(BigInteger)), ARRAY(BigInteger)))
+            return self._source.key.in_(keys)
+        if self._compiler.engine == "sqlite":
+            return self._source.key.in_(self._compiler.listed(keys))
+        return self._source.key == any_(cast(literal(keys, ARRAY(BigInteger)), ARRAY(BigInteger)))
 
     def _walked(self, limit: int, offset: int) -> list[Whatever] | None:
         """The keys of a page, led by the values of the first key; None when it is not such a one.
@@ -578,46 +572,48 @@ class _Compiler:
         of the same field are made on the same rows. A page near the beginning is read off the index of the values; one
         far away is found faster in the order of the objects, and sorted.
         """
-        if not self.query.order or len(self.scope.projects) != 1:
+        if not self._query.order or len(self._compiler.scope.projects) != 1:
             return None
-        first = self.query.order[0]
-        field_, satellite = self.field(first.path), self.satellite(first.path)
+        first = self._query.order[0]
+        field_, satellite = self._compiler.field(first.path), self._compiler.satellite(first.path)
         if satellite is None or satellite.many or field_.type is not Type.NUMBER or satellite.owner is None:
             return None
         mine, others = self._split(first.path)
-        lite = self.engine == "sqlite"
+        lite = self._compiler.engine == "sqlite"
         near = not others or offset + limit <= _PAGE
         cell = satellite.cell if near or not lite else satellite.cell.by_object()
         number = cell.number
         assert number is not None
         owner = satellite.owner + literal_column("0") if lite else satellite.owner
-        base = satellite.rows.join(self.source.base, self.source.key == owner)
-        within = [*satellite.within, number.is_not(None), *self.source.within]
-        tests = [self._condition(cell, test) for test in mine]
-        self.lazily = near and not lite
-        holds = [self.holds(part) for part in others]
+        base = satellite.rows.join(self._source.base, self._source.key == owner)
+        within = [*satellite.within, number.is_not(None), *self._source.within]
+        tests = [self._compiler.cells.condition(cell, test) for test in mine]
+        self._compiler.lazily = near and not lite
+        holds = [self._compiler.holds(part) for part in others]
         rest = self._order()[2:]
-        query = select(self.source.key).select_from(base).where(*within, *tests, *holds)
+        query = select(self._source.key).select_from(base).where(*within, *tests, *holds)
         query = query.order_by(number.desc() if first.descending else number, *rest)
         if mine:  # then nothing without the field is asked for, and the engine can pass over what comes before the page
-            return [key for (key,) in self.db.execute(query.limit(limit).offset(offset))]
-        found = [key for (key,) in self.db.execute(query.limit(offset + limit))]
+            return [key for (key,) in self._db.execute(query.limit(limit).offset(offset))]
+        found = [key for (key,) in self._db.execute(query.limit(offset + limit))]
         if len(found) < offset + limit:
             without = not_(satellite.holds(satellite.cell.by_object().number.is_not(None)))  # type: ignore[union-attr]
-            more = select(self.source.key).select_from(self.source.base).where(*self._within(), without, *holds)
-            found += [key for (key,) in self.db.execute(more.order_by(*rest).limit(offset + limit - len(found)))]
+            more = (
+                select(self._source.key).select_from(self._source.base).where(*self._compiler.within(), without, *holds)
+            )
+            found += [key for (key,) in self._db.execute(more.order_by(*rest).limit(offset + limit - len(found)))]
         return found[offset:]
 
     def _split(self, path: Path) -> tuple[list[Comparison | Membership | Match], list[Condition]]:
         """The tests that must hold of this field, and whatever else must hold."""
-        condition = self.query.condition
+        condition = self._query.condition
         parts = () if condition is None else condition.parts if isinstance(condition, All) else (condition,)
         mine = [part for part in parts if isinstance(part, (Comparison, Membership, Match)) and part.path == path]
         return mine, sorted((part for part in parts if part not in mine), key=_weight)
 
     def _order(self) -> list[ColumnElement[Whatever]]:
-        keys = [one for key in self.query.order for one in self._keyed(key)]
-        return [*keys, *(column.desc() for column in self.source.newest)]
+        keys = [one for key in self._query.order for one in self._keyed(key)]
+        return [*keys, *(column.desc() for column in self._source.newest)]
 
     def _keyed(self, key: Key) -> Iterator[ColumnElement[Whatever]]:
         """What is absent comes last either way; texts by their letters' numbers, alike on every engine."""
@@ -631,10 +627,10 @@ class _Compiler:
 
         Moments are written alike, so that every collation puts them in the same order: an index can be read in it.
         """
-        satellite, field_ = self.satellite(key.path), self.field(key.path)
+        satellite, field_ = self._compiler.satellite(key.path), self._compiler.field(key.path)
         if satellite is None:
-            column = self.source.plain[key.path.head]
-            own = isinstance(column, Column) and column.table is getattr(self.source.key, "table", None)
+            column = self._source.plain[key.path.head]
+            own = isinstance(column, Column) and column.table is getattr(self._source.key, "table", None)
             always = own and not getattr(column, "nullable", True)
             as_is = field_.type in (Type.NUMBER, Type.SPAN, Type.MOMENT)
             yield column if as_is else self._collated(column), always
@@ -649,14 +645,41 @@ class _Compiler:
             yield one.where(satellite.of, *satellite.within).scalar_subquery(), False
 
     def _collated(self, column: ColumnElement[Whatever]) -> ColumnElement[Whatever]:
-        return column if self.engine == "sqlite" else column.collate("C")
+        return column if self._compiler.engine == "sqlite" else column.collate("C")
 
-    # what is told
+
+class _Teller:
+    """What is told of the objects of a page."""
+
+    def __init__(self, compiler: _Compiler) -> None:
+        self._compiler, self._query = compiler, compiler.query
+        self._db, self._source = compiler.db, compiler.source
+
+    def hits(self, rows: Sequence[Whatever], columns: Sequence[Path]) -> list[Hit]:
+        """What is told of the objects of these rows."""
+        values: dict[Whatever, dict[str, Whatever]] = {
+            row["key"]: {name[2:]: _number(row[name]) for name in row if name.startswith("c_")} for row in rows
+        }
+        for path in columns:
+            satellite = self._compiler.satellite(path)
+            if satellite is not None:
+                for key, found in self._several(satellite, [row["key"] for row in rows]).items():
+                    values[key][str(path)] = found if len(found) > 1 else found[0]
+        references = self._references(rows)
+        return [
+            Hit(
+                reference=references[row["key"]],
+                project=row["project"],
+                values={str(path): values[row["key"]].get(str(path)) for path in columns},
+                guard={name[2:]: row[name] or "" for name in row if name.startswith("g_")},
+            )
+            for row in rows
+        ]
 
     def _several(self, satellite: _Satellite, keys: Sequence[Whatever]) -> dict[Whatever, list[Whatever]]:
         """The values of a field by object, as far as an answer holds them."""
         found: dict[Whatever, list[Whatever]] = {}
-        source = self.source
+        source = self._source
         for chunk in _chunks(keys):
             query = (
                 select(source.key, satellite.cell.shown)
@@ -665,18 +688,15 @@ class _Compiler:
                 .distinct()
                 .order_by(source.key, satellite.cell.shown)
             )
-            for key, value in self.db.execute(query):
+            for key, value in self._db.execute(query):
                 values = found.setdefault(key, [])
                 if len(values) < _MOST_VALUES and value is not None:
                     values.append(_number(value))
         return {key: values for key, values in found.items() if values}
 
-    def _told(self, name: str, value: Whatever) -> Whatever:
-        return _number(value)
-
     def _references(self, rows: Sequence[Whatever]) -> dict[Whatever, str]:
         """The best name of each object."""
-        how, keys = self.source.reference, [row["key"] for row in rows]
+        how, keys = self._source.reference, [row["key"] for row in rows]
         if how == "run":
             return {row["key"]: f"run:{row['g_id']}" for row in rows}
         if how != "entity":
@@ -690,7 +710,7 @@ class _Compiler:
                 .where(ENTITY.c.id.in_(chunk))
                 .order_by(names.c.at, names.c.name, names.c.version)
             )
-            for key, kind, name, version in self.db.execute(query):
+            for key, kind, name, version in self._db.execute(query):
                 found[key] = f"{kind}:{name}@{version}"
         return found
 
