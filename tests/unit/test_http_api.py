@@ -21,6 +21,7 @@ from muniment.kernel.verb import Verb
 from muniment.ledger.model import Search
 from muniment.testing.platform import People, Site
 from muniment.wire.routes import parameters, path, project_of, reads
+from muniment.wire.tracking import StartRun
 
 ASKABLE = [verb for verb in VERBS if not verb.internal]
 TRAIN = {"experiment": "e", "data": "data:credit", "algorithm": "xgboost", "target": "age"}
@@ -171,6 +172,22 @@ def test_strange_documents_are_refused_after_the_asker_is_known(web: Web, conten
     assert recorded(web.people.platform, from_document(422, refused.json()))["principal"] == "User:scientist"
     assert web.ask(None, "POST", url, content=content).json()["code"] == "MUNI-I401"
     assert state(web.people.platform) == before
+
+
+def test_however_a_request_is_written_it_is_the_same_request(web: Web) -> None:
+    """The form in which requests are written, and the same in another order without the project: one digest."""
+    asked = StartRun(project="main", experiment="e", key="k", params={"eta": 0.1, "depth": 3})
+    written = msgspec.json.encode(asked, order="deterministic")
+    other = b'{ "key": "k", "params": {"eta": 1e-1, "depth": 3}, "experiment": "e" }'
+    url = path("tracking:StartRun", "main")
+    answers = [web.ask("scientist", "POST", url, content=content) for content in (written, other)]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert answers[0].json()["run"] == answers[1].json()["run"]
+    [event] = [verb.event for verb in VERBS if verb.action == "tracking:StartRun"]
+    first, second = web.people.platform.ledger.search(Search(type=event, limit=2))
+    assert first.event["data"]["request"] == second.event["data"]["request"]
+    elsewhere = web.ask("scientist", "POST", path("tracking:StartRun", "other"), content=written)
+    assert elsewhere.json()["code"] == "MUNI-H104"
 
 
 def test_a_query_says_everything_once(web: Web) -> None:
