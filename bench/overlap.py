@@ -50,7 +50,8 @@ PEER = """
 import sys, polars as pl
 a, b = (pl.scan_parquet(f"{folder}/*.parquet") for folder in sys.argv[1:3])
 names = a.collect_schema().names()
-found = a.join(b.select(names), on=names, how="semi", nulls_equal=True).select(pl.len()).collect(engine="streaming").item()
+joined = a.join(b.select(names), on=names, how="semi", nulls_equal=True)
+found = joined.select(pl.len()).collect(engine="streaming").item()
 assert found == int(sys.argv[3]), found
 """
 LIMIT = """

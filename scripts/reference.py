@@ -243,7 +243,7 @@ def search_page() -> str:
     lines += ["```", "", after.strip()]
     bounds = f"at most {language.LONGEST:,} characters, {language.MOST_TESTS} tests, {language.MOST_VALUES} values"
     lines += ["", f"A query has {bounds} in a list and {language.DEEPEST} parentheses and negations around a test."]
-    lines += ["", "`NAME` stands for any name; one that is no plain word stands in quotes: `metric.\"val auc\"`."]
+    lines += ["", '`NAME` stands for any name; one that is no plain word stands in quotes: `metric."val auc"`.']
     for kind in KINDS.values():
         also = f" Also: {', '.join(f'`{alias}`' for alias in kind.aliases)}." if kind.aliases else ""
         lines += ["", f"## {kind.name}", "", f"{kind.meaning[0].upper()}{kind.meaning[1:]}.{also}", ""]

@@ -68,8 +68,10 @@ from muniment.wire.oversight import (
     ShowGates,
 )
 from muniment.wire.policy import ShowPolicies
+from muniment.wire.quality import ListAssessments
 from muniment.wire.routes import path
 from muniment.wire.rows import ShowRowProof
+from muniment.wire.stewardship import UseDataset
 from muniment.wire.vault import ListKeys
 
 
@@ -145,6 +147,8 @@ ASKED = [
     ShowDataset(project="main", dataset="data:credit"),
     ShowDataset(project="main", dataset="data:ärger"),
     ShowDataset(project="main", dataset="data:credot"),
+    ListAssessments(project="main", dataset="data:credit"),
+    UseDataset(project="main", dataset="data:credit"),
     ShowRowProof(project="main", run="RUN"),
     ListEntities(project="main"),
     GetEntity(project="main", reference=MODEL),

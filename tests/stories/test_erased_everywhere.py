@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -34,6 +35,8 @@ from working import World, working
 pytestmark = pytest.mark.slow
 
 HIM = 7000123
+REVIEWED = b"person,error\n7000123,0.5\n"
+"""A file that a tracked run kept and that no lineage ties to his rows: named for review, not destroyed."""
 BY_PERSON = """
 import polars as pl
 
@@ -107,7 +110,7 @@ def test_every_kind_is_destroyed_or_named(world: World, tmp_path: Path) -> None:
     elsewhere = ask("scientist", wt.StartRun(project=PROJECT, experiment="elsewhere")).run
     used = [wt.TrackedInput(role="train", reference="data:people")]
     ask("scientist", wt.LogInputs(project=PROJECT, run=elsewhere, inputs=used))
-    for path, body in (("errors.csv", b"person,error\n7000123,0.5\n"), ("copy/p.csv", content())):
+    for path, body in (("errors.csv", REVIEWED), ("copy/p.csv", content())):
         ask("scientist", wt.LogArtifact(project=PROJECT, run=elsewhere, path=path), body)
     ask("scientist", wt.EndRun(project=PROJECT, run=elsewhere, status="ok"))
 
@@ -215,10 +218,10 @@ def leaves_and_returns(world: World, old: Path, folder: Path) -> None:
     """
     new = taken(world, folder / "new.tar")
     drill = exercise(new, lambda *_: None)
-    assert (drill.outcome, drill.findings, drill.verdict) == ("passed", (), "identical-bytes")
+    assert (drill.outcome, drill.verdict) == ("passed", "identical-bytes"), drill.findings
     listed = folder / "erasures.txt"
     listed.write_bytes(b"".join(world.people.ask("admin", ExportErasures()).chunks))
-    assert str(HIM).encode() not in new.read_bytes()
+    assert left_in(new) == {REVIEWED}
     assert str(HIM).encode() not in listed.read_bytes()
     assert str(HIM).encode() in old.read_bytes()
     made = restore(old, folder / "home", key_file=folder / "keys" / "new.keys", erasures=listed)
@@ -235,7 +238,14 @@ def leaves_and_returns(world: World, old: Path, folder: Path) -> None:
     finally:
         platform.close()
     again = taken_from(folder / "home", made.tokens, folder / "again.tar")
-    assert str(HIM).encode() not in again.read_bytes()
+    assert left_in(again) == {REVIEWED}
+
+
+def left_in(export: Path) -> set[bytes]:
+    """What in an export still names him: nothing but the file that somebody has to review."""
+    with tarfile.open(export) as archive:
+        held = [archive.extractfile(member).read() for member in archive if member.isfile()]  # type: ignore[union-attr]
+    return {content for content in held if str(HIM).encode() in content}
 
 
 def taken_from(home: Path, tokens: Mapping[str, str], target: Path) -> Path:

@@ -173,6 +173,7 @@ def test_a_password_leaves_no_digest(platform: Platform, people: People) -> None
         "identity:Bootstrap": ["secret"],
         "identity:SetPassword": ["current", "password"],
         "identity:SignIn": ["password"],
+        "stewardship:SearchSubject": ["value"],
     }
 
 

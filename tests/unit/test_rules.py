@@ -95,7 +95,10 @@ CASES: list[tuple[Played, str]] = [
     (Played("UnchangedTensor").tensors("weight", {}, {"close": True}, {"close": True}), "fired"),
     (Played("UnchangedTensor").tensors("weight", {}, {"close": True}, {"close": False}), "quiet"),
     (Played("FeatureImportanceOverweight").tensors("importance", {"a": 5, "b": 2, "c": 1, "d": 1, "e": 1}), "quiet"),
-    (Played("FeatureImportanceOverweight").tensors("importance", {"a": 5, "b": 2, "c": 1.1, "d": 0.9, "e": 1}), "fired"),
+    (
+        Played("FeatureImportanceOverweight").tensors("importance", {"a": 5, "b": 2, "c": 1.1, "d": 0.9, "e": 1}),
+        "fired",
+    ),
     (Played("FeatureImportanceOverweight").tensors("importance", {"a": 5, "b": 2, "c": 1}), "quiet"),
     (Played("TreeDepth").tensors("trees", {"depth": 4}), "quiet"),
     (Played("TreeDepth").tensors("trees", {"depth": 5}), "fired"),

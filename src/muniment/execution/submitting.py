@@ -172,8 +172,8 @@ def _answer(call: Call, job: ResolvedJob, spec: JobSpec) -> Run | None:
     """The newest run that answers a job: the same plan, asked for in the same words, and run behind whole walls.
 
     What it made must still be what its names mean, and must still be there: a data set that got another version since,
-    or that was erased, is made again. So is everything of a plan that came out otherwise when somebody repeated it: that
-    the same plan gives the same result, which an answer rests on, is known not to hold for it.
+    or that was erased, is made again. So is everything of a plan that came out otherwise when somebody repeated it: an
+    answer rests on the same plan giving the same result, and that is known not to hold for it.
     """
     runs = call.use(RunQueue).of_plan(call.project, job.digest)
     if any(_came_out_otherwise(run) for run in runs):
@@ -315,7 +315,9 @@ def run_script(call: Call, request: wire.RunScript) -> wire.Started:
     entry = PurePosixPath(request.entry)
     if entry.is_absolute() or ".." in entry.parts or entry.suffix not in _RUNNABLE or "\0" in request.entry:
         raise Invalid(
-            "MUNI-X109", "the script is a .py, .ipynb or .R file inside the tree that came along", entry=request.entry[:200]
+            "MUNI-X109",
+            "the script is a .py, .ipynb or .R file inside the tree that came along",
+            entry=request.entry[:200],
         )
     for name in request.params:
         _check(_PARAMETER, name, "parameter")
@@ -558,7 +560,8 @@ def _origin(origin: wire.CodeOrigin) -> dict[str, Any]:
 
 def _check(rule: re.Pattern[str], text: str, what: str) -> None:
     if not rule.fullmatch(text):
-        raise Invalid("MUNI-X124", f"{text[:80]!r} is no valid name of a run's {what}", given=text[:200], rule=rule.pattern)
+        message = f"{text[:80]!r} is no valid name of a run's {what}"
+        raise Invalid("MUNI-X124", message, given=text[:200], rule=rule.pattern)
 
 
 VERBS: Final = (train_model, run_script, evaluate_model, reproduce_model)

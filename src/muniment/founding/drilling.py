@@ -101,6 +101,7 @@ def _unsound(platform: Platform, made: Restored) -> Iterator[str]:
 def _reproduce(platform: Platform, made: Restored) -> tuple[str, str]:
     """Make the newest model that was trained here again, as its first author; its reference and the verdict."""
     administrator = platform.transport(next(iter(made.tokens.values())))
+    tokens = dict(made.tokens)
     with platform.store.read() as session:
         projects = [project.name for project in session.use(Projects).all()]
     for project in projects:
@@ -110,8 +111,9 @@ def _reproduce(platform: Platform, made: Restored) -> tuple[str, str]:
             if model.run is None or model.grade != "proven" or not author.startswith("User:"):
                 continue
             name = author.removeprefix("User:")
-            token = made.tokens.get(name) or _token(platform, made, name)
-            again = platform.transport(token)
+            if name not in tokens:  # once for each: who has a token that works makes others himself
+                tokens[name] = _token(platform, made, name)
+            again = platform.transport(tokens[name])
             request = ReproduceModel(project=project, model=model.model)
             try:
                 run = again.invoke("execution:ReproduceModel", request, Started).run

@@ -34,7 +34,7 @@ from muniment.kernel.verb import Call, Effect, verb
 from muniment.ledger.model import Search
 from muniment.ledger.ports import EntryRepository
 from muniment.stewardship.apart import check_second
-from muniment.stewardship.searching import SUBJECT, Plan, find_subject, plan_for, to_search
+from muniment.stewardship.searching import SUBJECT, Plan, find_subject, holding, plan_for, to_search
 from muniment.stewardship.serving import KIND as ONLINE
 from muniment.stewardship.serving import of_builds, take_out
 from muniment.stewardship.setting import reason_of, record_of
@@ -440,7 +440,7 @@ def _decision(call: Call, asked: Record) -> Record | None:
 
 def _alone(call: Call, data: Entity) -> dict[Digest, int]:
     """The objects of a snapshot that no other living entity has a piece of, with their bytes."""
-    pieces = {data.digest, *(Digest(str(file["digest"])) for file in files_of(data))}
+    pieces = holding(data)
     holders = call.use(Entities).holders(call.project, pieces)
     objects = call.session.use(SealedObjects)
     found = {}

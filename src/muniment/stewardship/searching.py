@@ -6,13 +6,14 @@ nothing once the document is destroyed (EDPB Guidelines 02/2025: a bare hash of 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from muniment.catalog.model import ActivityKind, Direction, Entity, EntityKind, Graph, Relation
 from muniment.catalog.naming import label, resolve
-from muniment.catalog.ports import Entities, Lineage
+from muniment.catalog.ports import Activities, Entities, Lineage
 from muniment.errors import NotFound
 from muniment.execution.model import RunStatus
 from muniment.execution.queue import RunQueue
@@ -29,6 +30,7 @@ __all__ = ["Plan", "Searched", "plan_for", "searched_for", "to_search"]
 
 SUBJECT = "a person who was searched for"
 _MOST = 1 << 30
+_MOST_SCANS = 10_000
 _HOLDING = frozenset({EntityKind.DATA, EntityKind.FEATURES, EntityKind.FINGERPRINTS})
 """Kinds that are rows, or stand for rows: made of somebody's row, they are his too."""
 
@@ -163,7 +165,7 @@ def plan_for(call: Call, subject: Entity, keep: Sequence[str] = (), include: Seq
     ]
     destroyed = [known_entities[Digest(one.digest)] for one in found if one.action == "destroy"]
     objects = _objects(call, destroyed)
-    objects |= _objects(call, [subject])
+    objects |= _objects(call, _same_person(call, subject))
     staying = {piece for one in found if one.action == "keep" for piece in _pieces(known_entities[Digest(one.digest)])}
     chosen = sorted(set(objects) - staying)
     guarded = call.use(Vault).guarded(call.session, call.project, chosen, call.now)
@@ -279,11 +281,41 @@ def _objects(call: Call, entities: Iterable[Entity]) -> dict[Digest, int]:
     objects = call.session.use(SealedObjects)
     found: dict[Digest, int] = {}
     for entity in entities:
-        for piece in (entity.digest, *_pieces(entity)):
+        for piece in holding(entity):
             sealed = objects.find(call.project, piece)
             if sealed is not None:
                 found[piece] = sealed.size
     return found
+
+
+def _same_person(call: Call, subject: Entity) -> list[Entity]:
+    """Every sealed document that stands for the same person: he may have been searched for more than once."""
+    scans = [one.id for one in call.use(Activities).newest(call.project, ActivityKind.SCAN, None, _MOST_SCANS)]
+    graph = call.use(Lineage).of_activities(call.project, scans)
+    known = call.use(Entities).find(
+        call.project, [d for d, n in graph.entities.items() if n.kind is EntityKind.ARTIFACT]
+    )
+    told = _told(call, subject)
+    others = [one for one in known.values() if one.facts.get("what") == SUBJECT and one.digest != subject.digest]
+    return [subject, *(one for one in others if told is not None and _told(call, one) == told)]
+
+
+def _told(call: Call, subject: Entity) -> tuple[str, str] | None:
+    """Column and value of a document that is still there."""
+    if not call.use(Vault).has(call.session, call.project, subject.digest):
+        return None
+    document = json.loads(call.use(Vault).read_bytes(call.project, subject.digest))
+    return document["column"], document["value"]
+
+
+def holding(entity: Entity) -> set[Digest]:
+    """The objects of an entity that may hold what was in the rows.
+
+    The list of a snapshot's parts holds none: names of columns, digests and counts. It stays, so that whoever verifies
+    a model still sees what it was made from.
+    """
+    pieces = {entity.digest, *_pieces(entity)}
+    return pieces - {entity.digest} if entity.kind is EntityKind.DATA and len(pieces) > 1 else pieces
 
 
 def _pieces(entity: Entity) -> list[Digest]:

@@ -300,7 +300,7 @@ class RunDetail(Struct, kw_only=True, frozen=True):
     """What it ran on, as the platform saw it: ``processor``, ``flags``, ``cpus``."""
 
     rules: list[dict[str, Any]] = field(default_factory=list)
-    """What each training rule came to: rule, fired, state, step, message, facts, settings, stopped, judged by, grade."""
+    """What each training rule came to: rule, fired, state, step, message, facts, settings, stopped, by whom, grade."""
 
     trial: str | None = None
     logged: dict[str, str] = field(default_factory=dict)
