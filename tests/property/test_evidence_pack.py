@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
@@ -135,6 +136,8 @@ def test_a_busy_project_has_packs_that_verify(shown: Gallery, tmp_path: Path) ->
 
     def do(person: str, request: Any, body: bytes | None = None) -> None:
         made.clock.advance(seconds=1)
+        if hasattr(request, "fresh"):  # the same again is answered from the record otherwise
+            request = msgspec.structs.replace(request, fresh=True)
         made.people.ask(person, request, body)
         made.clock.advance(seconds=1)
         assert made.people.work() == 1

@@ -102,7 +102,7 @@ def test_every_kind_is_destroyed_or_named(world: World, tmp_path: Path) -> None:
         name="m",
     )
     assert world.done(ask("scientist", train).run).status == "ok"
-    examine(world, m)
+    examine(world, m, tmp_path)
     evaluate = EvaluateModel(project=PROJECT, model="model:m", data="people")
     explain = ExplainModel(project=PROJECT, model="model:m", data="people")
     for request in (evaluate, explain):
@@ -165,7 +165,7 @@ def test_every_kind_is_destroyed_or_named(world: World, tmp_path: Path) -> None:
     leaves_and_returns(world, old, tmp_path)
 
 
-def examine(world: World, m: Client) -> None:
+def examine(world: World, m: Client, folder: Path) -> None:
     """Gates see what examined the data, the features and the rows of the holdout; before that they see nothing."""
     ask = world.people.ask
     for name, data in (("mj", "joined"), ("mt", "people/train")):
@@ -194,6 +194,11 @@ def examine(world: World, m: Client) -> None:
     assert "data.overlap_holdout" not in facts("mt")
     m.data.prove_rows_unused("people/test", "model:mt")
     assert facts("mt")["data.overlap_holdout"][0] == 0
+    # Tried beside a model of other data: each pack stands by itself, and names nothing that it does not bear out.
+    for model in ("mj", "mt"):
+        pack = b"".join(ask("auditor", BuildPack(project=PROJECT, model=f"model:{model}")).chunks)
+        code, found = told(pack, folder, key=world.platform.ledger.key)
+        assert code == 0, found
 
 
 def checked(world: World, folder: Path) -> None:

@@ -23,7 +23,7 @@ from muniment.evidence.past import Past, Told
 from muniment.evidence.runs import PROOF, TakenRun, output
 from muniment.evidence.sources import Sources
 from muniment.execution.environments import Environments
-from muniment.execution.model import RunStatus
+from muniment.execution.model import Run, RunStatus
 from muniment.inventory.facts.deriving import facts_from
 from muniment.inventory.facts.fact import Facts
 from muniment.inventory.facts.gathering import gates_for
@@ -145,6 +145,7 @@ def _dossier(sources: Sources) -> dict[str, Any]:
         **_judged(sources),
         "authors": sources.authors,
     }
+    _name_what_is_enclosed(sources, body["alternatives"])
     graded = Counter([edge["grade"] for edge in edges] + [record.grade.value for record in records])
     body["grades"] = {grade.value: graded[grade.value] for grade in Grade}
     body["records"] = list(_record_documents(sources, records))
@@ -290,7 +291,7 @@ def _training(sources: Sources) -> dict[str, Any] | None:
         "ended_at": maker.at,
         "params": dict(job["params"]),
         "seed": job["seed"],
-        "inputs": dict(run.asked),
+        "inputs": _read(run),
         "inputs_by_digest": dict(job["inputs"]),
         "env": job["env"],
         "base": job["base"],
@@ -331,6 +332,18 @@ def _alternative(sources: Sources, run: TakenRun) -> dict[str, Any]:
         "record": str(run.record),
         "grade": run.grade,
     }
+
+
+def _name_what_is_enclosed(sources: Sources, alternatives: Iterable[dict[str, Any]]) -> None:
+    """Where the run that gave data their name is not in the dossier, they go by their digest: a name that nothing bears
+    out would have to be believed.
+    """
+    for one in alternatives:
+        for field, run, channel in (("data", one["run"], "train"), ("measured_on", one["measured_by"], "data")):
+            taken = sources.taken.get(str(run).removeprefix("run:"))
+            digest = taken.run.job["inputs"].get(channel) if taken is not None else None
+            if digest is not None and sources.maker_of(Digest(digest)) is None:
+                one[field] = digest
 
 
 def _measured(sources: Sources, model: Digest) -> TakenRun | None:
@@ -557,7 +570,16 @@ def _origin(maker: TakenRun | None) -> dict[str, Any]:
         return {}
     run = maker.run
     said = {key: value for key, value in run.facts.items() if key in ("filename", "purposes") and value}
-    return {"run": f"run:{run.id}", "kind": run.kind, "by": run.requested_by, "from": dict(run.asked), **said}
+    return {"run": f"run:{run.id}", "kind": run.kind, "by": run.requested_by, "from": _read(run), **said}
+
+
+def _read(run: Run) -> dict[str, str]:
+    """What a run read, by channel, as it was called; a view goes by its digest, for no run gave it its name."""
+    defined = f"{EntityKind.FEATURES}:"
+    return {
+        channel: str(run.job["inputs"][channel]) if reference.startswith(defined) else reference
+        for channel, reference in run.asked.items()
+    }
 
 
 def _reproduction(run: TakenRun) -> dict[str, Any]:

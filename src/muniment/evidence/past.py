@@ -335,6 +335,8 @@ def _tells(entry: Entry, run: str, *, ended: bool) -> bool:
     A run that was tracked is told of by whoever ran it; of its end only the first entry tells what it came to.
     """
     facts = _facts(entry)
+    if not ended and facts.get("run") != run:
+        return any(json.loads(one)["run"] == run for one in facts.get("also", ()))
     if facts.get("run") != run:
         return False
     if ended:

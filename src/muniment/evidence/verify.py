@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import base64
 import binascii
+import copy
 import hashlib
 import json
 import re
@@ -795,7 +796,12 @@ def check_documents(evidence: Evidence) -> None:
         need(name == f"records/{digest[7:]}.json", f"{name} is not the document that its name says")
         evidence.documents[digest] = read_canonical(evidence.files[name], name)
     done = [entry for entry in evidence.entries if entry.done]
-    asked = {entry.facts.get("run"): entry for entry in done if {"kind", "plan", "inputs"} <= entry.facts.keys()}
+    asked: dict[Any, Entry] = {}
+    for entry in done:  # a request may begin several jobs
+        for facts in (entry.facts, *map(json.loads, entry.facts.get("also", ()))):
+            if {"kind", "plan", "inputs"} <= facts.keys():
+                asked[facts["run"]] = copy.copy(entry)
+                asked[facts["run"]].facts = facts
     for entry in done:
         named = entry.facts.get("records", ())
         for digest in named if isinstance(named, list) else ():
@@ -1125,10 +1131,10 @@ def check_lineage(evidence: Evidence) -> None:
             same(one, digest, at=first.ended.time, author=first.agent, grade=first.grade)
             need(one["kind"] in kinds, f"{digest} is of another kind")
         else:
-            roles = {
-                edge["role"] for edge in lineage["edges"] if edge["entity"] == digest and edge["relation"] == "used"
-            }
-            kinds = {PINNED.get(role, "file") for role in roles}
+            uses = [edge for edge in lineage["edges"] if edge["entity"] == digest and edge["relation"] == "used"]
+            kinds = {PINNED.get(edge["role"], "file") for edge in uses}
+            users = {run.plan["kind"] for run in map(evidence.runs.get, (edge["activity"] for edge in uses)) if run}
+            kinds |= {"features"} if users & {"transform", "join", "publish", "skew", "drift"} else set()
             need(one["kind"] in kinds or one["grade"] == "declared" or digest == model, f"{digest} is of another kind")
 
 

@@ -237,9 +237,17 @@ def enqueue(call: Call, job: ResolvedJob, spec: JobSpec, asked: Mapping[str, str
         facts=spec.facts,
     )
     call.use(RunQueue).add(run)
-    call.note(
-        run=run.id, plan=str(job.digest), kind=spec.kind, label=spec.label, inputs=sorted(map(str, job.inputs.values()))
-    )
+    told: dict[str, Any] = {
+        "run": run.id,
+        "plan": str(job.digest),
+        "kind": spec.kind,
+        "label": spec.label,
+        "inputs": sorted(map(str, job.inputs.values())),
+    }
+    if call.noted("run"):  # one request may begin several jobs: its entry tells of each
+        call.note_more(also=canonical(told).decode())
+    else:
+        call.note(**told)
     return wire.Started(run=f"run:{run.id}", plan=str(job.digest))
 
 

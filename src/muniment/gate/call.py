@@ -74,6 +74,10 @@ class GateCall:
             assert isinstance(noted, list)
             noted.append(value)
 
+    def noted(self, name: str) -> bool:
+        """Whether the ledger entry of this request has a fact of this name."""
+        return name in self.notes
+
     def over(self, session: Session, now: datetime) -> GateCall:
         """The same request over another view of the store, at another moment."""
         return replace(self, session=session, now=now)

@@ -146,6 +146,9 @@ class Call(Protocol):
     def note_more(self, **facts: str) -> None:
         """Add one value to each of these facts, which are lists."""
 
+    def noted(self, name: str) -> bool:
+        """Whether the ledger entry of this request has a fact of this name."""
+
     def over(self, session: Session, now: datetime) -> Call:
         """The same request over another view of the store, at another moment; for what is told of the past."""
 
