@@ -17,6 +17,7 @@ from muniment.catalog.model import EntityKind
 from muniment.catalog.recording import Recorder
 from muniment.errors import Conflict, Denied, Invalid, NotFound
 from muniment.execution.ports import ExitStatus, Launch, Sink
+from muniment.ledger.model import Search
 from muniment.sdk.tuning import study_name
 from muniment.testing.engine import EmptyWorkshop, PlayedEngine, leave
 from muniment.testing.fakes import CutAt, FakeClock, PowerCut
@@ -158,6 +159,22 @@ def test_a_search_goes_through_all_its_trials(stage: Stage) -> None:
     assert study.grade == "proven"
     listed: StudyList = stage.ask(ListStudies(project="main"))
     assert [(one.study, one.over, one.best) for one in listed.studies] == [("s", 4, 0.75)]
+
+
+def test_a_step_that_begins_several_jobs_tells_of_each(stage: Stage) -> None:
+    """Two trials begin with one request: its entry names plan and inputs of both, as evidence about each needs them."""
+    stage.ask(STUDY)
+    stage.drive()
+    runs = [one for one in stage.ask(ListRuns(project="main", limit=1000)).runs if one.kind in ("train", "evaluate")]
+    told: dict[str, dict[str, Any]] = {}
+    for run in runs:
+        for entry in stage.platform.ledger.search(Search(text=run.run.removeprefix("run:"))):
+            facts = entry.event["data"].get("facts", {})
+            told |= {one["run"]: one for one in (facts, *map(json.loads, facts.get("also", ()))) if "inputs" in one}
+    assert len(runs) >= 8
+    for run in runs:
+        shown = stage.show(run.run)
+        assert told[run.run.removeprefix("run:")]["plan"] == shown.plan
 
 
 def test_the_same_search_gives_the_same_trials(stage: Stage) -> None:
