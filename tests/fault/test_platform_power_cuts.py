@@ -8,6 +8,7 @@ from threading import Event
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import select
 
 from asking import furnish_catalog
@@ -133,6 +134,7 @@ def test_no_run_is_lost_or_doubled(each_site: Site) -> None:
     people = People(before, each_site.tokens)
     furnish_catalog(people)
     request = TrainModel(project="main", experiment="e", data="data:credit", algorithm="xgboost", target="age")
+    request = replace(request, fresh=True)  # else a run that ended answers the next request
     before.close()
     died = []
     for platform, where in cuts(each_site, lambda people: (people.ask("scientist", request), people.work()), **parts):

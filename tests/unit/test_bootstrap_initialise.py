@@ -25,7 +25,16 @@ def test_what_fails_half_way_can_be_begun_again(tmp_path: Path) -> None:
     platform = open_platform(home)
     assert platform.ledger.verify().ok
     platform.close()
-    assert set(made.tokens) == {"admin", "admin2", "scientist", "validator", "approver", "operator", "auditor"}
+    assert set(made.tokens) == {
+        "admin",
+        "admin2",
+        "scientist",
+        "validator",
+        "approver",
+        "operator",
+        "auditor",
+        "steward",
+    }
 
 
 def test_nothing_is_put_on_top_of_what_is_there(site: Site, tmp_path: Path) -> None:

@@ -245,8 +245,8 @@ def upgrade() -> None:
         sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("run", sa.String(length=26), nullable=False),
-        sa.ForeignKeyConstraint(["run"], ["run.id"], name=op.f("fk_study_step_run_run")),
         sa.ForeignKeyConstraint(["study"], ["study.id"], name=op.f("fk_study_step_study_study")),
+        sa.ForeignKeyConstraint(["run"], ["run.id"], name=op.f("fk_study_step_run_run")),
         sa.PrimaryKeyConstraint("study", "do", "number", "attempt", name=op.f("pk_study_step")),
         sqlite_with_rowid=False,
     )
