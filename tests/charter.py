@@ -75,6 +75,7 @@ SEARCH: Final = declare("ledger:SearchEntries", INSTALLATION, "audit:read")
 LEASE: Final = declare("execution:LeaseRun", INSTALLATION, "whatever", internal=True)
 
 OTHERS: Final = (
+    declare("data:UseDataset", DATASET, "data:use"),
     declare("evidence:BuildPack", DATASET, "evidence:read"),
     declare("execution:DefineEnvironment", INSTALLATION, "env:manage"),
     declare("execution:EvaluateModel", DATASET, "run:validate"),
