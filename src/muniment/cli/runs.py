@@ -18,7 +18,7 @@ from muniment.cli.tracked import COMMANDS as TRACKED
 from muniment.cli.tracked import courses
 from muniment.errors import Conflict
 from muniment.sdk.comparisons import Comparison, data_facts, page
-from muniment.sdk.curves import spark
+from muniment.sdk.courses import spark
 from muniment.sdk.runs import Run
 from muniment.sdk.shown import brief, duration, elapsed, headline, measure, size, visible
 from muniment.wire import execution as wire
