@@ -104,6 +104,14 @@ def test_reading_follows_the_rules_whatever_the_blocks(
     assert repr(read(path, block)) == repr(expected(rows, marks))
 
 
+@pytest.mark.parametrize("tiny", ["1e-400", "-1E-400", "0." + "0" * 400 + "1"])
+def test_a_number_too_near_to_zero_is_refused_wherever_it_stands(tmp_path: Path, tiny: str) -> None:
+    """What a double holds as zero and is none has no type, also when the column was one of fractions by then."""
+    for column in (["1.5", "0", tiny], [tiny, "1.5", "0"], ["1.5"] + ["0"] * 50 + [tiny]):
+        (tmp_path / "source").write_text("\n".join(["c", *column]) + "\n")
+        assert {str(read(tmp_path / "source", block)) for block in (1, 16, 1 << 20)} == {"MUNI-D155"}
+
+
 @QUICK
 @given(tables(), st.randoms(use_true_random=False))
 def test_the_whole_column_decides(tmp_path: Path, table: tuple[list[list[str]], list[list[bool]]], chance: Any) -> None:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import base64
 import binascii
-import copy
 import hashlib
 import json
 import re
@@ -557,12 +556,12 @@ MEANINGS = {
 class Entry:
     """An entry of the ledger that is enclosed with its proof."""
 
-    def __init__(self, index: int, body: bytes) -> None:
+    def __init__(self, index: int, body: bytes, facts: dict[str, Any] | None = None) -> None:
         event = json.loads(body.decode())
         self.index, self.body, self.event = index, body, event
         self.id, self.type, self.time = str(event["id"]), str(event["type"]), str(event["time"])
         self.data: dict[str, Any] = event["data"]
-        self.facts: dict[str, Any] = self.data.get("facts", {})
+        self.facts: dict[str, Any] = self.data.get("facts", {}) if facts is None else facts
         self.done = self.data.get("outcome") == "ok"
 
 
@@ -800,8 +799,7 @@ def check_documents(evidence: Evidence) -> None:
     for entry in done:  # a request may begin several jobs
         for facts in (entry.facts, *map(json.loads, entry.facts.get("also", ()))):
             if {"kind", "plan", "inputs"} <= facts.keys():
-                asked[facts["run"]] = copy.copy(entry)
-                asked[facts["run"]].facts = facts
+                asked[facts["run"]] = Entry(entry.index, entry.body, facts)
     for entry in done:
         named = entry.facts.get("records", ())
         for digest in named if isinstance(named, list) else ():

@@ -55,6 +55,8 @@ __all__ = ["DelimitedReader", "Dialect"]
 _BLOCK: Final = 1 << 20
 _FIRST_LOOK: Final = 256 << 10
 _EXACT_FLOAT: Final = 2**53
+_TINY: Final = (b"e-", b"E-", b"0" * 300)
+"""Without one of these no text is so near to zero that a double holds it as zero."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,7 +299,7 @@ class DelimitedReader:
             array = values.combine_chunks() if values.num_chunks != 1 else values.chunk(0)
             if not column.facts and array.null_count < len(array):
                 column.learn(Fact.INTEGER)
-            if column.plan is Plan.FLOAT and not _ordinary(array):
+            if column.plan is Plan.FLOAT and not _ordinary(array, block.data):
                 self._survey(block, only=column.name)
             if column.plan is Plan.EXPONENT:
                 converted = self._exponents(column, array, block)
@@ -446,12 +448,14 @@ def _check_separator(head: bytes, declared: str) -> None:
             )
 
 
-def _ordinary(array: pa.Array) -> bool:
-    """Whether all floats are finite and so small that integers among them are exact."""
+def _ordinary(array: pa.Array, data: bytes) -> bool:
+    """Whether all floats are finite, so small that integers among them are exact, and none is zero for being tiny."""
     values = array.to_numpy(zero_copy_only=False)
     if array.null_count:
         values = values[array.is_valid().to_numpy(zero_copy_only=False)]
-    return bool((np.abs(values) < _EXACT_FLOAT).all())
+    if not (np.abs(values) < _EXACT_FLOAT).all():
+        return False
+    return bool((values != 0).all()) or not any(mark in data for mark in _TINY)
 
 
 def _column_findings(column: _ColumnState) -> Iterator[Finding]:
