@@ -249,8 +249,10 @@ class _FileLender:
                 lent.raw.execute("release member")
                 if doubtful or not self._goes_on(group, lent):
                     self._end(keeps=not doubtful)
-            except BaseException:  # the engine has undone the whole transaction: nobody's part of it is kept
+            except BaseException as broken:  # the whole transaction is undone: nobody's part of it is kept
                 self._fail()
+                if not isinstance(broken, Exception):  # somebody wants the process to end
+                    raise
             finally:
                 self._turn.release()
 
