@@ -10,8 +10,12 @@ from typing import Any, BinaryIO
 
 import pytest
 
+import muniment
 from muniment.errors import Invalid
+from muniment.sdk.client import Client
 from muniment.sdk.marked import MarkedFunction, cell_job, gathered
+from muniment.testing.transport import ScriptedTransport
+from scripted import STARTED, detail
 
 RATE = 0.1
 NAMES = ("a", "b")
@@ -201,3 +205,36 @@ def test_what_only_sounds_like_a_secret_is_sent() -> None:
     words += 'secretary = "Frau Holle"\ntoken = None\n'
     cell_job(desk, words, {}, {})  # type: ignore[arg-type]
     assert len(desk.sent) == 2
+
+
+class Shell:
+    """As much of IPython's shell as an extension asks of it."""
+
+    def __init__(self, **known: Any) -> None:
+        self.user_ns = known
+        self.magics: dict[str, Any] = {}
+
+    def register_magic_function(self, function: Any, magic_kind: str, magic_name: str) -> None:
+        """Keep a magic."""
+        assert magic_kind == "cell"
+        self.magics[magic_name] = function
+
+
+def test_the_extension_gives_a_notebook_its_magic() -> None:
+    """``%load_ext muniment`` finds the extension at the front door; ``%%job`` asks by the client that the notebook has."""
+    transport = ScriptedTransport({"execution:RunScript": STARTED, "execution:ShowRun": detail("ok")})
+    shell = Shell(m=Client(transport, project="main"), RATE=RATE)
+    muniment.load_ipython_extension(shell)
+    run = shell.magics["job"]("--input train=data:credit --param depth=5 --name nb --seed 3", "print(RATE * 2)\n")
+    assert run.reference == "run:1"
+    request = transport.asked[0][1]
+    assert (request.inputs, request.params, request.name, request.seed) == (
+        {"train": "data:credit"},
+        {"depth": 5},
+        "nb",
+        3,
+    )
+    for line in ("--input nothing", "--unknown 1", "--seed x"):
+        with pytest.raises(Invalid) as refused:
+            shell.magics["job"](line, "pass\n")
+        assert refused.value.code == "MUNI-A139"
