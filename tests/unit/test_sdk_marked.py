@@ -221,7 +221,7 @@ class Shell:
 
 
 def test_the_extension_gives_a_notebook_its_magic() -> None:
-    """``%load_ext muniment`` finds the extension at the front door; ``%%job`` asks by the client that the notebook has."""
+    """``%load_ext muniment`` finds the extension at the front door; ``%%job`` asks by the client of the notebook."""
     transport = ScriptedTransport({"execution:RunScript": STARTED, "execution:ShowRun": detail("ok")})
     shell = Shell(m=Client(transport, project="main"), RATE=RATE)
     muniment.load_ipython_extension(shell)
