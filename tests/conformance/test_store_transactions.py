@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 from contextlib import ExitStack
 from types import ModuleType
+from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
@@ -31,6 +34,10 @@ class Notes:
         before = dict(self._connection.get_execution_options())
         self._connection.execution_options(yield_per=1)
         return before
+
+    def driver(self) -> Any:
+        """The driver's own connection."""
+        return self._connection.connection.dbapi_connection
 
     def all(self) -> list[str]:
         return [row.note for row in self._connection.execute(text("select note from notes order by note"))]
@@ -153,3 +160,16 @@ def test_no_two_rooms_claim_one_port() -> None:
     rooms = [room for room in vars(repositories).values() if isinstance(room, ModuleType)]
     assert len(rooms) > 5
     assert len(REPOSITORIES) == sum(len(room.REPOSITORIES) for room in rooms)
+
+
+@pytest.mark.parametrize("writes", [False, True], ids=["read", "write"])
+def test_what_is_lent_when_the_store_closes_is_closed_when_it_comes_back(open_notes, writes: bool) -> None:
+    """A thread that still holds a connection when everything ends leaves none open behind it."""
+    store = open_notes()
+    with store.write() if writes else store.read() as session:
+        notes = session.use(Notes)
+        notes.all()
+        held = notes.driver()
+        store.close()
+    with pytest.raises((sqlite3.ProgrammingError, psycopg.OperationalError), match="closed"):
+        held.execute("select 1")

@@ -184,6 +184,7 @@ class _FileLender:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self._closed = False
         self._turn = threading.Lock()
         self._counting = threading.Lock()
         self._waiting = 0
@@ -264,10 +265,10 @@ class _FileLender:
                     lent.raw.rollback()
                 keeps = _unchanged(lent)
         finally:
-            if keeps and len(self._readers) < _READERS_KEPT:
+            if keeps and not self._closed and len(self._readers) < _READERS_KEPT:
                 self._readers.append(lent)
             else:
-                lent.connection.close()
+                _let_go(lent.connection, self._closed)
 
     def _take_turn(self) -> bool:
         if self._turn.acquire(blocking=False):
@@ -293,9 +294,9 @@ class _FileLender:
         writer.raw.commit()
         self._group = None
         group.ended.set()
-        if not keeps or not _unchanged(writer):
+        if self._closed or not keeps or not _unchanged(writer):
             self._writer = None
-            writer.connection.close()
+            _let_go(writer.connection, self._closed)
 
     def _end_forgotten(self, group: _Group) -> None:
         """Commit the group if whoever was to go on with it gave up waiting for his turn."""
@@ -317,18 +318,21 @@ class _FileLender:
             if writer is not None and keeps:
                 if writer.raw.in_transaction:
                     writer.raw.rollback()
-                if _unchanged(writer):
+                if _unchanged(writer) and not self._closed:
                     self._writer = writer
         finally:
             if group is not None:
                 group.failed = True
                 group.ended.set()
             if writer is not None and self._writer is None:
-                writer.connection.close()
+                _let_go(writer.connection, self._closed)
 
     def close(self) -> None:
-        """Close what is kept for the next who ask."""
-        writer, self._writer = self._writer, None
+        """Close what is kept for the next who ask; what comes back later is closed then."""
+        self._closed = True
+        writer = self._writer if self._group is None else None  # one in a transaction is closed with it
+        if writer is not None:
+            self._writer = None
         readers, self._readers = self._readers, []
         for lent in [*readers, *([writer] if writer else [])]:
             lent.connection.close()
@@ -352,6 +356,7 @@ class _ServerLender:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self._closed = False
 
     def lend(self, *, writes: bool) -> _Lent:
         """A connection in a new transaction."""
@@ -372,10 +377,18 @@ class _ServerLender:
         try:
             lent.connection.rollback()
         finally:
-            lent.connection.close()
+            _let_go(lent.connection, self._closed)
 
     def close(self) -> None:
-        """Nothing is kept."""
+        """Nothing is kept, also of what comes back later."""
+        self._closed = True
+
+
+def _let_go(connection: Connection, closed: bool) -> None:
+    """Give a connection back; once the store is closed its pool is gone, and nobody else would close it."""
+    if closed and not connection.closed and not connection.invalidated:
+        connection.detach()
+    connection.close()
 
 
 def _lost() -> Unavailable:
