@@ -38,6 +38,7 @@ ROUNDS = 10
 JOIN = """
 import json, os, resource, sys, tempfile, time
 from pathlib import Path
+import statistics
 import duckdb, numpy as np, polars as pl, pyarrow as pa
 from muniment.programs.feature_join import features_at, join
 from muniment.programs.feature_rows import conform
@@ -61,14 +62,14 @@ made = pa.table({"id": rng.integers(0, KEYS, ROWS), "at": clock(event),
 rows, _ = conform(made, view)
 requests = pa.table({"id": rng.integers(0, KEYS, ROWS), "t": clock(rng.integers(0, 900 * day, ROWS))})
 
-def timed(run, times=3):
+def timed(run, times=5):
     wall, cpu = [], []
     for _ in range(times):
         before, spent = time.perf_counter(), time.process_time()
         result = run()
         wall.append(time.perf_counter() - before)
         cpu.append(time.process_time() - spent)
-    return min(wall), min(cpu), result
+    return statistics.median(wall), statistics.median(cpu), result
 
 out = {}
 out["ours"] = timed(lambda: features_at(requests, "t", rows, view, {n: n for n in names}))[:2]

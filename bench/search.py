@@ -383,19 +383,17 @@ def measure(store: SqlStore, world: Institution, engine: str, *, say: bool = Fal
             spent = [timed(ask) for _ in range(ASKED)]
             busy = (processor_ms(store) - busy) / ASKED
             answer = spent[0][1]
-            figures.append((busy, max(one for one, _ in spent), what + written))
+            figures.append((max(one for one, _ in spent), busy, what + written))
             if say:
                 many = answer if isinstance(answer, int) else len(answer)
-                print(f"  {busy:7.1f} ms CPU {figures[-1][1]:7.1f} ms  {many:>7}  {what}{written}", file=sys.stderr)
-    worst, clock, slow = max(figures)
-    note = (
-        f"median {statistics.median(one for one, _, _ in figures):.0f} ms CPU, {statistics.median(one for _, one, _ in figures):.0f} ms by the clock; "  # noqa: E501
-        f"the slowest: {slow}; {machine()}"
-    )
-    missed = [f"{busy:.0f} ms {what}" for busy, _, what in figures if busy > BAR_MS]
+                print(f"  {busy:7.1f} ms CPU {figures[-1][0]:7.1f} ms  {many:>7}  {what}{written}", file=sys.stderr)
+    worst, its_cpu, slow = max(figures)
+    middle, middle_cpu = (statistics.median(one[which] for one in figures) for which in (0, 1))
+    note = f"median {middle:.0f} ms, {middle_cpu:.0f} ms CPU; the slowest: {slow}; {machine()}"
+    missed = [f"{took:.0f} ms {what}" for took, _, what in figures if took > BAR_MS]
     yield Row(
-        f"search on {engine}, worst of {len(figures)}, CPU of client and engine",
-        f"{worst:.0f} ms; {clock:.0f} ms by the clock, at most {max(one for _, one, _ in figures):.0f} ms",
+        f"search on {engine}, worst time of the worst of {len(figures)}",
+        f"{worst:.0f} ms; CPU of client and engine {its_cpu:.0f} ms, at most {max(f[1] for f in figures):.0f} ms",
         "",
         None,
         f"<= {BAR_MS:.0f} ms",
@@ -434,15 +432,14 @@ def proofs(store: SqlStore, models: Sequence[str], strangers: Sequence[str], hot
         for model, one in zip(models, asked, strict=True):
             ask(model, one)
         served = (processor_ms(store, client=False) - before_engine) / len(models)
-        figure = max(busy) + served
         yield Row(
-            f"{what} on {engine}, CPU of client and engine",
-            f"{statistics.median(busy) + served:.0f} ms, at most {figure:.0f} ms; "
-            f"by the clock {statistics.median(spent):.0f} ms, at most {max(spent):.0f} ms",
+            f"{what} on {engine}, worst time",
+            f"{max(spent):.0f} ms, median {statistics.median(spent):.0f} ms; "
+            f"CPU of client and engine {statistics.median(busy) + served:.0f} ms, at most {max(busy) + served:.0f} ms",
             "",
             None,
             f"<= {bar:.0f} ms",
-            figure <= bar,
+            max(spent) <= bar,
             f"a closure has {statistics.median(sizes):.0f} edges, at most {max(sizes)}; {machine()}",
         )
 
