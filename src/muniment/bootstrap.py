@@ -90,7 +90,6 @@ from muniment.inventory.oversight import (
     risking,
 )
 from muniment.inventory.service import VERBS as INVENTORY
-from muniment.kernel.digest import Digest
 from muniment.kernel.ports import (
     Clock,
     Entropy,
@@ -271,8 +270,7 @@ class Platform:
         )
         self.witnesses = Witnesses(self.store, self.ledger, HttpWitnesses(), clock, entropy)
         self.workshop = parts.workshop or LocalWorkshop(cache_folder())
-        archive = program_archive()
-        programs, outcomes, uses = Programs(archive, Digest.of(archive)), Outcomes(), LastUses()
+        programs, outcomes, uses = Programs(program_archive), Outcomes(), LastUses()
         self._uses, self._clock = uses, clock
         authorizer = CedarAuthorizer(VERBS, clock)
         data_use = StewardedUse(authorizer)

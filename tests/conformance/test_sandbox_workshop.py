@@ -7,6 +7,8 @@ import hashlib
 import io
 import json
 import shutil
+import subprocess
+import sys
 import tarfile
 import zipfile
 import zipimport
@@ -15,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from muniment.adapters.sandbox.archive import program_archive
+from muniment.adapters.sandbox.archive import build_archive, program_archive
 from muniment.adapters.sandbox.base import digest_tree
 from muniment.adapters.sandbox.prepare import shipped_lock
 from muniment.adapters.sandbox.wheelhouse import fetch_wheels
@@ -25,6 +27,12 @@ from muniment.execution.environments import JobEnvironment, Wheel
 from muniment.kernel.digest import Digest
 
 pytestmark = pytest.mark.slow
+
+_DIGEST_OF_PROGRAMS = """
+from muniment.adapters.sandbox.archive import build_archive
+from muniment.kernel.digest import Digest
+print(Digest.of(build_archive()))
+"""
 
 
 def wheel(name: str, files: dict[str, str], version: str = "1") -> bytes:
@@ -277,9 +285,11 @@ def test_only_shipped_locks_have_names() -> None:
 
 
 def test_the_programs_are_one_archive_of_source_and_bytecode(tmp_path: Path) -> None:
-    """The archive is the same each time, holds only what runs inside, and imports from the zip."""
-    archive = program_archive()
-    assert archive == program_archive()
+    """The archive is the same each time and in every process, holds only what runs inside, and imports from the zip."""
+    archive = build_archive()
+    assert archive == build_archive() == program_archive()
+    bare = subprocess.run([sys.executable, "-c", _DIGEST_OF_PROGRAMS], capture_output=True, check=True, text=True)
+    assert bare.stdout.strip() == str(Digest.of(archive))
     path = tmp_path / "muniment.zip"
     path.write_bytes(archive)
     with zipfile.ZipFile(path) as opened:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
+from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -50,12 +51,21 @@ _FIELDS: Final = ("algorithm", "target", "drop", "seed")
 """Parameters of a training that have fields of their own in the request."""
 
 
-@dataclass(frozen=True, slots=True)
 class Programs:
-    """The platform's own programs, as the archive that every sandbox gets."""
+    """The platform's own programs, as the archive that every sandbox gets; built when a job first needs it."""
 
-    archive: bytes
-    digest: Digest
+    def __init__(self, build: Callable[[], bytes]) -> None:
+        self._build = build
+
+    @cached_property
+    def archive(self) -> bytes:
+        """A zip of the modules that run inside."""
+        return self._build()
+
+    @cached_property
+    def digest(self) -> Digest:
+        """What plans call the archive."""
+        return Digest.of(self.archive)
 
 
 def submit(call: Call, spec: JobSpec, uploads: Mapping[str, Content] | None = None) -> wire.Started:

@@ -6,6 +6,7 @@ import importlib.util
 import io
 import marshal
 import zipfile
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -14,9 +15,17 @@ _PACKAGE: Final = Path(__file__).parents[2]
 
 _ROOMS: Final = ("kernel", "analytics", "programs")
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
+_PLAIN: Final = 2
+"""The newest form of ``marshal`` without references: where those stand depends on what else this process holds."""
 
 
+@cache
 def program_archive() -> bytes:
+    """The archive of this process: to compile it takes longer than everything else of opening an installation."""
+    return build_archive()
+
+
+def build_archive() -> bytes:
     """A deterministic zip of the modules that run inside, as source and as bytecode that is never checked again."""
     sources = [_PACKAGE / "__init__.py", _PACKAGE / "errors.py"]
     for room in _ROOMS:
@@ -38,7 +47,7 @@ def _bytecode(source: bytes, name: str) -> bytes:
         importlib.util.MAGIC_NUMBER
         + (1).to_bytes(4, "little")
         + importlib.util.source_hash(source)
-        + marshal.dumps(code)
+        + marshal.dumps(code, _PLAIN)
     )
 
 
