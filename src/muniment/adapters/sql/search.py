@@ -4,8 +4,8 @@ Each kind of object is one *source*: a table of objects, its plain columns, and 
 values of a field beside the objects. Negations are pushed down to the tests first, so that each test becomes one of two
 two-valued conditions: that it holds, or that it does not; what is unknown satisfies neither (``language``).
 
-How a statement is put, so that no engine has to guess: a test of a satellite that few rows satisfy leads, found by
-counting to a bound in its index; the others are looked up object by object, in the order of the objects' numbers. When
+How a statement is put, so that no engine has to guess: the test of a satellite that the fewest rows satisfy leads,
+found by counting to a bound in its index; the others are looked up object by object, in the order of the objects' numbers. When
 the first key of the order is a metric or a parameter and only the first objects are wanted, its index leads.
 """
 
@@ -96,6 +96,9 @@ SAVED: Final = Table(
 
 _FEW: Final = 10_000
 """A test that at most so many rows satisfy leads a statement."""
+
+_FEW_COUNTED: Final = 50_000
+"""The same when SQLite counts to the end: it has no other way than to look at object by object."""
 
 _MANY: Final = 50_000
 """Of fewer objects that lineage reaches, each is better looked up in the other tests than joined with them."""
@@ -423,7 +426,7 @@ class _Compiler:
         """Whether PostgreSQL would expect too little: that a value is frequent in this field it cannot know."""
         if self.engine != "postgresql" or self.lazily or satellite.owner is None:
             return False
-        return isinstance(test, Membership) or (isinstance(test, Comparison) and test.comparator is Comparator.EQUAL)
+        return not isinstance(test, Match)
 
     def _plain_cell(self, path: Path) -> _Cell:
         column, type_ = self.source.plain[path.head], self.field(path).type
@@ -481,7 +484,8 @@ class _Pager:
 
     def count(self) -> int:
         """How many objects there are."""
-        lead, condition = self._led(self._query.condition)
+        lite = self._compiler.engine == "sqlite"
+        lead, condition = self._led(self._query.condition, _FEW_COUNTED if lite else _FEW)
         query = select(func.count()).select_from(self._source.base).where(*self._compiler.within(), *lead, condition)
         return int(self._db.execute(query).scalar_one())
 
@@ -492,7 +496,7 @@ class _Pager:
         """
         indexed = not self._query.order or self._query.order[0].path == Path("created")
         self._compiler.lazily = self._compiler.engine == "postgresql" and indexed and offset + limit <= _PAGE
-        lead, condition = self._led(self._query.condition)
+        lead, condition = self._led(self._query.condition, _FEW)
         keys = None if lead else self._walked(limit, offset)
         if keys is None:
             query = (
@@ -519,41 +523,53 @@ class _Pager:
         first = (source.key.label("key"), source.project.label("project"))
         return select(*first, *guard, *plain).select_from(source.base if base is None else base)
 
-    def _led(self, condition: Condition | None) -> tuple[list[_Sql], _Sql]:
-        """A condition that leads, if a test of all is satisfied by few rows, and what else must hold."""
+    def _led(self, condition: Condition | None, few: int) -> tuple[list[_Sql], _Sql]:
+        """A condition that leads, if a test of all is satisfied by at most so many rows, and what else must hold."""
         if condition is None:
             return [], true()
         parts = list(condition.parts) if isinstance(condition, All) else [condition]
-        leading: list[Whatever] | None = None
         first: Condition | None = None
-        few = _FEW + 1
         for part in sorted(parts, key=lambda part: not isinstance(part, Lineage)):
-            found = self._owners(part, few)
-            if found is not None:
-                few, leading, first = max(len(found), 1), found, part
-                if len(found) <= 1:
+            many = self._many(part, few)
+            if many is not None:
+                few, first = many - 1, part
+                if many <= 1:
                     break
         reached = (len(self._compiler.walk(part)) for part in parts if isinstance(part, Lineage))
-        selective = leading is not None or min(reached, default=_MANY) < _MANY
+        selective = first is not None or min(reached, default=_MANY) < _MANY
         self._compiler.lazily = self._compiler.lazily or (selective and self._compiler.engine == "postgresql")
         whole = and_(*(self._compiler.holds(part) for part in sorted(parts, key=_weight) if part is not first), true())
-        return ([] if leading is None else [self._among(leading)]), whole
+        return ([] if first is None else [self._among(self._owners(first))]), whole
 
-    def _owners(self, part: Condition, few: int) -> list[Whatever] | None:
-        """The keys of the objects that satisfy a test, when lineage or an index knows them and they are fewer."""
+    def _many(self, part: Condition, few: int) -> int | None:
+        """How many rows satisfy a test, when lineage or an index knows it and they are at most so many."""
         if isinstance(part, Lineage):
-            reached = self._compiler.walk(part)
-            return reached if len(reached) < few else None
+            many = len(self._compiler.walk(part))
+        else:
+            rows = self._satisfying(part)
+            if rows is None:
+                return None
+            if len(rows.get_final_froms()) > 1 or isinstance(rows.get_final_froms()[0], Join):
+                few = min(few, _FEW_JOINED)
+            many = self._db.execute(select(func.count()).select_from(rows.limit(few + 1).subquery())).scalar_one()
+        return many if many <= few else None
+
+    def _owners(self, part: Condition) -> list[Whatever]:
+        """The keys of the objects that satisfy a test."""
+        if isinstance(part, Lineage):
+            return self._compiler.walk(part)
+        rows = self._satisfying(part)
+        assert rows is not None
+        return [*{key for (key,) in self._db.execute(rows) if key is not None}]
+
+    def _satisfying(self, part: Condition) -> Select[Whatever] | None:
+        """The keys of the objects that satisfy a test, from the index of its values; None when none has them."""
         if not isinstance(part, (Comparison, Membership)):
             return None
         satellite = self._compiler.satellite(part.path)
         if satellite is None or satellite.owner is None or _positive(part)[1]:
             return None
-        if isinstance(satellite.rows, Join):
-            few = min(few, _FEW_JOINED + 1)
-        rows = satellite.owners(self._compiler.cells.condition(satellite.cell, part)).limit(few)
-        found = [key for (key,) in self._db.execute(rows)]
-        return [*{key for key in found if key is not None}] if len(found) < few else None
+        return satellite.owners(self._compiler.cells.condition(satellite.cell, part))
 
     def _among(self, keys: Sequence[Whatever]) -> _Sql:
         """Whether an object is one of these, told so that engines begin with them."""
@@ -842,14 +858,16 @@ def _runs(compiler: _Compiler) -> _Source:
         # a sum in place of the node, and the engines look its row up; without it they read all activities
         node: ColumnElement[Whatever] = literal_column("0") - reached.c.node
         ran = select(ACTIVITY.c.ulid).where(ACTIVITY.c.id == node)
+        ran_only = reached.c.node < literal_column("0")
         if compiler.engine == "sqlite":
             return (
                 select(r.c.number)
                 .join_from(reached, ACTIVITY, ACTIVITY.c.id == node)
                 .join(r, r.c.run == ACTIVITY.c.ulid)
+                .where(ran_only)
             )
         one = ran.offset(0).lateral()
-        return select(r.c.number).select_from(reached).join(one, true()).join(r, r.c.run == one.c.ulid)
+        return select(r.c.number).select_from(reached).join(one, true()).join(r, r.c.run == one.c.ulid).where(ran_only)
 
     gone = select(_TAGS.c.run).where(_TAGS.c.project.in_(compiler.scope.projects), _TAGS.c.name == DELETED)
     guard = {"id": r.c.run, "kind": r.c.kind, "author": r.c.author}

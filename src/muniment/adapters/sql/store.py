@@ -32,6 +32,10 @@ _GLANCE_S: Final = 0.02
 _STATEMENTS_KEPT: Final = 512
 """Statements that a SQLite connection keeps prepared; the driver's own 128 are fewer than the platform has."""
 
+_MAPPED: Final = 2**31 - 2**16
+"""Bytes of a SQLite file that are read through the page cache itself, the most that Debian's library maps: searches and
+walks of lineage look up hundreds of thousands of pages, and each would be copied. Writes do not go through the map."""
+
 _LOST_RACES: Final = frozenset({"40001", "40P01", "23505"})
 """States of PostgreSQL after which a transaction may be tried again from its start: serialization failure, deadlock,
 and the unique violation that two overlapping serializable transactions can meet although both looked first (PostgreSQL
@@ -470,6 +474,7 @@ def open_engine(url: str) -> Engine:
             "foreign_keys=ON",
             "busy_timeout=30000",
             "trusted_schema=OFF",
+            f"mmap_size={_MAPPED}",
         ):
             raw.execute(f"pragma {pragma}").close()
 
