@@ -5,8 +5,9 @@ values of a field beside the objects. Negations are pushed down to the tests fir
 two-valued conditions: that it holds, or that it does not; what is unknown satisfies neither (``language``).
 
 How a statement is put, so that no engine has to guess: the test of a satellite that the fewest rows satisfy leads,
-found by counting to a bound in its index; the others are looked up object by object, in the order of the objects' numbers. When
-the first key of the order is a metric or a parameter and only the first objects are wanted, its index leads.
+found by counting to a bound in its index; the others are looked up object by object, in the order of the objects'
+numbers. When the first key of the order is a metric or a parameter and only the first objects are wanted, its index
+leads.
 """
 
 from __future__ import annotations
