@@ -33,13 +33,16 @@ _ELSEWHERE: Final = frozenset({"sources", "index", "index-url", "extra-index-url
 """Settings of uv that say where packages come from."""
 
 
-def resolve_lock(source: Path, *, extras: Sequence[str] = (), index: str | None = None) -> str:
+def resolve_lock(
+    source: Path, *, extras: Sequence[str] = (), index: str | None = None, wheels: Path | None = None
+) -> str:
     """The lock that a file asks for.
 
     Args:
         source: a requirements file with or without hashes, a ``pyproject.toml``, or a ``uv.lock`` beside its project.
         extras: optional dependencies of a project that are wanted too.
         index: address of the package index; None for the one that this machine is set up for.
+        wheels: a folder of wheels that count as those of the index do, such as builds that no index has.
 
     Returns:
         Text of a requirements file: every line pins a version with hashes, and no address is named.
@@ -71,6 +74,7 @@ def resolve_lock(source: Path, *, extras: Sequence[str] = (), index: str | None 
         *("--only-binary", ":all:", "--python-version", _PYTHON, "--python-platform", _PLATFORM),
         *(word for extra in extras for word in ("--extra", extra)),
         *(("--index-url", index) if index else ()),
+        *(("--find-links", str(wheels.absolute())) if wheels is not None and wheels.is_dir() else ()),
         str(source.absolute()),
     )
 

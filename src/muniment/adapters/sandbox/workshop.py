@@ -162,9 +162,10 @@ class LocalWorkshop:
                     "--no-index",
                     "--no-deps",
                     "--require-hashes",
-                    "--no-cache",
                 ),
-                *("--only-binary", ":all:", "--link-mode", "copy", "--python", sys.executable),
+                # What uv unpacks lies beside the tree and is linked into it: nothing is written twice.
+                *("--cache-dir", str(Path(scratch, "unpacked")), "--link-mode", "hardlink"),
+                *("--only-binary", ":all:", "--python", sys.executable),
                 *("--find-links", str(wheels), "--target", str(packages), "--requirement", str(lock)),
             )
             _settle(tree, packages)
