@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeVar
 
@@ -269,7 +270,7 @@ class Platform:
             faults,
         )
         self.witnesses = Witnesses(self.store, self.ledger, HttpWitnesses(), clock, entropy)
-        self.workshop = parts.workshop or LocalWorkshop(cache_folder())
+        self.workshop = parts.workshop or _workshop_at(cache_folder())
         programs, outcomes, uses = Programs(program_archive), Outcomes(), LastUses()
         self._uses, self._clock = uses, clock
         authorizer = CedarAuthorizer(VERBS, clock)
@@ -436,6 +437,12 @@ class _OpenProject:
     def opened(self, session: Session, project: str) -> None:
         """Make the key."""
         self._vault.create_project_key(session, project)
+
+
+@cache
+def _workshop_at(folder: Path) -> LocalWorkshop:
+    """The one workshop of this process for a cache folder: what it hashed once it knows by its marks thereafter."""
+    return LocalWorkshop(folder)
 
 
 def open_platform(home: Path, parts: Parts | None = None) -> Platform:
