@@ -118,7 +118,8 @@ def structure() -> Iterator[Case]:
     yield reject("semicolons", b"a;b\n1;2\n", "MUNI-D157", {"likely": ";"})
     yield reject("tabs", b"a\tb\n1\t2\n", "MUNI-D157", {"likely": "\t"})
     yield reject("quoted names between semicolons", b'"a";"b"\n1;2\n', "MUNI-D157", {"likely": ";"})
-    yield accept("semicolons, declared", b"a;b\n1;2,5\n", {"a": [1], "b": ["2,5"]}, delimiter=";")
+    yield accept("semicolons, declared", b"a;b\n1;x,5\n", {"a": [1], "b": ["x,5"]}, delimiter=";")
+    yield flag("decimal commas", b"a;b\n1;2,5\n", "text_like_decimal_comma", {"a": [1], "b": ["2,5"]}, delimiter=";")
     yield accept("tabs, declared", b"a\tb\n1\t2\n", {"a": [1], "b": [2]}, format="tsv")
     yield accept("no header, names declared", b"1,2\n3,4\n", {"p": [1, 3], "q": [2, 4]}, columns=["p", "q"])
     yield reject("no header, too few names", b"1,2\n3,4\n", "MUNI-D103", {"line": 1}, columns=["p"])
@@ -152,7 +153,7 @@ def encodings() -> Iterator[Case]:
 
 
 def quotes() -> Iterator[Case]:
-    yield accept("quoted", b'a,b\n"1,2","say ""hi"""\n', {"a": ["1,2"], "b": ['say "hi"']})
+    yield accept("quoted", b'a,b\n"1,x","say ""hi"""\n', {"a": ["1,x"], "b": ['say "hi"']})
     yield accept("line end within quotes", b'a,b\n1,"x\r\n\ny\r"\n2,z\n', {"a": [1, 2], "b": ["x\r\n\ny\r", "z"]})
     yield accept("empty text and null", b'a,b\n1,""\n2,\n', {"a": [1, 2], "b": ["", None]})
     yield accept("quoted numbers", b'a,b\n"1","x"\n"2","y"\n', {"a": [1, 2], "b": ["x", "y"]})
@@ -196,7 +197,7 @@ def numbers() -> Iterator[Case]:
     yield flag("infinity", b"a\ninf\n1.5\n", "mixed_types", {"a": ["inf", "1.5"]})
     yield flag("NA", b"a\nNA\n1\n", "mixed_types", {"a": ["NA", "1"]}, {"line": 2, "value": "NA"})
     yield accept("NA, declared", b"a,b\nNA,NA\n1,x\n", {"a": [None, 1], "b": [None, "x"]}, nulls=["NA"])
-    yield accept("NA in quotes is text", b'a\n"NA"\nx\n', {"a": ["NA", "x"]}, nulls=["NA"])
+    yield flag("NA in quotes is text", b'a\n"NA"\nx\n', "null_not_met", {"a": ["NA", "x"]}, nulls=["NA"])
     yield flag("plus sign", b"a\n+5\n1\n", "mixed_types", {"a": ["+5", "1"]})
     yield flag("thousands separators", b'a\n"1,000"\n1\n', "mixed_types", {"a": ["1,000", "1"]})
     yield flag(
@@ -217,7 +218,7 @@ def numbers() -> Iterator[Case]:
     yield reject("no integer", b"a,b\n1,1\n2,x\n", "MUNI-D156", {"line": 3, "column": "b"}, schema={"b": "int64"})
     yield reject("no such day", b"a\n2026-02-30\n", "MUNI-D156", {"line": 2}, schema={"a": "date"})
     yield reject("another date format", b"a\n23.11.2026\n", "MUNI-D156", {"line": 2}, schema={"a": "date"})
-    yield accept("dates are text", b"a\n2026-11-23\n", {"a": ["2026-11-23"]})
+    yield flag("dates are text", b"a\n2026-11-23\n", "text_like_time", {"a": ["2026-11-23"]}, {"column": "a"})
     yield reject("unknown type", GOOD, "MUNI-D116", schema={"a": "decimal"})
     yield reject("schema of another file", GOOD, "MUNI-D158", {"columns": ["q"]}, schema={"q": "string"})
     yield flag("all missing", b"a,b\n1,\n2,\n", "all_missing", {"a": [1, 2], "b": [None, None]}, {"column": "b"})

@@ -169,3 +169,43 @@ def test_no_bytes_break_the_reader(tmp_path: Path, raw: bytes, block: int) -> No
 def test_the_grammar_of_numbers(text: str, facts: Fact) -> None:
     """Each text is what the module's rules say."""
     assert kind(text) == facts
+
+
+@pytest.mark.parametrize(
+    ("text", "nulls", "found"),
+    [
+        ("39,State-gov\n50,Private\n", (), {"number_as_name": "39"}),
+        ("id,x\n1, ?\n2,a\n", ("?",), {"null_not_met": None, "blanks_beside_delimiters": None}),
+        ("id,x\n1,?\n2,?\n3,a\n", ("?",), {}),
+        ("x,id\n?,1\r\na,2\r\n", ("?",), {"mixed_line_ends": None}),
+        ('id,x\n1,"a, b"\n', (), {}),
+        ('id,x\n1, "a"\n', (), "MUNI-D111"),
+        ('id,x\n1,"1234,56"\n2,"1.234,5"\n', (), {"text_like_decimal_comma": "x"}),
+        ("id,x\n1,2026-01-31\n", (), {"text_like_time": "x"}),
+        ("id,x\n1,2026-01-31T10:00:00+02:00\n", (), {"text_like_time": "x"}),
+        ("id,x\n1,2026-01\n", (), {}),
+    ],
+)
+def test_what_a_file_may_have_meant_otherwise_is_found(
+    tmp_path: Path, text: str, nulls: tuple[str, ...], found: dict[str, str | None] | str
+) -> None:
+    """A missing header, a null that never comes, a decimal comma and an undeclared day are findings; else silence."""
+    path = tmp_path / "source"
+    path.write_text(text, newline="")
+    reader = DelimitedReader(Source(path, Limits()), Dialect(nulls=nulls))
+    if isinstance(found, str):
+        with pytest.raises(Invalid) as refusal:
+            reader.read(lambda schema: lambda table: None)
+        assert refusal.value.code == found
+        return
+    reader.read(lambda schema: lambda table: None)
+    assert {one.code: one.facts.get("column") for one in reader.findings()} == found
+
+
+@pytest.mark.parametrize("text", ['[{"id": 1}]', '\n [\n  {"id": 1},\n', "[[1, 2]]"])
+def test_a_json_array_is_called_what_it_is(tmp_path: Path, text: str) -> None:
+    """One array of objects is not taken for a CSV with broken quotes."""
+    path = tmp_path / "source"
+    path.write_text(text)
+    with pytest.raises(Invalid, match="one JSON array"):
+        Source(path, Limits()).format()

@@ -113,6 +113,8 @@ def test_a_refusal_says_what_why_and_what_to_do() -> None:
         ("data", "add"),
         ("data", "list", "--limit", "many"),
         ("train", "--experiment", "e", "--data", "d", "--algorithm", "a", "--param", "novalue"),
+        ("train", "--experiment", "e", "--data", "d"),
+        ("train", "xgboost", "--experiment", "e", "--data", "d", "--algorithm", "lightgbm"),
         ("run", "x.py", "--input", "a=1", "--input", "a=2"),
         ("evaluate", "m", "--data", "d", "--threshold", "1.5"),
     ],
@@ -149,6 +151,16 @@ def test_parameters_are_json_or_text() -> None:
         "eta": 0.2, "depth": 5, "name": "gb tree", "cols": [1, 2], "flag": True, "eq": "a=b", "big": "NaN",
     }  # fmt: skip
     assert (request.drop, request.seed) == (["ID", "x"], 7)
+
+
+def test_the_algorithm_is_named_first_or_by_an_option() -> None:
+    """``muni train xgboost`` asks for what ``--algorithm xgboost`` asks for."""
+    asked = []
+    for words in (["xgboost"], ["--algorithm", "xgboost"], ["xgboost", "--algorithm", "xgboost"]):
+        transport = ScriptedTransport({"execution:TrainModel": STARTED})
+        invoke({}, "train", *words, "--experiment", "e", "--data", "d", "--detach", transport=transport)
+        asked.append(transport.asked[0][1])
+    assert asked[0] == asked[1] == asked[2]
 
 
 def test_a_failed_job_exits_1_with_its_own_error() -> None:

@@ -20,12 +20,11 @@ LIMITS = (
 )
 
 
-@click.command(cls=Command, epilog="Example: muni train --experiment Credit --data credit/train --algorithm xgboost")
+@click.command(cls=Command, epilog="Example: muni train xgboost --data credit/train --experiment Credit")
+@click.argument("named", required=False, type=ALGORITHM, metavar="ALGORITHM")
 @click.option("--experiment", required=True, type=EXPERIMENT, metavar="NAME", help="What the run belongs to.")
 @click.option("--data", "data", required=True, type=DATA, metavar="REF", help="The training snapshot.")
-@click.option(
-    "--algorithm", required=True, type=ALGORITHM, metavar="NAME", help="logistic_regression, xgboost or lightgbm."
-)
+@click.option("--algorithm", type=ALGORITHM, metavar="NAME", help="The same as ALGORITHM.")
 @click.option(
     "--param",
     "params",
@@ -51,9 +50,10 @@ LIMITS = (
 @with_face
 def train(
     face: Face,
+    named: str | None,
     experiment: str,
     data: str,
-    algorithm: str,
+    algorithm: str | None,
     params: dict[str, Any],
     trial: str | None,
     seed: int,
@@ -73,7 +73,7 @@ def train(
     fresh: bool,
     detach: bool,
 ) -> None:
-    """Train a built-in algorithm on one snapshot, hermetically.
+    """Train ALGORITHM on one snapshot, hermetically: logistic_regression, xgboost or lightgbm.
 
     The job sees that snapshot and nothing else; what it used and made is recorded by the platform, not by the job.
     """
@@ -82,7 +82,7 @@ def train(
         experiment=experiment,
         trial=trial,
         data=data,
-        algorithm=algorithm,
+        algorithm=_one(named, algorithm),
         params=params,
         seed=seed,
         target=target,
@@ -101,3 +101,13 @@ def train(
         face.started(run)
     else:
         run_answer(face, face.wait(run))
+
+
+def _one(named: str | None, algorithm: str | None) -> str:
+    """The algorithm, which may be said in two ways but not twice differently."""
+    said = {name for name in (named, algorithm) if name}
+    if not said:
+        raise click.UsageError("Missing argument 'ALGORITHM': logistic_regression, xgboost or lightgbm.")
+    if len(said) > 1:
+        raise click.UsageError(f"ALGORITHM is {named!r} and --algorithm is {algorithm!r}: say one of them.")
+    return said.pop()

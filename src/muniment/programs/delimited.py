@@ -47,6 +47,7 @@ from muniment.programs.values import (
     Plan,
     exponent_integer,
     kind,
+    looks_like,
     plan_for,
 )
 
@@ -83,10 +84,10 @@ class _ColumnState:
         self.facts = NOTHING
         self.plan = Plan.INTEGER if declared is None else Plan.DECLARED
         self.offence = 0
-        """The line of the first number that 64 bits cannot hold; 0 for none."""
-        """Line and value of the first number that no 64-bit number holds exactly."""
+        """The line of the first number that no 64-bit number holds exactly; 0 for none."""
 
         self.first_word: tuple[int, str] | None = None
+        """Line and value of the first text that is no number."""
 
     @property
     def undecided(self) -> bool:
@@ -144,7 +145,7 @@ class DelimitedReader:
         self._columns: list[_ColumnState] = []
         self._blocks = Blocks(source, dialect.delimiter, block_bytes)
         self._blanks_beside = False
-        self._quoted = False
+        self._unmet = set(dialect.nulls)
         self._lines = 0
 
     def read(self, begin: Callable[[pa.Schema], Callable[[pa.Table], None]]) -> None:
@@ -187,6 +188,14 @@ class DelimitedReader:
                 Finding(
                     "blanks_beside_delimiters", "blanks beside separators: ignored around numbers, kept in texts", {}
                 )
+            )
+        for spelling in sorted(self._unmet):
+            found.append(Finding("null_not_met", "no field has this declared spelling of null", {"null": spelling}))
+        if self._dialect.names is None:
+            found.extend(
+                Finding("number_as_name", "the name is a number: is the header line missing?", {"column": column.name})
+                for column in self._columns
+                if not kind(column.name) & Fact.TEXT
             )
         for column in self._columns:
             found.extend(_column_findings(column))
@@ -239,7 +248,7 @@ class DelimitedReader:
                     f"column {column.name!r} holds a number that 64 bits cannot hold exactly",
                     column=column.name,
                     line=column.offence,
-                    do=f"declare the column: schema {{{column.name!r}: 'string'}}",
+                    do=f"declare it a text: --column {column.name}=string, in Python columns={{...: 'string'}}",
                 )
         return True
 
@@ -284,6 +293,7 @@ class DelimitedReader:
     def _parsed(self, block: Block) -> pa.Table | None:
         """The block in the planned types; None when a column had to widen, which its state then says."""
         self._check_padding(block)
+        self._meet_nulls(block)
         self._survey_undecided(block)
         types = {
             column.name: pa.string() if column.plan in (Plan.TEXT, Plan.EXPONENT, Plan.DECLARED) else column.type
@@ -388,6 +398,18 @@ class DelimitedReader:
             if column.plan in (Plan.INTEGER, Plan.FLOAT, Plan.EXPONENT):
                 self._survey(block, only=column.name)
 
+    def _meet_nulls(self, block: Block) -> None:
+        """Strike off the spellings of null that stand as a whole field of the block."""
+        if not self._unmet:
+            return
+        edges = (self._dialect.delimiter.encode(), b"\n", b"\r\n")
+        data = b"\n" + block.data
+        self._unmet = {
+            spelling
+            for spelling in self._unmet
+            if not any(before + spelling.encode() + after in data for before in edges[:2] for after in edges)
+        }
+
     def _exponents(self, column: _ColumnState, array: pa.Array, block: Block) -> pa.Array | None:
         """Integers of which some are in exponent form, exactly; None when the column has to widen."""
         marked = pc.match_substring_regex(array, "[eE]")
@@ -444,7 +466,7 @@ def _check_separator(head: bytes, declared: str) -> None:
                 declared=declared,
                 likely=mark,
                 line=1,
-                do=f"declare the separator: delimiter={mark!r}",
+                do=f"declare the separator: --delimiter {mark!r}, in Python delimiter={mark!r}",
             )
 
 
@@ -471,6 +493,11 @@ def _column_findings(column: _ColumnState) -> Iterator[Finding]:
             "mixed_types",
             "numbers and other texts: the column is text",
             {"column": column.name, "line": line, "value": visible(value)},
+        )
+    elif column.first_word is not None and (seen := looks_like(column.first_word[1])) is not None:
+        line, value = column.first_word
+        yield Finding(
+            f"text_like_{seen.code}", seen.message, {"column": column.name, "line": line, "value": visible(value)}
         )
     if column.plan is Plan.EXPONENT:
         yield Finding(

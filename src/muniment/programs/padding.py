@@ -46,7 +46,8 @@ def padded_fields(block: Block, separator: int, columns: int) -> tuple[list[int]
             marked = edge & (first == mark)
             if marked.any():
                 starts = np.flatnonzero(marked) + low
-                blanks |= bool(np.isin(array[starts + 1], [_BLANK, _TAB]).any())
+                blank = starts[np.isin(array[starts + 1], [_BLANK, _TAB])]
+                blanks |= bool((np.searchsorted(block.quotes, blank) % 2 == 0).any())
                 found.extend(_padded_behind(array, starts, behind))
     return (_columns_at(block, array, np.array(found, np.int64), separator, columns) if found else []), blanks
 

@@ -116,7 +116,10 @@ class Source:
         found = _match(self.head, _FORMATS)
         if found is not None:
             return found
-        return "jsonl" if self.head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") else "csv"
+        text = self.head.lstrip(b"\xef\xbb\xbf \t\r\n")
+        if text.startswith(b"[") and text[1:].lstrip(b" \t\r\n").startswith((b"{", b"[")):
+            raise _foreign("one JSON array", "write one object a line: jq -c '.[]'")
+        return "jsonl" if text.startswith(b"{") else "csv"
 
     def chunks(self, size: int = _CHUNK) -> Iterator[bytes]:
         """The bytes with one layer of compression taken off.

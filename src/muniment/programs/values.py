@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import IntFlag, StrEnum
@@ -27,6 +28,7 @@ __all__ = [
     "Plan",
     "exponent_integer",
     "kind",
+    "looks_like",
     "plan_for",
 ]
 
@@ -100,6 +102,32 @@ def kind(text: str) -> Fact:
     if "e" in text.lower() and _integral(text) is not None:
         return Fact.EXPONENT
     return Fact.FRACTION
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """What a text resembles without being read as it."""
+
+    code: str
+    message: str
+
+
+_LIKENESSES: Final = (
+    (
+        re.compile(r"-?([0-9]+|[0-9]{1,3}(\.[0-9]{3})+),[0-9]+"),
+        Likeness("decimal_comma", "the first value has a decimal comma: the column is text"),
+    ),
+    (
+        re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9:.]+([Zz]|[+-][0-9]{2}:?[0-9]{2})?)?"),
+        Likeness("time", "the first value is a day or a moment: text unless declared"),
+    ),
+)
+
+
+def looks_like(text: str) -> Likeness | None:
+    """What else the text could have been meant as; None when nothing suggests itself."""
+    text = text.strip(" \t")
+    return next((likeness for pattern, likeness in _LIKENESSES if pattern.fullmatch(text)), None)
 
 
 def _integral(text: str) -> int | None:
