@@ -13,6 +13,7 @@ from muniment.adapters.sandbox.prepare import shipped_lock, shipped_wheels
 from muniment.adapters.sandbox.resolving import resolve_lock
 from muniment.adapters.sandbox.wheelhouse import fetch_wheels
 from muniment.adapters.sandbox.workshop import cache_folder
+from muniment.cli.env_r import build_r
 from muniment.cli.face import Face, Group, with_face
 from muniment.cli.knowing import ENVIRONMENT, INDEX
 from muniment.cli.screen import Screen
@@ -25,6 +26,9 @@ from muniment.wire import execution as wire
 @click.group(cls=Group)
 def env() -> None:
     """Job environments: sets of sealed wheels, known by their digest, rebuilt offline."""
+
+
+env.add_command(build_r)
 
 
 @env.command("list", epilog="Example: muni env list")

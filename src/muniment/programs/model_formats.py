@@ -47,7 +47,9 @@ _HDF5: Final = ModelFormat("an HDF5 file", True, "Keras keeps marshalled code in
 _NUMPY: Final = ModelFormat("a numpy file of Python objects", True, f"object arrays are pickles; {_SAVE}")
 _PYC: Final = ModelFormat("compiled Python code", True, f"this is a program, not a model; {_SAVE}")
 _R: Final = ModelFormat(
-    "an R data file", True, "unserialising R objects can run code; export the model to ONNX or PMML"
+    "an R data file",
+    True,
+    "unserialising R objects can run code; save XGBoost UBJSON, LightGBM text, ONNX or PMML, or coefficients as CSV",
 )
 _SKOPS: Final = ModelFormat("skops", False)
 _ZIP: Final = ModelFormat("a zip archive", False)

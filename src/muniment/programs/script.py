@@ -16,7 +16,6 @@ import json
 import os
 import runpy
 import shutil
-import subprocess
 import sys
 import tarfile
 from collections.abc import Mapping
@@ -28,6 +27,7 @@ from muniment.errors import Invalid
 from muniment.programs.contract import CellFailed, Job, visible
 from muniment.programs.debugging import watching
 from muniment.programs.mlflow_harvest import harvest, prepare
+from muniment.programs.r_scripts import RFailed, play_r
 
 TREE = Path(os.environ.get("MUNIMENT_TREE", "/tmp/source"))  # noqa: S108 - the sandbox's own, empty, private /tmp
 _OWN = ("MUNI-N128", "MUNI-N129", "MUNI-N131", "MUNI-N107")
@@ -61,12 +61,20 @@ def unpack(archive: Path, tree: Path) -> int:
                 content = members.extractfile(member)
                 if content is None or target.exists():
                     raise Invalid("MUNI-D161", "a source tree holds plain files only", member=visible(member.name))
-                with target.open("xb") as file:
+                # The mode comes with the file: behind Landlock none can be changed afterwards.
+                with open(target, "xb", opener=_program if member.mode & 0o100 else _plain) as file:
                     shutil.copyfileobj(content, file)
-                target.chmod(0o755 if member.mode & 0o100 else 0o644)
     except (tarfile.TarError, EOFError, OSError, ValueError) as broken:
         raise Invalid("MUNI-D163", "the source tree is not a usable tar", reason=type(broken).__name__) from broken
     return count
+
+
+def _program(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o755)
+
+
+def _plain(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o644)
 
 
 def arguments(params: Mapping[str, Any], given: list[str]) -> list[str]:
@@ -113,6 +121,10 @@ def main() -> None:
         if isinstance(broken, CellFailed):
             job.fail(_told("MUNI-N130", f"the notebook failed: {visible(broken.kind)}", entry, f"cell {broken.cell}"))
             raise
+        if isinstance(broken, RFailed):
+            where = None if broken.line is None else f"{entry}:{broken.line}"
+            job.fail(_told("MUNI-D166", f"the script failed: {visible(broken.kind)}", entry, where, broken.advice))
+            sys.exit(1)
         kind = visible(type(broken).__name__)
         if isinstance(broken, OSError) and broken.errno is not None:
             kind += f" ({errno.errorcode.get(broken.errno, broken.errno)})"
@@ -130,7 +142,7 @@ def _play(script: Path, root: Path) -> None:
                 script, Job.here().given(), root / "output/data" / script.name
             )
         elif script.suffix in (".R", ".r"):
-            _rscript(script)
+            play_r(script, sys.argv[1:])
         else:
             runpy.run_path(str(script), run_name="__main__")
     finally:
@@ -139,31 +151,6 @@ def _play(script: Path, root: Path) -> None:
                 harvest(root)
             except OSError as full:
                 sys.stderr.write(f"what was told to MLflow could not all be gathered: {full}\n")
-
-
-def _rscript(script: Path) -> None:
-    """Run an R script by the interpreter that the environment holds; its exit is this program's exit.
-
-    Raises:
-        Invalid: the environment holds no R.
-    """
-    places = [
-        Path(sys.prefix, "bin/Rscript"),
-        *sorted(Path(sys.prefix).glob("lib/python*/site-packages/*/bin/Rscript")),
-    ]
-    found = next((place for place in places if os.access(place, os.X_OK)), None)
-    if found is None:
-        raise Invalid(
-            "MUNI-N131",
-            "this job environment holds no R",
-            script=visible(script.name),
-            do="build one from a wheel that carries bin/Rscript, and name it: --env REF",
-        )
-    descriptor = os.environ.get("MUNIMENT_METRICS_FD", "")
-    passed = (int(descriptor),) if descriptor.isdigit() else ()
-    done = subprocess.run([found, script, *sys.argv[1:]], pass_fds=passed, check=False)
-    if done.returncode != 0:
-        sys.exit(done.returncode if done.returncode > 0 else 1)
 
 
 def add_checks() -> None:
@@ -184,8 +171,14 @@ def add_checks() -> None:
         one.add_check(place, check)
 
 
-def _told(code: str, message: str, entry: str, where: str | None) -> dict[str, Any]:
-    facts = {"script": visible(entry, 200), "where": where, "do": "the log holds the traceback: muni runs logs RUN"}
+def _told(
+    code: str,
+    message: str,
+    entry: str,
+    where: str | None,
+    advice: str = "the log holds the traceback: muni runs logs RUN",
+) -> dict[str, Any]:
+    facts = {"script": visible(entry, 200), "where": where, "do": advice}
     return {"code": code, "message": message, "facts": facts}
 
 

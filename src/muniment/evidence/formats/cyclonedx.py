@@ -20,6 +20,9 @@ _FAMILY: Final[Mapping[str, str]] = {
     "lightgbm": "gradient-boosted trees",
 }
 
+_CRAN: Final = "r-cran-"
+_OF_R: Final = frozenset({"r-base", "r-system-libraries"})
+
 
 def model_bom(dossier: Mapping[str, Any]) -> dict[str, Any]:
     """The model as a component with a model card; its files and data sets are the components it depends on."""
@@ -194,5 +197,10 @@ def _hash(digest: str) -> dict[str, str]:
 
 
 def _purl(package: Mapping[str, Any]) -> str:
-    name = str(package["name"]).lower().replace("_", "-")
-    return f"pkg:pypi/{quote(name, safe='')}@{quote(str(package['version']), safe='')}"
+    """The package URL; R and its packages, as ``muni env build-r`` names them, are none of Python's index."""
+    name, version = str(package["name"]).replace("_", "-"), quote(str(package["version"]), safe="")
+    if name.startswith(_CRAN):
+        return f"pkg:cran/{quote(name.removeprefix(_CRAN), safe='')}@{version}"
+    if name in _OF_R or name.startswith("r-package-"):
+        return f"pkg:generic/{quote(name, safe='')}@{version}"
+    return f"pkg:pypi/{quote(name.lower(), safe='')}@{version}"
