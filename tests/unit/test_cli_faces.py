@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner, Result
@@ -15,7 +16,7 @@ from muniment.cli.face import Face
 from muniment.errors import Conflict, Denied, IntegrityError, Invalid, NotFound, Unavailable
 from muniment.sdk.client import Client
 from muniment.testing.transport import ScriptedTransport
-from muniment.wire import catalog, data, execution, identity, ledger
+from muniment.wire import catalog, data, execution, identity, ledger, rows
 from scripted import STARTED, dataset, detail, product
 
 EVIL = "evil\x1b[2J\u202e<b>"
@@ -161,6 +162,25 @@ def test_the_algorithm_is_named_first_or_by_an_option() -> None:
         invoke({}, "train", *words, "--experiment", "e", "--data", "d", "--detach", transport=transport)
         asked.append(transport.asked[0][1])
     assert asked[0] == asked[1] == asked[2]
+
+
+def test_all_columns_but_some_are_compared_as_keys() -> None:
+    """``--without`` asks for the other columns of the snapshot; a stranger, or nothing left, is refused."""
+    shown = dataset("data:x@1")
+    script = {
+        "data:ShowDataset": msgspec.structs.replace(
+            shown, columns=[data.Column(name=name, type="int64", nullable=False) for name in "abc"]
+        ),
+        "data:CompareRows": rows.RowsAsked(run="run:1"),
+        "execution:ShowRun": detail("ok"),
+    }
+    transport = ScriptedTransport(script)
+    invoke({}, "data", "overlap", "x", "y", "--without", "b", transport=transport)
+    assert next(request for _, request in transport.asked if isinstance(request, rows.CompareRows)).keys == ["a", "c"]
+    for words, code in ((("d",), "MUNI-A131"), (("a,b,c",), "MUNI-A132")):
+        refused = invoke(script, "data", "overlap", "x", "y", "--without", *words, "--json")
+        assert document(refused)["code"] == code
+    assert invoke(script, "data", "overlap", "x", "y", "--without", "a", "--keys", "b").exit_code == 2
 
 
 def test_a_failed_job_exits_1_with_its_own_error() -> None:

@@ -7,9 +7,9 @@ from typing import Any
 import click
 
 from muniment.cli.data import DETACH
-from muniment.cli.data_overlap import named
+from muniment.cli.data_overlap import WITHOUT, key_columns
 from muniment.cli.face import Command, Face, with_face
-from muniment.cli.knowing import ANYTHING, MODEL
+from muniment.cli.knowing import ANYTHING, DATA, MODEL
 from muniment.cli.prove_rows import prove_rows
 from muniment.cli.screen import Screen
 from muniment.sdk.lineage import steps
@@ -23,17 +23,20 @@ from muniment.sdk.reproducing import VERDICTS, reproduced
 @click.option("--in", "model", required=True, type=MODEL, metavar="MODEL", help="The model that may have used it.")
 @click.option("--rows", is_flag=True, help="Look for its rows in every input, also under other names and formats.")
 @click.option("--keys", metavar="COLUMN,...", multiple=True, help="With --rows: look for these columns alone too.")
+@WITHOUT
 @with_face
-def prove_unused(face: Face, reference: str, model: str, rows: bool, keys: tuple[str, ...]) -> None:
+def prove_unused(
+    face: Face, reference: str, model: str, rows: bool, keys: tuple[str, ...], without: tuple[str, ...]
+) -> None:
     """Answer whether REFERENCE was used, directly or not, to make a model; with scope, checkpoint and grade.
 
     With --rows its rows are looked for in every snapshot that was read on the way to the model, by keyed fingerprints
     that are made once and kept. Exit code 0 means that the question was answered, either way: see "unused".
     """
-    if keys and not rows:
-        raise click.UsageError("--keys needs --rows")
+    if (keys or without) and not rows:
+        raise click.UsageError(f"{'--keys' if keys else '--without'} needs --rows")
     if rows:
-        prove_rows(face, reference, model, named(keys))
+        prove_rows(face, reference, model, key_columns(face, reference, keys, without))
         return
     proof = face.client.prove_unused(reference, model)
     reply = proof.reply

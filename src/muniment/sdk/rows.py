@@ -7,15 +7,16 @@ from typing import Any, Final
 
 import msgspec
 
-from muniment.errors import Conflict
+from muniment.errors import Conflict, Invalid
 from muniment.sdk.asking import Asking, Job, Watch, reference_of
 from muniment.sdk.cells import card, facts, fold, note, table, tiles
 from muniment.sdk.frames import to_frame
 from muniment.sdk.shown import count, visible
+from muniment.wire import data as wd
 from muniment.wire import rows as wr
 from muniment.wire.execution import Started
 
-__all__ = ["Difference", "Overlap", "RowProof", "absence_of_rows", "difference_of", "overlap_of"]
+__all__ = ["Difference", "Overlap", "RowProof", "absence_of_rows", "all_but", "difference_of", "overlap_of"]
 
 Attend = Callable[[Job], Any]
 """Waits for a job that must end well."""
@@ -266,15 +267,17 @@ class RowProof:
     def facts(self) -> dict[str, Any]:
         """The answer by its parts."""
         r = self.reply
+        scope, _, uncovered = r.scope.partition(" Not covered: ")
         return {
             "unused": r.unused,
             "verdict": f"{r.verdict}: {self.meaning}",
             "grade": r.grade,
+            "not covered": uncovered.removesuffix(".") if r.unused else None,
             "rows": f"{count(r.rows)} of {r.reference}; {count(r.found)} found",
             "repeated": f"{count(r.repeated)} rows have an equal one within {r.reference}" if r.repeated else None,
             "as an object": r.objects,
             "not searched": tuple(f"{one.label}: {one.why}" for one in r.unsearched),
-            "scope": r.scope,
+            "scope": scope if r.unused else r.scope,
             "weakest link": r.weakest,
             "checkpoint": f"{r.checkpoint.size} entries, root {r.checkpoint.root}",
             "run": r.run,
@@ -315,6 +318,29 @@ def _way(search: wr.RowSearch) -> str:
 
 SEARCHED: Final = _SEARCH
 """Headings of ``RowProof.rows``."""
+
+
+def all_but(asking: Asking, data: Any, left: Sequence[str]) -> list[str]:
+    """The columns of a snapshot without some, to be compared as keys.
+
+    Raises:
+        Invalid: it has no such column, or no other.
+    """
+    shown = asking.ask(
+        "data:ShowDataset", wd.ShowDataset(project=asking.project, dataset=reference_of(data)), wd.DatasetDetail
+    )
+    names = [column.name for column in shown.columns]
+    rest = [name for name in names if name not in set(left)]
+    if strangers := sorted(set(left) - set(names)):
+        raise Invalid(
+            "MUNI-A131",
+            f"{shown.dataset} has no column {visible(strangers[0])!r}",
+            columns=names[:20],
+            do="leave out columns that are there",
+        )
+    if not rest:
+        raise Invalid("MUNI-A132", f"{shown.dataset} has no other column", left_out=list(left), do="leave out fewer")
+    return rest
 
 
 def overlap_of(

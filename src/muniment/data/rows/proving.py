@@ -369,6 +369,7 @@ def _scope(question: dict[str, Any], searches: Sequence[wire.RowSearch]) -> str:
         f"the {question['rows']} rows of {question['reference']}, by keyed fingerprints over whole rows by column "
         f"name, by values whatever the columns are called{keys}; in any order, file format and type.{lacking}"
         f"{unsearched}{before} Not covered: rows in which a compared value was changed (rounded, rewritten, in another "
-        "unit), columns renamed and left out or added at once, what people wrote into code, parameters or environments "
-        f"(source trees of theirs: {question['sources']}){mixed}, and what people learnt elsewhere."
+        "unit, a running number given anew), columns renamed and left out or added at once, what people wrote into "
+        f"code, parameters or environments (source trees of theirs: {question['sources']}){mixed}, and what people learnt "
+        "elsewhere."
     )
