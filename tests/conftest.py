@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, make_url
 
 from cluster import Cluster, missing_reason
 from muniment.adapters.sql.repositories import REPOSITORIES
@@ -130,6 +131,22 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     return found(tmp_path_factory.mktemp("site"))
 
 
+@pytest.fixture(scope="session")
+def postgres_site(
+    postgres_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[Path], AbstractContextManager[Site]]]:
+    """Copies an installation with a team on PostgreSQL into a folder, for as long as somebody needs it."""
+    with postgres_cluster.database(template="template0") as model:
+        origin = found(tmp_path_factory.mktemp("postgres-site"), database=model)
+
+        @contextmanager
+        def copied(folder: Path) -> Iterator[Site]:
+            with postgres_cluster.database(template=str(make_url(model).database)) as url:
+                yield origin.copy(folder, database=url)
+
+        yield copied
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
 def each_site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
     """A fresh installation, once on each engine."""
@@ -137,9 +154,8 @@ def each_site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
         fresh: Site = request.getfixturevalue("site")
         yield fresh.copy(tmp_path / "site")
     else:
-        cluster: Cluster = request.getfixturevalue("postgres_cluster")
-        with cluster.database(template="template0") as url:
-            yield found(tmp_path / "site", database=url)
+        with request.getfixturevalue("postgres_site")(tmp_path / "site") as copied:
+            yield copied
 
 
 @pytest.fixture

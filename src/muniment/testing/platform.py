@@ -45,8 +45,8 @@ class Site:
     tokens: Mapping[str, str]
     """By name of the account."""
 
-    def copy(self, folder: Path) -> Site:
-        """The same installation elsewhere, on a SQLite of its own.
+    def copy(self, folder: Path, *, database: str = "") -> Site:
+        """The same installation elsewhere, on a SQLite of its own or on a database that is a copy of its database.
 
         Sealed objects are hard links: a test that damages one makes a file of its own in its place.
         """
@@ -56,7 +56,8 @@ class Site:
         shutil.copy2(self.key_file, key_file)
         path = home / "muniment.json"
         settings = msgspec.json.decode(path.read_bytes(), type=Settings)
-        path.write_bytes(msgspec.json.encode(msgspec.structs.replace(settings, key_file=str(key_file))))
+        here = msgspec.structs.replace(settings, key_file=str(key_file), database=database)
+        path.write_bytes(msgspec.json.encode(here))
         return Site(home=home, key_file=key_file, tokens=self.tokens)
 
     def open(self, **parts: Any) -> Platform:
