@@ -308,13 +308,17 @@ class _Lease:
         self._thread.join()
 
     def _keep(self) -> None:
-        beats = 0
+        beats = missed = 0
         while not self._done.wait(HEARTBEAT_S):
             beats += 1
             try:
                 self._beat(renewing=beats % _BEATS_PER_RENEWAL == 0)
+                missed = 0
             except Unavailable as trouble:
-                _log.warning("the lease of run %s cannot be renewed yet: %s", self._run.id, trouble)
+                missed += 1
+                once = missed == 1  # that happens whenever others write at the same time
+                level = logging.DEBUG if once else logging.WARNING
+                _log.log(level, "the lease of run %s cannot be renewed yet: %s", self._run.id, trouble)
             except Conflict:
                 self._give_up()
             except Exception:
