@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 from typing import Any, Protocol
 
 from muniment.catalog.model import (
@@ -135,6 +136,14 @@ class Names(Protocol):
         """The latest version of each name that starts so, newest first."""
 
 
+class Last(Enum):
+    """Which of a metric's values is its last one, for whoever compares and searches."""
+
+    TOLD_LAST = "told last"
+    HIGHEST_STEP = "highest step"
+    """Of the highest step, and of that the one that was told last: for tellers that send out of order."""
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
     """Measurements in their order, as columns of one length: many come at once, and columns are cheap to pass on."""
@@ -144,6 +153,9 @@ class Told:
     values: Sequence[float]
     moments_us: Sequence[int | None]
     """When each was measured by the teller's clock, in microseconds since 1970."""
+
+    last: Last = Last.TOLD_LAST
+    """Which of them, and of those that were told before, counts."""
 
 
 class Metrics(Protocol):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from muniment.catalog.model import Metric
-from muniment.catalog.ports import Metrics
+from muniment.catalog.ports import Last, Metrics
 from muniment.errors import Invalid, NotFound
 from muniment.execution.model import Run
 from muniment.execution.queue import RunLabels
@@ -25,11 +25,12 @@ from muniment.tracking.items import (
     known_run,
     open_run,
 )
+from muniment.tracking.logged_models import measure_model
 from muniment.tracking.model import RESERVED
 from muniment.tracking.ports import TrackedRuns
-from muniment.tracking.telling import log_metrics, log_params, set_tags
+from muniment.tracking.telling import keep_metrics, keep_params, keep_tags, running
 from muniment.wire import registry as wire
-from muniment.wire.tracking import Logged, LogMetrics, LogParams, SetTags, value_of
+from muniment.wire.tracking import Logged, value_of
 
 __all__ = ["VERBS"]
 
@@ -47,6 +48,7 @@ _COLUMNS: Final = {
     "experiment": "experiment",
     "created": "created_at",
 }
+_OF_DATASET: Final = frozenset({"name", "digest", "context"})
 _TIMES: Final = ("start_time", "end_time", "created")
 _NOTHING: Final[dict[str, Any]] = {"inputs": [], "outputs": [], "hidden": {}}
 _PRESENCE: Final = ("is null", "is not null")
@@ -93,14 +95,17 @@ def find_runs(call: Call, request: wire.FindRuns) -> wire.AnyRuns:
 )
 def log_batch(call: Call, request: wire.LogBatch) -> Logged:
     """Keep parameters, measurements and tags of a tracked run together: all of them, or none."""
-    project, run = request.project, request.run
-    reply = log_params.run(call, LogParams(project=project, run=run, params=dict(request.params)))
+    run = running(call)
+    if request.params:
+        keep_params(call, run, request.params)
     if request.metrics:
-        log_metrics.run(call, LogMetrics(project=project, run=run, metrics=request.metrics))
+        keep_metrics(call, run, request.metrics, Last.HIGHEST_STEP)
     if request.tags:
-        set_tags.run(call, SetTags(project=project, run=run, tags=request.tags))
+        keep_tags(call, run, request.tags)
+    for model, measured in request.models.items():
+        measure_model(call, model, measured)
     taken = len(request.params) + len(request.metrics) + len(request.tags)
-    return Logged(run=reply.run, taken=taken, cancel_requested=reply.cancel_requested)
+    return Logged(run=f"run:{run.id}", taken=taken, cancel_requested=run.cancel_requested)
 
 
 @verb(
@@ -163,6 +168,8 @@ def _term(told: wire.Condition) -> Term:
 
 
 def _name(of: str, name: str) -> str:
+    if of == "dataset" and name not in _OF_DATASET:
+        raise Invalid("MUNI-R167", f"data sets have no {name[:80]!r}", given=name[:80], known=sorted(_OF_DATASET))
     if of != "attribute":
         return name
     if name not in _COLUMNS:

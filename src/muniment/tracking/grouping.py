@@ -25,6 +25,9 @@ from muniment.wire import registry as wire
 
 __all__ = ["VERBS", "experiment_of"]
 
+_LONGEST_TITLE: Final = 500
+"""Characters of an experiment's name for people, as MLflow has it."""
+
 
 @verb(
     "tracking:NameExperiment",
@@ -36,7 +39,7 @@ __all__ = ["VERBS", "experiment_of"]
 )
 def name_experiment(call: Call, request: wire.NameExperiment) -> wire.NamedExperiment:
     """Open an experiment under a name for people; what runs in it goes under a short name made from it."""
-    title = check_title(request.name, "experiment")
+    title = check_title(request.name, "experiment", longest=_LONGEST_TITLE)
     known = {item.state["name"]: item for item in _all(call).values()}
     if title in known:
         raise Conflict(
@@ -70,7 +73,7 @@ def update_experiment(call: Call, request: wire.UpdateExperiment) -> wire.NamedE
     item = _living(call, request.id)
     state = {**item.state, "tags": changed(item.state["tags"], request.tags, "experiment")}
     if request.name is not None and request.name != item.state["name"]:
-        title = check_title(request.name, "experiment")
+        title = check_title(request.name, "experiment", longest=_LONGEST_TITLE)
         if any(other.state["name"] == title for other in _all(call).values()):
             raise Conflict(
                 "MUNI-R353",

@@ -33,7 +33,7 @@ MODELS: Final = "mlflow-models"
 
 _LONGEST_NAME: Final = 200
 _LONGEST_DOCUMENT: Final = 1 << 20
-_PLAIN: Final = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,200}")
+_PLAIN: Final = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]+")
 _STRANGE: Final = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -83,7 +83,7 @@ class Term:
     """What must hold of a run, with values as the store compares them."""
 
     of: str
-    """metric, param, tag or attribute."""
+    """metric, param, tag, attribute, or dataset: then one of the data sets that the run says it read."""
 
     name: str
     op: str
@@ -133,12 +133,12 @@ def experiment_id(project: str, experiment: str) -> str:
     return str(int(hashlib.sha256(f"{project}\0{experiment}".encode()).hexdigest()[:14], 16) + 1)
 
 
-def check_title(text: str, what: str) -> str:
+def check_title(text: str, what: str, *, longest: int = _LONGEST_NAME) -> str:
     """A name for people: any printable characters; raises Invalid when it is empty, too long or holds others."""
-    if not _PLAIN.fullmatch(text) or not text.strip():
+    if not _PLAIN.fullmatch(text) or not text.strip() or len(text) > longest:
         raise Invalid(
             "MUNI-R151",
-            f"a name for people has 1 to {_LONGEST_NAME} characters, no control characters",
+            f"a name for people has 1 to {longest} characters, no control characters",
             what=what,
             given=text[:80],
             length=len(text),

@@ -23,7 +23,7 @@ from muniment.tracking.items import (
 )
 from muniment.wire import registry as wire
 
-__all__ = ["VERBS"]
+__all__ = ["VERBS", "measure_model"]
 
 _MOST_METRICS: Final = 10_000
 
@@ -136,6 +136,20 @@ def list_logged_models(call: Call, request: wire.ListLoggedModels) -> wire.Logge
     return wire.LoggedModels(models=[_view(call, one) for one in found])
 
 
+def measure_model(call: Call, model: str, measured: list[dict[str, Any]]) -> None:
+    """Keep with a logged model what a run measured of it.
+
+    Raises:
+        NotFound: there is no such model.
+        Invalid: it is too much.
+    """
+    item = _living(call, model)
+    state = {**item.state, "metrics": _metrics(item.state["metrics"], measured)}
+    check_document(state, "logged model")
+    call.use(Items).put(replace(item, state=state, updated_at=format_time(call.now)))
+    call.note(model=item.key)
+
+
 def _living(call: Call, model: str) -> Item:
     item = call.use(Items).get(call.project, ItemKind.LOGGED, model)
     if item is None or item.deleted:
@@ -150,9 +164,12 @@ def _params(known: dict[str, str], told: dict[str, str]) -> dict[str, str]:
 
 
 def _metrics(known: list[dict[str, Any]], told: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The last value of each metric by name, data set and run."""
+    """The last value of each metric by name, data set and run: that of the highest step."""
     kept = {(one.get("key"), one.get("dataset"), one.get("run")): one for one in known}
-    kept |= {(one.get("key"), one.get("dataset"), one.get("run")): one for one in told}
+    for one in told:
+        key = (one.get("key"), one.get("dataset"), one.get("run"))
+        if key not in kept or (one.get("step") or 0) >= (kept[key].get("step") or 0):
+            kept[key] = one
     if len(kept) > _MOST_METRICS:
         raise Invalid("MUNI-R163", "a logged model has too many metrics", most=_MOST_METRICS)
     return list(kept.values())

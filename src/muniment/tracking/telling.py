@@ -16,7 +16,7 @@ import msgspec
 from muniment.catalog.declaring import Declarer
 from muniment.catalog.model import ActivityKind, EntityKind, Relation
 from muniment.catalog.naming import label, resolve
-from muniment.catalog.ports import Entities, Metrics, Told
+from muniment.catalog.ports import Entities, Last, Metrics, Told
 from muniment.errors import Conflict, Denied, Invalid, NotFound
 from muniment.execution.admission import DataUse, Using
 from muniment.execution.model import Run, RunStatus
@@ -118,12 +118,7 @@ def log_params(call: Call, request: wire.LogParams) -> wire.Logged:
     """Keep parameters of a tracked run; each is set once."""
     run, unread = _open(call, request.writer, request.seq, 1)
     if unread:
-        params = _params(request.params)
-        labels = call.use(RunLabels)
-        known = labels.params_of(call.project, [run.id]).get(run.id, {})
-        _few({*known, *params}, "parameters")
-        labels.params(call.project, run.id, params)
-        call.note(run=run.id, params=str(digest_of(params)))
+        keep_params(call, run, request.params)
     return _logged(call, run, request.writer, request.seq, unread)
 
 
@@ -139,12 +134,7 @@ def set_tags(call: Call, request: wire.SetTags) -> wire.Logged:
     """Set tags of a tracked run."""
     run, unread = _open(call, request.writer, request.seq, 1)
     if unread:
-        tags = _tags(request.tags)
-        labels = call.use(RunLabels)
-        known = labels.tags_of(call.project, [run.id]).get(run.id, {})
-        _few({*known, *tags}, "tags")
-        labels.tags(call.project, run.id, tags)
-        call.note(run=run.id, tags=str(digest_of(tags)))
+        keep_tags(call, run, request.tags)
     return _logged(call, run, request.writer, request.seq, unread)
 
 
@@ -159,41 +149,10 @@ def set_tags(call: Call, request: wire.SetTags) -> wire.Logged:
 def log_metrics(call: Call, request: wire.LogMetrics) -> wire.Logged:
     """Keep measurements of a tracked run, in their order."""
     told = request.metrics
-    if not 1 <= len(told) <= model.MOST_METRICS:
-        raise Invalid(
-            "MUNI-R107",
-            f"a request tells 1 to {model.MOST_METRICS:,} measurements",
-            given=len(told),
-            most=model.MOST_METRICS,
-        )
+    _check_count(told)
     run, unread = _open(call, request.writer, request.seq, len(told))
     if unread:
-        fresh = told[len(told) - unread :]
-        columns = Told(
-            [one.name for one in fresh],
-            [one.step for one in fresh],
-            [float(one.value) for one in fresh],
-            [one.at_us for one in fresh],
-        )
-        model.check_names(set(columns.names), "metric")
-        for step in (min(columns.steps), max(columns.steps)):
-            model.check_integer(step, "step")
-        if moments := [at_us for at_us in columns.moments_us if at_us is not None]:
-            model.check_integer(min(moments), "at_us")
-            model.check_integer(max(moments), "at_us")
-        kept = call.use(Metrics).tell(call.project, run.id, call.now, columns)
-        names = call.use(Measurements).count(run.id)[1]
-        if kept > model.MOST_VALUES or names > model.MOST_NAMES:
-            raise Invalid(
-                "MUNI-R108",
-                "a run has too many measurements or names",
-                values=kept,
-                names=names,
-                most_values=model.MOST_VALUES,
-                most_names=model.MOST_NAMES,
-                do="log less often, or keep the series as an artifact",
-            )
-        call.note(run=run.id, count=unread, metrics=str(Digest.of(msgspec.json.encode(fresh))))
+        keep_metrics(call, run, told[len(told) - unread :])
     return _logged(call, run, request.writer, request.seq, unread, count=len(told))
 
 
@@ -235,6 +194,7 @@ def log_artifact(call: Call, request: wire.LogArtifact) -> wire.Logged:
         path, body = model.check_path(request.path), call.body
         runs = call.use(TrackedRuns)
         known = runs.artifacts(run.id)
+        _check_place(run, path, known)
         mine = [one for one in known if one.path == path]
         if not mine or mine[-1].digest != body.digest:
             if len(known) >= model.MOST_ARTIFACTS:
@@ -319,6 +279,77 @@ def restore_run(call: Call, request: wire.RestoreRun) -> wire.Retained:
     return wire.Retained(run=f"run:{run.id}", deleted=False)
 
 
+def running(call: Call) -> Standing:
+    """The run that takes what its own teller tells now.
+
+    Raises:
+        Denied: somebody else started it.
+        Conflict: it has ended.
+    """
+    return _open(call, None, None, 1)[0]
+
+
+def keep_params(call: Call, run: Standing, given: Mapping[str, Any]) -> None:
+    """Keep parameters; each is set once."""
+    params = _params(given)
+    labels = call.use(RunLabels)
+    known = labels.params_of(call.project, [run.id]).get(run.id, {})
+    _few({*known, *params}, "parameters")
+    labels.params(call.project, run.id, params)
+    call.note(run=run.id, params=str(digest_of(params)))
+
+
+def keep_tags(call: Call, run: Standing, given: Mapping[str, str | None]) -> None:
+    """Set tags, or take them away."""
+    tags = _tags(given)
+    labels = call.use(RunLabels)
+    known = labels.tags_of(call.project, [run.id]).get(run.id, {})
+    _few({*known, *tags}, "tags")
+    labels.tags(call.project, run.id, tags)
+    call.note(run=run.id, tags=str(digest_of(tags)))
+
+
+def keep_metrics(call: Call, run: Standing, fresh: Sequence[wire.MetricPoint], last: Last = Last.TOLD_LAST) -> None:
+    """Keep measurements in their order; ``last`` says which value of a metric counts as its last one."""
+    _check_count(fresh)
+    columns = Told(
+        [one.name for one in fresh],
+        [one.step for one in fresh],
+        [float(one.value) for one in fresh],
+        [one.at_us for one in fresh],
+        last,
+    )
+    model.check_names(set(columns.names), "metric")
+    for step in (min(columns.steps), max(columns.steps)):
+        model.check_integer(step, "step")
+    if moments := [at_us for at_us in columns.moments_us if at_us is not None]:
+        model.check_integer(min(moments), "at_us")
+        model.check_integer(max(moments), "at_us")
+    kept = call.use(Metrics).tell(call.project, run.id, call.now, columns)
+    names = call.use(Measurements).count(run.id)[1]
+    if kept > model.MOST_VALUES or names > model.MOST_NAMES:
+        raise Invalid(
+            "MUNI-R108",
+            "a run has too many measurements or names",
+            values=kept,
+            names=names,
+            most_values=model.MOST_VALUES,
+            most_names=model.MOST_NAMES,
+            do="log less often, or keep the series as an artifact",
+        )
+    call.note(run=run.id, count=len(fresh), metrics=str(Digest.of(msgspec.json.encode(fresh))))
+
+
+def _check_count(told: Sequence[wire.MetricPoint]) -> None:
+    if not 1 <= len(told) <= model.MOST_METRICS:
+        raise Invalid(
+            "MUNI-R107",
+            f"a request tells 1 to {model.MOST_METRICS:,} measurements",
+            given=len(told),
+            most=model.MOST_METRICS,
+        )
+
+
 def _standing(call: Call) -> Standing:
     """The tracked run that a request is about; raises NotFound or Invalid when it is none."""
     run = call.use(TrackedRuns).standing(call.project, call.resource.id)
@@ -356,6 +387,20 @@ def _open(call: Call, writer: str | None, seq: int | None, count: int) -> tuple[
     if unread:
         _refuse_ended(run)
     return run, unread
+
+
+def _check_place(run: Standing, path: str, known: Sequence[Artifact]) -> None:
+    """Refuse a file where a folder is, or below a file: such files could not be fetched into one folder."""
+    for one in known:
+        if one.path.startswith(f"{path}/") or path.startswith(f"{one.path}/"):
+            raise Conflict(
+                "MUNI-R303",
+                f"{path[:80]!r} and {one.path[:80]!r} cannot both be files: one would lie inside the other",
+                run=run.id,
+                path=path[:200],
+                known=one.path[:200],
+                do="give the file another name",
+            )
 
 
 def _refuse_stranger(call: Call, run: Standing) -> None:

@@ -110,13 +110,18 @@ class NamedExperiments(Struct, kw_only=True, frozen=True):
 
 
 class LogBatch(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """Tell parameters, measurements and tags of a run at once: all of them are kept, or none."""
+    """Tell parameters, measurements and tags of a run at once: all of them are kept, or none.
+
+    Batches may come in any order: the last value of a metric is that of the highest step.
+    """
 
     project: str
     run: str
     params: dict[str, str] = field(default_factory=dict)
     metrics: list[MetricPoint] = field(default_factory=list)
     tags: dict[str, str | None] = field(default_factory=dict)
+    models: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """What of this was measured of logged models, by their ids: kept with them too."""
 
 
 class DescribeRun(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -141,9 +146,10 @@ class RunDescribed(Struct, kw_only=True, frozen=True):
 class Condition(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """What must hold of a run: ``metric auc > 0.7``."""
 
-    of: Literal["metric", "param", "tag", "attribute"]
+    of: Literal["metric", "param", "tag", "attribute", "dataset"]
     name: str
-    """Of an attribute: run, name, status, user, start_time, end_time, or experiment."""
+    """Of an attribute: run, name, status, user, start_time, end_time, or experiment. Of a data set that the run says
+    it read: name, digest, or context."""
 
     op: Literal["=", "!=", ">", ">=", "<", "<=", "like", "ilike", "in", "not in", "is null", "is not null"]
     value: str | float | list[str] | None = None

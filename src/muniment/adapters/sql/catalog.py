@@ -65,7 +65,7 @@ from muniment.catalog.model import (
     Name,
     Relation,
 )
-from muniment.catalog.ports import Activities, Entities, Lineage, Metrics, Names, Told
+from muniment.catalog.ports import Activities, Entities, Last, Lineage, Metrics, Names, Told
 from muniment.errors import Conflict, IntegrityError, NotFound, Unavailable
 from muniment.kernel.canonical import canonical
 from muniment.kernel.digest import Digest
@@ -576,12 +576,16 @@ class SqlMetrics:
         rows = list(
             zip(repeat(activity), positions, told.names, told.steps, moment, values, told.moments_us, strict=False)
         )
-        return self._keep(project, rows)
+        return self._keep(project, rows, told.last)
 
-    def _keep(self, project: str, rows: list[tuple[Any, ...]]) -> int:
+    def _keep(self, project: str, rows: list[tuple[Any, ...]], which: Last = Last.TOLD_LAST) -> int:
         """Add rows that are not empty, and show the last one of each name."""
         _ADD_METRICS.add(self._db, rows)
         last = {row[2]: row for row in rows}
+        if which is Last.HIGHEST_STEP:
+            last = {row[2]: row for row in sorted(rows, key=lambda row: row[3])}
+            shown = dict(_STEPS.ask(self._db, {"activity": rows[0][0]}, last))
+            last = {name: row for name, row in last.items() if row[3] >= shown.get(name, row[3])}
         latest = [(project, activity, name, step, at, value) for activity, _, name, step, at, value, _ in last.values()]
         _SHOW_LATEST.put(self._db, latest)
         index_metrics(self._db, project, rows[0][0], {row[2]: row[5] for row in latest})
@@ -756,6 +760,12 @@ _BORNE: Final = Among(
 )
 
 _STORED: Final = Question(select(func.max(METRIC.c.position)).where(METRIC.c.activity == bindparam("activity")))
+
+_STEPS: Final = Among(
+    lambda chosen: select(LATEST.c.name, LATEST.c.step).where(
+        LATEST.c.activity == bindparam("activity"), LATEST.c.name.in_(chosen)
+    )
+)
 
 _ADD_METRICS: Final = Bulk(METRIC, "activity", "position", "name", "step", "at", "value", "told_us")
 

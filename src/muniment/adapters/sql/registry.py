@@ -20,11 +20,16 @@ from sqlalchemy import (
     Text,
     and_,
     case,
+    cast,
     exists,
     func,
+    or_,
     select,
+    true,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.sql.selectable import TableValuedAlias
 
 from muniment.adapters.sql.catalog import LATEST
 from muniment.adapters.sql.execution import PARAMS, RUNS, TAGS, run_of
@@ -58,6 +63,12 @@ _PLAIN: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     "<": operator.lt,
     "<=": operator.le,
 }
+_TOLD: Final[Mapping[str, tuple[ColumnElement[Any], *tuple[str, ...]]]] = {
+    "started_at": (RUNS.c.job, "started_at"),
+    "ended_at": (RUNS.c.result, "told", "ended_at"),
+}
+"""Where a run keeps a moment as its teller told it, which goes before when the server heard of it."""
+
 _LABELS: Final[Mapping[str, Table]] = {"param": PARAMS, "tag": TAGS}
 
 
@@ -136,6 +147,8 @@ class SqlRunFinder:
         return tuple(Group(*row) for row in self._connection.execute(query))
 
     def _holds(self, term: Term, named_by: str) -> ColumnElement[bool]:
+        if term.of == "dataset":
+            return self._reads(term)
         if term.of == "attribute":
             return self._compared(self._value("attribute", term.name, named_by), term)
         table = _LABELS.get(term.of)
@@ -155,12 +168,49 @@ class SqlRunFinder:
             return func.coalesce(tag, RUNS.c.label)
         if of == "attribute":
             column: ColumnElement[Any] = RUNS.c[name]
-            return column
+            return func.coalesce(self._field(*_TOLD[name]), column) if name in _TOLD else column
         if of == "metric":
             here = and_(LATEST.c.activity == RUNS.c.id, LATEST.c.name == name)
             return select(LATEST.c.value).where(here).scalar_subquery()
         table = _LABELS[of]
         return select(table.c.text).where(table.c.run == RUNS.c.id, table.c.name == name).scalar_subquery()
+
+    def _reads(self, term: Term) -> ColumnElement[bool]:
+        """Whether one of the data sets that the run read is so: as a client told it, or by reference as a job did."""
+        here = and_(ITEMS.c.project == RUNS.c.project, ITEMS.c.kind == ItemKind.RUN.value, ITEMS.c.key == RUNS.c.id)
+        told = self._each(ITEMS.c.state, "inputs")
+        if term.name == "context":
+            tag = self._each(told.c.value, "tags")
+            named = self._field(tag.c.value, "key") == "mlflow.data.context"
+            said = select(1).select_from(ITEMS.join(told, true()).join(tag, true())).where(here, named)
+            holds = exists(said.where(self._compared(self._field(tag.c.value, "value"), term)))
+        else:
+            value = self._field(told.c.value, "dataset", term.name)
+            said = select(1).select_from(ITEMS.join(told, true())).where(here)
+            holds = exists(said.where(self._compared(value, term)))
+        if term.name == "digest":
+            return holds
+        used = self._pairs(RUNS.c.asked)
+        reference = used.c.key if term.name == "context" else used.c.value
+        return or_(holds, exists(select(1).select_from(used).where(self._compared(reference, term))))
+
+    def _field(self, document: ColumnElement[Any], *path: str) -> ColumnElement[Any]:
+        """The text at a path in a JSON document; NULL for none."""
+        if self._connection.dialect.name == "sqlite":
+            return func.json_extract(document, f"$.{'.'.join(path)}")
+        return func.jsonb_extract_path_text(cast(document, JSONB), *path)
+
+    def _each(self, document: ColumnElement[Any], name: str) -> TableValuedAlias:
+        """The elements of a list in a JSON document, as ``value``."""
+        if self._connection.dialect.name == "sqlite":
+            return func.json_each(document, f"$.{name}").table_valued("value")
+        return func.jsonb_array_elements(cast(document, JSONB)[name]).table_valued("value")
+
+    def _pairs(self, document: ColumnElement[Any]) -> TableValuedAlias:
+        """The texts of a JSON object, as ``key`` and ``value``."""
+        if self._connection.dialect.name == "sqlite":
+            return func.json_each(document).table_valued("key", "value")
+        return func.jsonb_each_text(cast(document, JSONB)).table_valued("key", "value")
 
     def _compared(self, value: ColumnElement[Any], term: Term) -> ColumnElement[bool]:
         if (plain := _PLAIN.get(term.op)) is not None:

@@ -107,6 +107,10 @@ class Fields:
                 raise Invalid("MUNI-Y109", f"{named[:80]!r} is told with two values", field=name, name=named[:80])
         return found
 
+    def tags(self) -> dict[str, str]:
+        """Texts by name from ``tags``; of a name that comes twice the last one counts, as if set one by one."""
+        return {one.needed("key"): one.text("value") for one in self.documents("tags")}
+
 
 @dataclass(frozen=True, slots=True)
 class Question:

@@ -17,7 +17,10 @@ from muniment.errors import (
 __all__ = ["refusal"]
 
 _EXISTS: Final = frozenset({"MUNI-R353", "MUNI-R354", "MUNI-R357"})
-_SET_ONCE: Final = frozenset({"MUNI-X305", "MUNI-R356"})
+_PARAMETER: Final = frozenset({"MUNI-X305", "MUNI-R356", "MUNI-Y207"})
+"""What MLflow calls a wrong parameter: another value for what is set once, and an alias that there is not."""
+
+_NOT_SPOKEN: Final = frozenset({"MUNI-Y201", "MUNI-Y212"})
 
 _KINDS: Final[tuple[tuple[type[MunimentError], str, int], ...]] = (
     (Unauthenticated, "UNAUTHENTICATED", 401),
@@ -40,9 +43,9 @@ def refusal(error: MunimentError) -> tuple[int, dict[str, Any]]:
     )
     if error.code in _EXISTS:
         code, status = "RESOURCE_ALREADY_EXISTS", 400
-    elif error.code in _SET_ONCE:
+    elif error.code in _PARAMETER:
         code, status = "INVALID_PARAMETER_VALUE", 400
-    elif error.code == "MUNI-Y201":
+    elif error.code in _NOT_SPOKEN:
         code = "ENDPOINT_NOT_FOUND"
     message = f"{error.message} ({error.code})"
     details = [f"{name}: {error.facts[name]}" for name in ("because", "reason") if error.facts.get(name)]

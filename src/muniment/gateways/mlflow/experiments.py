@@ -99,11 +99,10 @@ def set_tag(question: Question) -> dict[str, Any]:
 def delete_tag(question: Question) -> dict[str, Any]:
     """Take a tag away."""
     fields = question.fields
-    question.ask(
-        wire.UpdateExperiment(
-            project=question.project, id=fields.needed("experiment_id"), tags={fields.needed("key"): None}
-        )
-    )
+    experiment, key = named(question, fields.needed("experiment_id")), fields.needed("key")
+    if key not in experiment.tags:
+        raise NotFound("MUNI-Y211", f"the experiment has no tag {key[:80]!r}", id=experiment.id, key=key[:200])
+    question.ask(wire.UpdateExperiment(project=question.project, id=experiment.id, tags={key: None}))
     return {}
 
 
@@ -115,15 +114,19 @@ def named(question: Question, id: str) -> wire.NamedExperiment:
     raise NotFound("MUNI-Y208", f"there is no experiment with id {id[:40]!r}", id=id[:80], project=question.project)
 
 
-def short_names(question: Question, ids: list[str]) -> list[str]:
-    """The short names of experiments by their ids; raises NotFound for one that is not there."""
+def short_names(question: Question, ids: list[str], *, deleted: bool) -> list[str]:
+    """The short names of experiments by their ids, deleted ones only where they are wanted.
+
+    Raises:
+        NotFound: there is no such experiment.
+    """
     known = {one.id: one for one in _all(question)}
     for id in ids:
         if id not in known:
             raise NotFound(
                 "MUNI-Y208", f"there is no experiment with id {id[:40]!r}", id=id[:80], project=question.project
             )
-    return [known[id].experiment for id in ids]
+    return [known[id].experiment for id in ids if deleted or not known[id].deleted]
 
 
 def view_of(fields: Fields, name: str) -> bool | None:

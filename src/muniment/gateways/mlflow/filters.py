@@ -206,7 +206,7 @@ def _key(reader: _Reader) -> tuple[str, str]:
         if kind_next == "quoted":
             reader.take("quoted", "a name")
             return _KINDS[text.lower()], name[1:-1]
-        if kind_next == "text" and name.startswith('"'):
+        if kind_next == "text":
             reader.take("text", "a name")
             return _KINDS[text.lower()], _unquoted(name)
         return _KINDS[text.lower()], reader.tail()

@@ -89,6 +89,8 @@ def set_tags(question: Question) -> dict[str, Any]:
 def delete_tag(question: Question) -> dict[str, Any]:
     """Take a tag away."""
     model, key = question.parts
+    if key not in logged_model(question, model).tags:
+        raise NotFound("MUNI-Y213", f"the logged model has no tag {key[:80]!r}", model=model[:80], key=key[:200])
     question.ask(wire.UpdateLoggedModel(project=question.project, model=model, tags={key: None}))
     return {}
 
@@ -103,16 +105,18 @@ def log_params(question: Question) -> dict[str, Any]:
 def search(question: Question) -> dict[str, Any]:
     """Logged models of experiments by metrics, parameters, tags and attributes."""
     fields = question.fields
-    if fields.documents("datasets"):
-        raise Invalid("MUNI-Y128", "logged models are not searched by data sets here", field="datasets")
+    datasets = [(one.needed("dataset_name"), one.text("dataset_digest")) for one in fields.documents("datasets")]
     ids = fields.texts("experiment_ids")
     listed: wire.LoggedModels = question.ask(wire.ListLoggedModels(project=question.project, experiments=ids))
     clauses = parse(fields.text("filter"))
-    found = [one for one in listed.models if matches(clauses, partial(_value, one))]
-    for sorting in reversed([_sorting(one.told) for one in fields.documents("order_by")]):
-        known = [one for one in found if _value(one, sorting.of, sorting.name) is not None]
-        unknown = [one for one in found if _value(one, sorting.of, sorting.name) is None]
-        known.sort(key=lambda one: _value(one, sorting.of, sorting.name), reverse=sorting.descending)
+    found = [one for one in listed.models if matches(clauses, partial(_value, one, datasets))]
+    for wanted in reversed(fields.documents("order_by")):
+        sorting = _sorting(wanted.told)
+        among = [(wanted.text("dataset_name"), wanted.text("dataset_digest"))] if wanted.text("dataset_name") else []
+        values = {one.model: _value(one, among, sorting.of, sorting.name) for one in found}
+        known = [one for one in found if values[one.model] is not None]
+        unknown = [one for one in found if values[one.model] is None]
+        known.sort(key=lambda one: values[one.model], reverse=sorting.descending)
         found = known + unknown
     page, token = pages(found, limit_of(fields, 100), fields.text("page_token"))
     versions = _versions(question)
@@ -134,6 +138,11 @@ def _versions(question: Question) -> dict[str, list[wire.ModelVersion]]:
     return by_model
 
 
+def _on(metric: dict[str, Any], datasets: list[tuple[str, str]]) -> bool:
+    known = metric.get("dataset"), metric.get("dataset_digest")
+    return not datasets or any(name == known[0] and digest in ("", known[1]) for name, digest in datasets)
+
+
 def _sorting(told: Any) -> Sorting:
     name = str(told.get("field_name", ""))
     of, dot, rest = name.partition(".")
@@ -144,13 +153,15 @@ def _sorting(told: Any) -> Sorting:
     return Sorting("attribute", name, not ascending)
 
 
-def _value(one: wire.LoggedModel, of: str, name: str) -> Any:
+def _value(one: wire.LoggedModel, datasets: list[tuple[str, str]], of: str, name: str) -> Any:
+    """What a model has under a name; a metric as it was measured on one of the data sets, where some are named."""
     if of == "param":
         return one.params.get(name)
     if of == "tag":
         return one.tags.get(name)
     if of == "metric":
-        return next((float(metric["value"]) for metric in reversed(one.metrics) if metric["key"] == name), None)
+        measured = (metric for metric in reversed(one.metrics) if metric["key"] == name and _on(metric, datasets))
+        return next((float(metric["value"]) for metric in measured), None)
     values = {
         "name": one.name,
         "model_id": one.model,

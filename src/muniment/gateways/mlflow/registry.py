@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import Any, Final
 
@@ -11,6 +12,8 @@ from muniment.gateways.mlflow.asking import Calls, Fields, Question
 from muniment.gateways.mlflow.experiments import limit_of
 from muniment.gateways.mlflow.filters import Sorting, matches, order, pages, parse
 from muniment.gateways.mlflow.shapes import (
+    PLATFORM_TAGS,
+    STAGES,
     aliases_of,
     document_of_name,
     document_of_version,
@@ -25,16 +28,18 @@ _PROMPT: Final = "mlflow.prompt.is_prompt"
 """Clients ask for names without this tag as for those where it is not ``true``."""
 
 _MOST_VERSION: Final = 10**9
+_TAKEN: Final = re.compile(r"latest|v\d+", re.IGNORECASE)
+"""What clients read as a version in ``models:/NAME@…`` and ``models:/NAME/…``."""
 
 
 def create_name(question: Question) -> dict[str, Any]:
     """Open a name."""
     fields = question.fields
+    tags = fields.pairs("tags")
+    if tags.get(_PROMPT, "false") != "false":
+        raise NotFound("MUNI-Y212", "prompts of MLflow are not kept here", name=fields.text("name")[:200])
     request = wire.CreateRegisteredModel(
-        project=question.project,
-        name=fields.needed("name"),
-        description=fields.text("description"),
-        tags=fields.pairs("tags"),
+        project=question.project, name=fields.needed("name"), description=fields.text("description"), tags=tags
     )
     return {"registered_model": document_of_name(question.ask(request))}
 
@@ -86,6 +91,8 @@ def latest(question: Question) -> dict[str, Any]:
     fields = question.fields
     found = _name(question, fields.needed("name"))
     stages = {stage.lower() for stage in fields.texts("stages")}
+    if unknown := sorted(stages - {stage.lower() for stage in STAGES}):
+        raise Invalid("MUNI-Y145", "not a stage", given=unknown[0][:80], stages=list(STAGES))
     documents = document_of_name(found)["latest_versions"]
     return {"model_versions": [one for one in documents if not stages or one["current_stage"].lower() in stages]}
 
@@ -109,7 +116,10 @@ def delete_name_tag(question: Question) -> dict[str, Any]:
 def set_alias(question: Question) -> dict[str, Any]:
     """Let an alias mean a version."""
     fields = question.fields
-    aliases: dict[str, int | None] = {fields.needed("alias"): _number(fields)}
+    alias = fields.needed("alias")
+    if _TAKEN.fullmatch(alias):
+        raise Invalid("MUNI-Y146", f"{alias[:80]!r} cannot be an alias: it means a version already", given=alias[:80])
+    aliases: dict[str, int | None] = {alias: _number(fields)}
     question.ask(wire.UpdateRegisteredModel(project=question.project, name=fields.needed("name"), aliases=aliases))
     return {}
 
@@ -148,7 +158,7 @@ def create_version(question: Question) -> dict[str, Any]:
         source=source,
         model=model or place.model,
         description=fields.text("description"),
-        tags=fields.pairs("tags"),
+        tags=_own(fields.pairs("tags")) if _is_version(source) else fields.pairs("tags"),
     )
     return {"model_version": document_of_version(question.ask(request))}
 
@@ -237,6 +247,16 @@ def search_versions(question: Question) -> dict[str, Any]:
     page, token = pages(found, limit_of(fields, 10_000, 200_000), fields.text("page_token"))
     documents = [document_of_version(version, aliases) for version, aliases in page]
     return {"model_versions": documents, **({"next_page_token": token} if token else {})}
+
+
+def _is_version(source: str) -> bool:
+    """Whether a source is a registered version rather than files or a logged model."""
+    return source.startswith("models:/") and not source.startswith("models:/m-")
+
+
+def _own(tags: dict[str, str]) -> dict[str, str]:
+    """The tags of a version that is copied, without what the platform said of it: it says that of the copy itself."""
+    return {name: text for name, text in tags.items() if name not in PLATFORM_TAGS}
 
 
 def _name(question: Question, name: str) -> wire.RegisteredModel:

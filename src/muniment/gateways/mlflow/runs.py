@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from muniment.errors import Conflict, Invalid, NotFound
 from muniment.gateways.mlflow.asking import Calls, Fields, Question
 from muniment.gateways.mlflow.experiments import limit_of, named, short_names, view_of
-from muniment.gateways.mlflow.filters import Clause, offset_of, order, parse, token_of
+from muniment.gateways.mlflow.filters import Clause, Sorting, matches, offset_of, order, parse, token_of
+from muniment.gateways.mlflow.naming import made_up
 from muniment.gateways.mlflow.shapes import RUN_NAME, STATUS, document_of_run, info_of_run, milliseconds, moment
 from muniment.tracking.items import short_name
 from muniment.wire import registry as wire
@@ -47,8 +49,8 @@ def create(question: Question) -> dict[str, Any]:
         raise Conflict(
             "MUNI-Y302", "the experiment is deleted", id=experiment.id, name=experiment.name, do="restore it first"
         )
-    tags = fields.pairs("tags")
-    name = fields.text("run_name") or tags.get(RUN_NAME, "")
+    tags = fields.tags()
+    name = fields.text("run_name") or tags.get(RUN_NAME) or made_up()
     parent = tags.get(_PARENT)
     if parent:
         found_run(question, parent)
@@ -56,8 +58,8 @@ def create(question: Question) -> dict[str, Any]:
         project=question.project,
         experiment=experiment.experiment,
         trial=short_name(parent) if parent else None,
-        name=name or "run",
-        tags={**tags, RUN_NAME: name} if name else tags,
+        name=name,
+        tags={**tags, RUN_NAME: name},
         started_at=moment(fields.integer("start_time", 0)),
     )
     started = question.ask(request).run
@@ -105,9 +107,9 @@ def restore(question: Question) -> dict[str, Any]:
 
 def log_metric(question: Question) -> dict[str, Any]:
     """One value."""
-    point = _point(question.fields)
-    question.ask(tracking.LogMetrics(project=question.project, run=_id(question), metrics=[point]))
-    _tell_models(question, _id(question), [question.fields])
+    fields, run = question.fields, _id(question)
+    told = wire.LogBatch(project=question.project, run=run, metrics=[_point(fields)], models=_of_models(run, [fields]))
+    question.ask(told)
     return {}
 
 
@@ -122,7 +124,7 @@ def log_param(question: Question) -> dict[str, Any]:
 def log_batch(question: Question) -> dict[str, Any]:
     """Values, parameters and tags at once: all of them are kept, or none."""
     fields = question.fields
-    metrics, params, tags = fields.documents("metrics"), fields.pairs("params"), fields.pairs("tags")
+    metrics, params, tags = fields.documents("metrics"), fields.pairs("params"), fields.tags()
     told = len(metrics) + len(params) + len(tags)
     if told > _MOST_BATCH:
         raise Invalid(
@@ -134,13 +136,18 @@ def log_batch(question: Question) -> dict[str, Any]:
             do="send several batches; nothing of this one was kept",
         )
     run = _id(question)
-    # Clients send a batch in any order and mean the value of the highest step as the last one.
-    points = sorted((_point(one) for one in metrics), key=lambda point: (point.step, point.at_us or 0))
+    # Clients send a batch in any order; of one step they mean the latest value, and of one moment the highest.
+    points = sorted(map(_point, metrics), key=lambda point: (point.step, point.at_us or 0, point.value))
     if told:
-        question.ask(
-            wire.LogBatch(project=question.project, run=run, params=params, metrics=points, tags=dict(tags.items()))
+        batch = wire.LogBatch(
+            project=question.project,
+            run=run,
+            params=params,
+            metrics=points,
+            tags=dict(tags),
+            models=_of_models(run, metrics),
         )
-    _tell_models(question, run, metrics)
+        question.ask(batch)
     return {}
 
 
@@ -200,8 +207,8 @@ def log_model(question: Question) -> dict[str, Any]:
 def search(question: Question) -> dict[str, Any]:
     """Runs of experiments by metrics, parameters, tags and attributes."""
     fields = question.fields
-    ids = fields.texts("experiment_ids")
-    experiments = short_names(question, ids)
+    deleted = view_of(fields, "run_view_type")
+    experiments = short_names(question, fields.texts("experiment_ids"), deleted=deleted is not False)
     limit = min(limit_of(fields, 1000), _MOST_PAGE)
     if not experiments:
         return {"runs": []}
@@ -209,11 +216,8 @@ def search(question: Question) -> dict[str, Any]:
         project=question.project,
         experiments=experiments,
         where=[_condition(one) for one in parse(fields.text("filter"))],
-        order=[
-            wire.Order(of=one.of, name=_attribute(one.of, one.name), descending=one.descending)  # type: ignore[arg-type]
-            for one in order(fields.texts("order_by"))
-        ],
-        deleted=view_of(fields, "run_view_type"),
+        order=[_order(one) for one in order(fields.texts("order_by"))],
+        deleted=deleted,
         offset=offset_of(fields.text("page_token")),
         limit=limit,
     )
@@ -225,20 +229,16 @@ def search(question: Question) -> dict[str, Any]:
 
 
 def history(question: Question) -> dict[str, Any]:
-    """Every value of one metric of a run."""
+    """Every value of one metric of a run; none where it has no such metric."""
     fields = question.fields
     limit = limit_of(fields, _MOST_HISTORY, _MOST_HISTORY)
-    run = found_run(question, _id(question)).run
-    series: tracking.Series = question.ask(
-        tracking.ListMetrics(
-            project=question.project,
-            run=run,
-            name=fields.needed("metric_key"),
-            after=offset_of(fields.text("page_token")),
-            limit=limit,
-        )
-    )
-    metrics = [_measured(series.name, point) for point in series.points]
+    run, name = found_run(question, _id(question)), fields.needed("metric_key")
+    if all(one.name != name for one in run.metrics):
+        return {"metrics": []}
+    after = offset_of(fields.text("page_token"))
+    asked = tracking.ListMetrics(project=question.project, run=run.run, name=name, after=after, limit=limit)
+    series: tracking.Series = question.ask(asked)
+    metrics = _in_time(_measured(name, point) for point in series.points)
     return {"metrics": metrics, **({"next_page_token": token_of(series.next)} if series.next is not None else {})}
 
 
@@ -253,12 +253,14 @@ def history_bulk(question: Question) -> dict[str, Any]:
     last = fields.integer("end_step", 2**62)
     metrics: list[dict[str, Any]] = []
     for run in runs:
-        found = found_run(question, run).run
-        series: tracking.Series = question.ask(
-            tracking.ListMetrics(project=question.project, run=found, name=name, limit=limit_of(fields, 2500, 25_000))
-        )
+        found = found_run(question, run)
+        if all(one.name != name for one in found.metrics):
+            continue
+        limit = limit_of(fields, 2500, 25_000)
+        asked = tracking.ListMetrics(project=question.project, run=found.run, name=name, limit=limit)
+        series: tracking.Series = question.ask(asked)
         points = [point for point in series.points if first <= point.step <= last]
-        metrics += [{**_measured(name, point), "run_id": found} for point in points]
+        metrics += [{**one, "run_id": found.run} for one in _in_time(_measured(name, point) for point in points)]
     return {"metrics": metrics}
 
 
@@ -296,8 +298,14 @@ def _measured(name: str, point: tracking.Point) -> dict[str, Any]:
     return {"key": name, "value": point.value, "step": point.step, "timestamp": at_ms}
 
 
-def _tell_models(question: Question, run: str, metrics: list[Fields]) -> None:
-    """What was measured of logged models is kept with them too."""
+def _in_time(measured: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Values in the order that clients expect; what a client sent twice, because an answer was lost, is told once."""
+    once = {(one["timestamp"], one["step"], str(one["value"])): one for one in measured}
+    return sorted(once.values(), key=lambda one: (one["timestamp"], one["step"], float(one["value"])))
+
+
+def _of_models(run: str, metrics: list[Fields]) -> dict[str, list[dict[str, Any]]]:
+    """What was measured of logged models."""
     by_model: dict[str, list[dict[str, Any]]] = {}
     for one in metrics:
         if model := one.text("model_id"):
@@ -308,15 +316,13 @@ def _tell_models(question: Question, run: str, metrics: list[Fields]) -> None:
                 "timestamp": one.integer("timestamp", 0),
                 "run": run,
                 "dataset": one.text("dataset_name") or None,
+                "dataset_digest": one.text("dataset_digest") or None,
             }
             by_model.setdefault(model, []).append(told)
-    for model, measured in by_model.items():
-        question.ask(wire.UpdateLoggedModel(project=question.project, model=model, metrics=measured))
+    return by_model
 
 
 def _condition(clause: Clause) -> wire.Condition:
-    if clause.of == "dataset":
-        raise Invalid("MUNI-Y120", "runs are not searched by data sets here", given=clause.name, do="muni search …")
     if clause.of == "attribute" and clause.name == "status":
         return _of_status(clause)
     value = clause.value
@@ -327,6 +333,9 @@ def _condition(clause: Clause) -> wire.Condition:
 
 def _of_status(clause: Clause) -> wire.Condition:
     """A status by all of our words that it stands for."""
+    if clause.op in ("like", "ilike"):
+        alike = [word for word in STATUS if matches([clause], lambda *_: word)]  # noqa: B023 - asked at once
+        clause = Clause(clause.of, clause.name, "in", alike)
     asked = clause.value if isinstance(clause.value, list) else [str(clause.value)]
     if clause.op not in ("=", "!=", "in", "not in") or any(one.upper() not in STATUS for one in asked):
         raise Invalid("MUNI-Y119", "not a status of a run", given=str(clause.value)[:80], known=sorted(STATUS))
@@ -334,9 +343,14 @@ def _of_status(clause: Clause) -> wire.Condition:
     return wire.Condition(of="attribute", name="status", op="in" if clause.op in ("=", "in") else "not in", value=ours)
 
 
+def _order(sorting: Sorting) -> wire.Order:
+    if sorting.of == "dataset":
+        raise Invalid("MUNI-Y120", "runs are not put in the order of their data sets", given=sorting.name[:80])
+    name = _attribute(sorting.of, sorting.name)
+    return wire.Order(of=sorting.of, name=name, descending=sorting.descending)  # type: ignore[arg-type]
+
+
 def _attribute(of: str, name: str) -> str:
-    if of == "dataset":
-        raise Invalid("MUNI-Y120", "runs are not searched by data sets here", given=name[:80], do="muni search …")
     if of != "attribute":
         return name
     if name not in _ATTRIBUTES:

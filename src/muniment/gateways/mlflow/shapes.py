@@ -27,6 +27,10 @@ __all__ = [
 ]
 
 RUN_NAME: Final = "mlflow.runName"
+PLATFORM_TAGS: Final = ("muniment.model", "muniment.state", "muniment.grade")
+"""What the platform says of a registered version."""
+
+STAGES: Final = ("None", "Staging", "Production", "Archived")
 HISTORY: Final = "mlflow.log-model.history"
 
 STATUS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -120,11 +124,20 @@ def document_of_run(project: str, run: wire.AnyRun) -> dict[str, Any]:
             "tags": pairs(tags),
         },
         "inputs": {
-            "dataset_inputs": [one for one in run.inputs if "dataset" in one] + known,
+            "dataset_inputs": [*_once_each(run.inputs), *known],
             "model_inputs": [one for one in run.inputs if "model_id" in one],
         },
         "outputs": {"model_outputs": [one for one in run.outputs if "model_id" in one]},
     }
+
+
+def _once_each(inputs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The data sets among what a run read, each as it was told first."""
+    first: dict[Any, dict[str, Any]] = {}
+    for one in inputs:
+        if isinstance(dataset := one.get("dataset"), dict):
+            first.setdefault((str(dataset.get("name")), str(dataset.get("digest"))), one)
+    return list(first.values())
 
 
 def document_of_logged(one: wire.LoggedModel, registrations: Iterable[wire.ModelVersion]) -> dict[str, Any]:
@@ -155,6 +168,8 @@ def document_of_logged(one: wire.LoggedModel, registrations: Iterable[wire.Model
                     "step": metric["step"],
                     "model_id": one.model,
                     "run_id": metric["run"],
+                    **({"dataset_name": metric["dataset"]} if metric.get("dataset") else {}),
+                    **({"dataset_digest": metric["dataset_digest"]} if metric.get("dataset_digest") else {}),
                 }
                 for metric in one.metrics
             ],
@@ -164,7 +179,7 @@ def document_of_logged(one: wire.LoggedModel, registrations: Iterable[wire.Model
 
 def document_of_version(one: wire.ModelVersion, aliases: Iterable[str] = ()) -> dict[str, Any]:
     """A registered version; what the platform says of it stands in tags of its own."""
-    platform = {"muniment.model": one.model, "muniment.state": one.state, "muniment.grade": "declared"}
+    platform = dict(zip(PLATFORM_TAGS, (one.model, one.state, "declared"), strict=True))
     document: dict[str, Any] = {
         "name": one.name,
         "version": str(one.version),
