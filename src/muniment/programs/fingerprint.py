@@ -63,7 +63,8 @@ def columns_of(view: Mapping[str, Any], columns: Sequence[str]) -> list[str]:
         )
     if named is not None:
         return list(named)
-    return [name for name in columns if name not in set(left or ())]
+    without = frozenset(left or ())
+    return [name for name in columns if name not in without]
 
 
 def row_hashers(key: bytes, columns: Sequence[str], views: Sequence[Mapping[str, Any]]) -> list[RowHasher]:

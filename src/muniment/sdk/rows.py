@@ -330,8 +330,9 @@ def all_but(asking: Asking, data: Any, left: Sequence[str]) -> list[str]:
         "data:ShowDataset", wd.ShowDataset(project=asking.project, dataset=reference_of(data)), wd.DatasetDetail
     )
     names = [column.name for column in shown.columns]
-    rest = [name for name in names if name not in set(left)]
-    if strangers := sorted(set(left) - set(names)):
+    without = frozenset(left)
+    rest = [name for name in names if name not in without]
+    if strangers := sorted(without - set(names)):
         raise Invalid(
             "MUNI-A131",
             f"{shown.dataset} has no column {visible(strangers[0])!r}",

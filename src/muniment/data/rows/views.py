@@ -6,6 +6,7 @@ It is written as short as it can be, because it stands in the plan of a job and 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,7 +20,8 @@ _SHOWN: Final = 20
 
 def over_names(chosen: Collection[str], columns: Sequence[str]) -> View:
     """Rows over some columns of a snapshot, each by its name."""
-    some, left = [c for c in columns if c in set(chosen)], [c for c in columns if c not in set(chosen)]
+    wanted = frozenset(chosen)
+    some, left = [c for c in columns if c in wanted], [c for c in columns if c not in wanted]
     if not left:
         return {"by": "names"}
     return (
@@ -67,10 +69,12 @@ def by_keys(pairs: Sequence[tuple[str, str]]) -> Comparison:
 
 def by_names(a: Sequence[str], b: Sequence[str]) -> Comparison | None:
     """Compare over the columns that both have; None where there is none."""
-    shared = [name for name in a if name in set(b)]
+    there = frozenset(b)
+    shared = [name for name in a if name in there]
     if not shared:
         return None
-    only_a, only_b = (tuple(name for name in one if name not in set(shared)) for one in (a, b))
+    common = frozenset(shared)
+    only_a, only_b = (tuple(name for name in one if name not in common) for one in (a, b))
     return Comparison(over_names(shared, a), over_names(shared, b), len(shared), only_a, only_b)
 
 
@@ -108,4 +112,4 @@ def read_keys(keys: Sequence[str], a: Sequence[str], b: Sequence[str] | None = N
 
 
 def _repeated(names: Sequence[str]) -> set[str]:
-    return {name for name in names if names.count(name) > 1}
+    return {name for name, times in Counter(names).items() if times > 1}
