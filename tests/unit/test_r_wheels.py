@@ -61,8 +61,8 @@ def test_the_same_r_gives_the_same_bytes(tmp_path: Path) -> None:
     assert [one.read_bytes() for one in first] == [one.read_bytes() for one in second]
     with zipfile.ZipFile(first[0]) as archive:
         held = {one.filename: one.external_attr >> 16 & 0o777 for one in archive.infolist()}
-        assert archive.read("muniment_r/home/etc/Renviron") == b"R_PLATFORM=any\n"
-    assert held["muniment_r/home/bin/exec/R"] == 0o755
+        assert archive.read("muniment_r/R/etc/Renviron") == b"R_PLATFORM=any\n"
+    assert held["muniment_r/R/bin/exec/R"] == 0o755
     assert not [one for one in held if "html" in one or "tcltk" in one or "internet" in one]
 
 

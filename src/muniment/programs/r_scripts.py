@@ -11,6 +11,7 @@ the folder that ``SM_CHANNEL_<NAME>`` then names. Standard library only.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -28,7 +29,7 @@ from muniment.errors import Invalid
 
 __all__ = ["RFailed", "play_r"]
 
-_HOME: Final = "muniment_r/home"
+_HOME: Final = "muniment_r/R"
 _TOLD_BYTES: Final = 4096
 _SEEDS: Final = 2**31 - 1
 _CONDITION: Final = re.compile(r"[A-Za-z.][A-Za-z0-9._]{0,79}")
@@ -36,9 +37,9 @@ _PROFILE: Final = r"""
 local({
     site <- file.path(R.home("etc"), "Rprofile.site")
     if (file.exists(site)) sys.source(site, baseenv())
-    told <- Sys.getenv("MUNIMENT_R_TOLD")
-    set.seed(as.integer(Sys.getenv("MUNIMENT_R_SEED")))
-    Sys.unsetenv(c("MUNIMENT_R_TOLD", "MUNIMENT_R_SEED", "R_PROFILE"))
+    told <- @told
+    set.seed(@seed)
+    Sys.unsetenv("R_PROFILE")
     script <- sub("^--file=", "", grep("^--file=", commandArgs(), value = TRUE)[1])
     # R asks a shell where a program is, and asks when it loads its own packages; jobs have no shell.
     unlockBinding("Sys.which", baseenv())
@@ -101,7 +102,7 @@ local({
     })
 })
 """
-"""Read by R before the script."""
+"""Read by R before the script; ``@told`` is where it notes an error, ``@seed`` the seed."""
 
 
 @dataclass
@@ -124,7 +125,7 @@ def play_r(script: Path, arguments: Sequence[str]) -> None:
     """Run an R script; an exit or a signal of R's is one of this process.
 
     Raises:
-        Invalid: the environment holds no R.
+        Invalid: the environment holds no R, or an input does not fit as CSV.
         RFailed: the script ended by an error.
         SystemExit: the script ended by ``quit`` with another status than 0.
     """
@@ -139,9 +140,10 @@ def play_r(script: Path, arguments: Sequence[str]) -> None:
     descriptor = os.environ.get("MUNIMENT_METRICS_FD", "")
     with tempfile.TemporaryDirectory(prefix="r-") as scratch:
         told, profile = Path(scratch, "told"), Path(scratch, "Rprofile")
-        profile.write_text(_PROFILE, encoding="utf-8")
-        environment = _variables(home) | _tables(os.environ, Path(scratch))
-        environment |= {"R_PROFILE": str(profile), "MUNIMENT_R_TOLD": str(told)}
+        seed = int(os.environ.get("MUNIMENT_SEED", "0")) % _SEEDS
+        text = _PROFILE.replace("@told", json.dumps(str(told))).replace("@seed", f"{seed}L")
+        profile.write_text(text, encoding="utf-8")
+        environment = _variables(home) | _tables(os.environ, Path(scratch)) | {"R_PROFILE": str(profile)}
         given = ["--args", *arguments] if arguments else []
         done = subprocess.run(
             [*_program(home), "--no-echo", "--no-restore", f"--file={script}", *given],
@@ -190,7 +192,6 @@ def _variables(home: Path) -> dict[str, str]:
         "LD_LIBRARY_PATH": _libraries(home),
         "LOCPATH": str(home.parent / "locale"),
         "FONTCONFIG_FILE": str(home.parent / "fonts/fonts.conf"),
-        "MUNIMENT_R_SEED": str(int(os.environ.get("MUNIMENT_SEED", "0")) % _SEEDS),
     }
 
 
@@ -205,7 +206,16 @@ def _tables(environment: Mapping[str, str], scratch: Path) -> dict[str, str]:
     for channel in channels:
         folder = scratch / "channels" / channel.name
         folder.mkdir(parents=True)
-        write(channel, folder / f"{channel.name}.csv")
+        try:
+            write(channel, folder / f"{channel.name}.csv")
+        except OSError as full:
+            raise Invalid(
+                "MUNI-N132",
+                "an input does not fit as CSV beside the job",
+                channel=channel.name[:80],
+                reason=str(full)[:120],
+                do="have R read Parquet: muni env build-r NAME nanoparquet",
+            ) from full
         name = "".join(letter if letter.isalnum() else "_" for letter in channel.name).upper()
         places[f"SM_CHANNEL_{name}"] = str(folder)
     return places

@@ -30,7 +30,7 @@ from muniment.programs.mlflow_harvest import harvest, prepare
 from muniment.programs.r_scripts import RFailed, play_r
 
 TREE = Path(os.environ.get("MUNIMENT_TREE", "/tmp/source"))  # noqa: S108 - the sandbox's own, empty, private /tmp
-_OWN = ("MUNI-N128", "MUNI-N129", "MUNI-N131", "MUNI-N107")
+_OWN = ("MUNI-N128", "MUNI-N129", "MUNI-N131", "MUNI-N132", "MUNI-N107")
 """What this program itself refuses once the tree is unpacked; every other refusal comes from the script."""
 
 _MOST_FILES = 20_000

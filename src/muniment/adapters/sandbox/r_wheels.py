@@ -217,15 +217,15 @@ def _home(installed: InstalledR, base: Sequence[Path]) -> _Wheel:
         licence=_licence("GPL-2 | GPL-3"),
         home="https://www.r-project.org",
     )
-    wheel.files.append((f"{TOP}/home/bin/exec/R", home / "bin/exec/R"))
+    wheel.files.append((f"{TOP}/R/bin/exec/R", home / "bin/exec/R"))
     for part in sorted(home.iterdir()):
         if part.name in _LEFT_OUT_OF_HOME:
             continue
-        wheel.files += [(f"{TOP}/home/{name}", path) for name, path in _below(part)]
+        wheel.files += [(f"{TOP}/R/{name}", path) for name, path in _below(part)]
     for package in base:
-        wheel.files += [(f"{TOP}/home/library/{name}", path) for name, path in _below(package, _LEFT_OUT_OF_PACKAGES)]
+        wheel.files += [(f"{TOP}/R/library/{name}", path) for name, path in _below(package, _LEFT_OUT_OF_PACKAGES)]
     for shared in _SHARED:
-        wheel.files += [(f"{TOP}/home/share/{name}", path) for name, path in _below(installed.share / shared)]
+        wheel.files += [(f"{TOP}/R/share/{name}", path) for name, path in _below(installed.share / shared)]
     wheel.files = [(name, path) for name, path in wheel.files if path.name not in _MODULES_LEFT_OUT]
     wheel.licence_texts = [(part.name, part) for part in (home / "COPYING",) if part.is_file()]
     return wheel
