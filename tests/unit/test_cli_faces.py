@@ -276,14 +276,16 @@ def test_a_lineage_is_a_tree_that_unfolds_each_node_once() -> None:
     """A thing used twice is unfolded once and marked the second time."""
     nodes = [
         catalog.LineageNode(id=name, label=name, type=kind, kind=kind, depth=depth)
-        for name, kind, depth in (("m", "entity", 0), ("r", "activity", 1), ("d", "entity", 2), ("s", "activity", 3))
+        for name, kind, depth in (("m", "entity", 0), ("run:r", "activity", 1), ("d", "entity", 2), ("s", "activity", 3))
     ]
-    links = [("m", "r"), ("r", "d"), ("d", "s"), ("m", "s")]
+    links = [("m", "run:r"), ("run:r", "d"), ("d", "s"), ("m", "s")]
     edges = [catalog.LineageEdge(source=a, target=b, relation="used", role="", grade="proven") for a, b in links]
     view = catalog.LineageView(reference="m", direction="upstream", grade="proven", nodes=nodes, edges=edges)
     lines = invoke({"catalog:GetLineage": view}, "lineage", "m").stdout.splitlines()
-    width = lines[0].index("kind")
-    assert [line[:width].rstrip() for line in lines[1:6]] == ["m", "  r", "    d", "      s", "  s (see above)"]
+    width = lines[0].index("link")
+    assert [line[:width].rstrip() for line in lines[1:6]] == [
+        "m", "  run:r activity", "    d", "      s", "  s (see above)",
+    ]  # fmt: skip
 
 
 def test_a_picture_is_written_to_a_file(tmp_path: Path) -> None:

@@ -18,11 +18,12 @@ from muniment.catalog.recording import Recorder
 from muniment.errors import Conflict, Denied, Invalid, NotFound
 from muniment.execution.ports import ExitStatus, Launch, Sink
 from muniment.ledger.model import Search
-from muniment.sdk.tuning import study_name
+from muniment.sdk.tuning import study_name, told
 from muniment.testing.engine import EmptyWorkshop, PlayedEngine, leave
 from muniment.testing.fakes import CutAt, FakeClock, PowerCut
 from muniment.testing.platform import People, Site
 from muniment.wire.execution import CancelRun, ListRuns, RunDetail, RunScript, ShowRun, TrainModel, Watching
+from muniment.wire.search import Search as Query
 from muniment.wire.tuning import (
     AdvanceStudy,
     CreateStudy,
@@ -156,7 +157,17 @@ def test_a_search_goes_through_all_its_trials(stage: Stage) -> None:
     assert study.best == 0
     assert study.explanation is not None
     assert study.explanation["importances"] == {"eta": 0.25, "max_depth": 0.75}
+    assert told(study)[-1] == "4 completed trials are few for 2 parameters: what mattered may be chance."
+    assert "chance" not in " ".join(told(replace(study, trials=study.trials * 5)))
     assert study.grade == "proven"
+    depth = (study.trials[0].params or {})["max_depth"]
+    for query, many in (
+        (f"param.max_depth = {depth}", 1),
+        ("param.max_depth is absent", 0),
+        ("param.threshold = 1", 0),
+    ):
+        answer = stage.ask(Query(project="main", query=f"model where metric.auc = 0.75 and {query}"))
+        assert min(len(answer.rows), 1) == many
     listed: StudyList = stage.ask(ListStudies(project="main"))
     assert [(one.study, one.over, one.best) for one in listed.studies] == [("s", 4, 0.75)]
 
@@ -166,15 +177,15 @@ def test_a_step_that_begins_several_jobs_tells_of_each(stage: Stage) -> None:
     stage.ask(STUDY)
     stage.drive()
     runs = [one for one in stage.ask(ListRuns(project="main", limit=1000)).runs if one.kind in ("train", "evaluate")]
-    told: dict[str, dict[str, Any]] = {}
+    noted: dict[str, dict[str, Any]] = {}
     for run in runs:
         for entry in stage.platform.ledger.search(Search(text=run.run.removeprefix("run:"))):
             facts = entry.event["data"].get("facts", {})
-            told |= {one["run"]: one for one in (facts, *map(json.loads, facts.get("also", ()))) if "inputs" in one}
+            noted |= {one["run"]: one for one in (facts, *map(json.loads, facts.get("also", ()))) if "inputs" in one}
     assert len(runs) >= 8
     for run in runs:
         shown = stage.show(run.run)
-        assert told[run.run.removeprefix("run:")]["plan"] == shown.plan
+        assert noted[run.run.removeprefix("run:")]["plan"] == shown.plan
 
 
 def test_the_same_search_gives_the_same_trials(stage: Stage) -> None:

@@ -99,8 +99,7 @@ def tree(screen: Screen, found: Lineage) -> None:
     for side in sides:
         rows = [
             [
-                "  " * row["level"] + short(row["node"]) + (" (see above)" if row["again"] else ""),
-                row["kind"],
+                "  " * row["level"] + _called(row["node"], row["kind"]) + (" (see above)" if row["again"] else ""),
                 f"{row['relation'].replace('_', ' ')} {('as ' + row['role']) if row['role'] else ''}".strip(),
                 row["by"],
                 row["grade"],
@@ -108,12 +107,18 @@ def tree(screen: Screen, found: Lineage) -> None:
             for row in told
             if row["side"] == side
         ]
-        screen.table([side, "kind", "link", "by", "grade"], rows, spare=["by", "kind", "link"])
+        screen.table([side, "link", "by", "grade"], rows, spare=["by", "link"])
         screen.line()
     if found.view.truncated:
         screen.line("only the nearest part is shown; --depth limits it, -o FILE draws it", style="dim")
     where = found.view.elsewhere and f"recorded in project {found.view.elsewhere}, where it was promoted from"
     screen.facts("", {"grade of the whole": found.grade, "origin": where, **_then(found.view.past)})
+
+
+def _called(node: str, kind: str) -> str:
+    """A thing and what it is, where its name does not say it."""
+    name = short(node)
+    return name if node.startswith(f"{kind}:") or not node.startswith(("run:", "sha256:")) else f"{name} {kind}"
 
 
 def mapping(screen: Screen, found: Lineage) -> None:
@@ -128,7 +133,7 @@ def mapping(screen: Screen, found: Lineage) -> None:
         for row in found.column_rows()
     ]
     empty = "no program of the platform tells which column rests on which here"
-    screen.table(["column", "goes into", "how", "grade"], rows, empty=empty)
+    screen.table(["column", "goes into", "how", "grade"], rows, empty=empty, spare=["how"], wrap=["goes into"])
     if found.view.hidden:
         screen.line(f"  the columns of {found.view.hidden} things are not shown: you may not see them", style="yellow")
     screen.facts("", _then(found.view.past))
@@ -158,7 +163,7 @@ def page(screen: Screen, found: Trace) -> None:
         )
         screen.line()
     rows = [[short(one.reference), one.kind, origin_of(one), one.by, one.at[:10], one.grade] for one in told.sources]
-    screen.table(["source", "kind", "where from, as its bringer said", "by", "day", "grade"], rows, wrap=[_SAID])
+    screen.table(["source", "kind", _SAID, "by", "day", "grade"], rows, spare=["by", "day"], wrap=[_SAID])
     screen.line()
     if told.marks:
         marks = [

@@ -30,6 +30,8 @@ _PAUSE_S: Final = (0.3, 2.0)
 
 _COLUMNS: Final = ("number", "phase", "value", "model", "run", "evaluation", "suggested_by", "reason")
 _TRIES: Final = 5
+_ENOUGH: Final = 10
+"""Below so many completed trials for each parameter, shares of variance say little."""
 
 
 class Study:
@@ -345,6 +347,10 @@ def told(study: wire.Study) -> list[str]:
         sentences.append(
             f"{name} explains {share:.0%} of the variance; the best trial has {brief(value)}, {where} trials do best "
             f"on average ({near}: {measure(top['mean'])})."
+        )
+    if known and len(done) < _ENOUGH * len(study.space):
+        sentences.append(
+            f"{len(done)} completed trials are few for {len(study.space)} parameters: what mattered may be chance."
         )
     if found.get("undefined"):
         sentences.append(f"What mattered is not known: {found['undefined']}.")

@@ -211,6 +211,7 @@ MODEL: Final = _entity(
     Field("findings", Type.NUMBER, "open findings"),
     Field("findings_high", Type.NUMBER, "open findings of high severity"),
     Field("metric", Type.NUMBER, "last value of a metric, in any run that made or evaluated it", "NAME", many=True),
+    Field("param", Type.ANY, "a parameter of a run that made it", "NAME", many=True),
     *_thing("trained_on", "something that its making used"),
     columns=("state", "tier", "algorithm", "use_case", "created"),
 )

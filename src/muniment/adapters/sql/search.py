@@ -968,6 +968,11 @@ def _of_entity(compiler: _Compiler, path: Path, field: Field) -> _Satellite | No
         return compiler.values_of("column", path.name or "", e.c.id, field)
     if path.head == "metric":
         return _measured(compiler, path, field)
+    if path.head == "param":
+        made = OBJECT.alias()
+        return _about(
+            e, made, compiler.values_of("param", path.name or "", made.c.run, field), (made.c.side == "output",)
+        )
     if path.head == "trained_on":
         made, used = OBJECT.alias(), OBJECT.alias()
         if path.name in ("name", "kind"):
