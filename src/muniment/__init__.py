@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from muniment.programs.debugging import emit as emit
     from muniment.programs.debugging import log_predictions as log_predictions
     from muniment.programs.debugging import log_tensor as log_tensor
+    from muniment.programs.networks import watch as watch
     from muniment.programs.reporting import log_artifact as log_artifact
     from muniment.programs.reporting import log_figure as log_figure
     from muniment.programs.reporting import log_input as log_input
@@ -35,6 +36,7 @@ __version__ = VERSION
 _FROM = {"connect": "muniment.connecting", "log": "muniment.programs.tracking"}
 _FROM["load_ipython_extension"] = "muniment.connecting"
 _FROM |= dict.fromkeys(("emit", "log_predictions", "log_tensor"), "muniment.programs.debugging")
+_FROM["watch"] = "muniment.programs.networks"
 
 _TOLD = ("log_artifact", "log_figure", "log_input", "log_metric", "log_metrics", "log_param", "log_params")
 _FROM |= dict.fromkeys((*_TOLD, "set_tag", "set_tags"), "muniment.programs.reporting")

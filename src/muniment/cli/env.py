@@ -89,7 +89,7 @@ def show(face: Face, environment: str) -> None:
     "--wheels",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Where wheels lie or are fetched to; else the cache of this machine.",
+    help="Where wheels lie, also such as no index has, or are fetched to; else the cache of this machine.",
 )
 @with_face
 def build(
@@ -111,9 +111,13 @@ def build(
     if extras and source is None:
         raise click.UsageError("--extra goes with --from")
     made = build_environment(face, name, lock, wheels, source=source, extras=extras, index=index)
-    face.answer(
-        made, lambda screen: screen.done(f"env:{made.name}@{made.version} of {len(made.wheels)} wheels is defined")
-    )
+
+    def draw(screen: Screen) -> None:
+        screen.done(f"env:{made.name}@{made.version} of {len(made.wheels)} wheels is defined")
+        if not made.ready:
+            screen.line("  the first job in it writes it to disk, once on each machine", style="dim")
+
+    face.answer(made, draw)
 
 
 @env.command(epilog="Example: muni env sbom tabular --file tabular.cdx.json")
@@ -196,7 +200,7 @@ def build_environment(
     elif lock is None and source is None:
         raise click.UsageError("--wheels goes with --lock or --from")
     else:
-        text = resolve_lock(source, extras=extras, index=address) if source is not None else _text(lock)
+        text = _text(lock) if source is None else resolve_lock(source, extras=extras, index=address, wheels=wheels)
         with tempfile.TemporaryDirectory() as scratch:
             resolved = Path(scratch, "requirements.txt")
             resolved.write_text(text, encoding="utf-8")

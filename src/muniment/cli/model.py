@@ -11,6 +11,7 @@ from rich.text import Text
 from muniment.cli.face import Face, Group, with_face
 from muniment.cli.knowing import MODEL
 from muniment.cli.promotion import PROMOTION
+from muniment.cli.prove import compare
 from muniment.cli.screen import Screen
 from muniment.cli.steps import STEPS
 from muniment.errors import Conflict
@@ -27,7 +28,7 @@ def model() -> None:
     """Models: model:NAME@VERSION; without a version the latest is taken."""
 
 
-for _step in (*STEPS, *PROMOTION):
+for _step in (compare, *STEPS, *PROMOTION):
     model.add_command(_step)
 
 

@@ -13,7 +13,7 @@ from muniment.cli.knowing import ANYTHING, DATA, MODEL
 from muniment.cli.prove_rows import prove_rows
 from muniment.cli.screen import Screen
 from muniment.sdk.lineage import steps
-from muniment.sdk.reproducing import VERDICTS, reproduced
+from muniment.sdk.reproducing import VERDICTS, compared, reproduced
 
 
 @click.command(
@@ -69,20 +69,42 @@ def prove_unused(
     face.answer(reply, draw)
 
 
+WITHIN = click.option(
+    "--within",
+    type=click.FloatRange(min=0, max=1),
+    metavar="X",
+    help="Largest difference of a score that is still equivalent; else bounds for double precision.",
+)
+
+
 @click.command(cls=Command, epilog="Example: muni reproduce creditcarddefault-xgboost --profile validator")
 @click.argument("model", type=MODEL)
+@WITHIN
 @DETACH
 @with_face
-def reproduce(face: Face, model: str, detach: bool) -> None:
+def reproduce(face: Face, model: str, within: float | None, detach: bool) -> None:
     """Make MODEL again from its record alone, and compare what comes out, bit for bit.
 
+    Where other bytes come out, both models score the rows that MODEL was made of, and the first cause is named.
     Exit code 0 means that the job ran to its end; the verdict says how alike the models are.
     """
     if detach:
         face.started(face.client.jobs.reproduce(model))
         return
-    found = reproduced(face.client, model, face.wait)
+    found = reproduced(face.client, model, face.wait, within=within)
     face.answer(found, lambda screen: picture(screen, model, found))
+
+
+@click.command(cls=Command, epilog="Example: muni model compare credit-pd@1 credit-pd@2 --within 1e-6")
+@click.argument("model", type=MODEL)
+@click.argument("other", type=MODEL)
+@click.option("--data", type=DATA, help="Rows to score; else what MODEL was made of.")
+@WITHIN
+@with_face
+def compare(face: Face, model: str, other: str, data: str | None, within: float | None) -> None:
+    """Score MODEL and OTHER on the same rows: how far apart they are, and in what their makings differ first."""
+    found = compared(face.client, model, other, face.wait, data=data, within=within)
+    face.answer(found, lambda screen: picture(screen, f"{model} and {other}", found))
 
 
 def picture(screen: Screen, model: str, found: dict[str, Any]) -> None:
@@ -90,18 +112,17 @@ def picture(screen: Screen, model: str, found: dict[str, Any]) -> None:
     verdict: str = found.get("verdict", "unknown")
     shown = ("run", "grade", "requested_by", "original", "original_by", "plan")
     facts: dict[str, Any] = {"means": VERDICTS.get(verdict), **{name: found[name] for name in shown if name in found}}
-    if verdict == "different":
-        facts["cause"] = found.get("cause")
+    facts |= {"cause": found.get("cause"), "differs": ", ".join(found.get("differs", ())) or None}
     screen.facts(f"{model}: {verdict}", facts)
-    if compared := found.get("comparison"):
-        numbers = ("rows", "differing", "max_difference", "max_ulp", "flips", "bounds") if compared["rows"] else ()
+    if beside := found.get("comparison"):
+        numbers = ("rows", "differing", "max_difference", "max_ulp", "flips", "bounds") if beside["rows"] else ()
         screen.line()
         screen.facts(
             "both, side by side",
             {
-                "run": compared["run"],
-                "same meaning": compared["equal_canonical_digests"],
-                "no scores": compared["a"]["why_no_scores"] or compared["b"]["why_no_scores"],
-                **{name: compared[name] for name in numbers},
+                "run": beside["run"],
+                "same meaning": beside["equal_canonical_digests"],
+                "no scores": beside["a"]["why_no_scores"] or beside["b"]["why_no_scores"],
+                **{name: beside[name] for name in numbers},
             },
         )

@@ -21,8 +21,8 @@ from muniment.execution.judging import Interpreters, Judgement, evidence, judge,
 from muniment.execution.model import Outcome, Product, ResolvedJob, Run, RunStatus
 from muniment.execution.queue import RunLabels, RunQueue
 from muniment.execution.reading import report_of
-from muniment.execution.reproducing import verdict
-from muniment.execution.submitting import entity_files
+from muniment.execution.reproducing import side_by_side, verdict
+from muniment.execution.submitting import entity_files, makings_of
 from muniment.kernel.canonical import digest_of
 from muniment.kernel.digest import Digest
 from muniment.kernel.identifiers import format_time, parse_time
@@ -32,6 +32,9 @@ from muniment.vault.service import Vault
 
 ATTEMPTS: Final = 3
 """A run whose worker vanishes is tried this often."""
+
+_MAKINGS: Final = 8
+"""So many runs that made the same model are looked at for what explains a difference."""
 
 
 class Outcomes:
@@ -136,6 +139,8 @@ def complete_run(call: Call, request: CompleteRun) -> Completed:
     result: dict[str, Any] = {**seen, "record": str(record), "products": products}
     if run.kind == "reproduce" and judged.status is RunStatus.OK:
         result["verdict"] = _compare(call, run, outcome, judged)
+    if run.kind == "compare" and judged.status is RunStatus.OK and (found := _compared(call, job, outcome)):
+        result["verdict"] = found
     if not queue.finish(run.id, request.owner, judged.status, format_time(call.now), result):
         raise Conflict("MUNI-X302", "this worker does not hold the run any more", run=request.run, owner=request.owner)
     call.note(
@@ -233,6 +238,14 @@ def _compare(call: Call, run: Run, outcome: Outcome, judged: Judgement) -> dict[
     if original.kind == "train" and mine is not None and mine.document is not None:
         reports = report_of(call, original), parse_object(mine.document)
     return verdict(run, original, wanted, entity_files(call, wanted), made, reports, outcome.machine)
+
+
+def _compared(call: Call, job: ResolvedJob, outcome: Outcome) -> dict[str, Any] | None:
+    """What a comparison of two models measured, with the first thing in which their makings differ."""
+    report = outcome.output("output/data/report.json")
+    said = parse_object(report.document) if report is not None and report.document is not None else None
+    first, second = (makings_of(call, job.inputs[side])[:_MAKINGS] for side in ("a", "b"))
+    return side_by_side((said or {}).get("verdict"), first, second)
 
 
 VERBS: Final = (lease_run, complete_run)

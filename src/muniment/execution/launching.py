@@ -26,6 +26,7 @@ PINS: Final[Mapping[str, str]] = {
     "OMP_DYNAMIC": "FALSE",
     "OMP_NUM_THREADS": "1",
     "OMP_WAIT_POLICY": "PASSIVE",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
     "OPENBLAS_CORETYPE": "Haswell",
     "OPENBLAS_NUM_THREADS": "1",
     "POLARS_MAX_THREADS": "2",

@@ -458,14 +458,8 @@ def making_of(call: Call, model: Entity) -> Run:
     Raises:
         NotFound: no recorded run of this project made it, so there is nothing to repeat.
     """
-    graph = call.use(Lineage).closure(call.project, model.digest, Direction.UPSTREAM, 1)
-    makers = sorted(
-        edge.activity for edge in graph.edges if edge.relation is Relation.GENERATED and edge.entity == model.digest
-    )
-    queue = call.use(RunQueue)
-    for maker in makers:
-        run = queue.get(call.project, maker)
-        if run is not None and run.kind != "reproduce":
+    for run in makings_of(call, model.digest):
+        if run.kind != "reproduce":
             return run
     raise NotFound(
         "MUNI-X202",
@@ -473,6 +467,16 @@ def making_of(call: Call, model: Entity) -> Run:
         model=str(model.digest),
         grade=model.grade,
     )
+
+
+def makings_of(call: Call, model: Digest) -> list[Run]:
+    """The runs that generated a model, reproductions too, in their order."""
+    graph = call.use(Lineage).closure(call.project, model, Direction.UPSTREAM, 1)
+    makers = sorted(
+        edge.activity for edge in graph.edges if edge.relation is Relation.GENERATED and edge.entity == model
+    )
+    queue = call.use(RunQueue)
+    return [run for maker in makers if (run := queue.get(call.project, maker)) is not None]
 
 
 def _groups(request: wire.EvaluateModel, people: Sequence[Entity]) -> dict[str, Any]:

@@ -26,9 +26,12 @@ from muniment.programs.models import load, scores_digest
 from muniment.programs.parameters import Kind, Parameter
 from muniment.programs.snapshots import read_snapshot
 
+_ANY: Final = 2**53
+"""So many units in the last place and more are all the same: the largest integer that a plan can name."""
+
 PARAMETERS: Final = (
     Parameter("max_difference", Kind.NUMBER, "absolute difference that is still equivalent", 1e-9, low=0, high=1),
-    Parameter("max_ulp", Kind.INTEGER, "units in the last place that are still equivalent", 2**22, low=0, high=2**62),
+    Parameter("max_ulp", Kind.INTEGER, "units in the last place that are still equivalent", 2**22, low=0, high=_ANY),
     Parameter("target", Kind.TEXT, "the column that is no feature of a script's model", ""),
     Parameter("threshold", Kind.NUMBER, "score from which a script's model decides for the positive", 0.5),
 )
@@ -82,7 +85,8 @@ def compare(job: Job) -> None:
             do="compare predictions for the same rows",
         )
     found = difference(ours.scores, theirs.scores, ours.threshold, theirs.threshold)
-    said = verdict(found, equal_files=files, equal_models=models, **bounds)
+    limits = {**bounds, "max_ulp": found.max_ulp} if bounds["max_ulp"] == _ANY else bounds
+    said = verdict(found, equal_files=files, equal_models=models, **limits)
     job.metrics(None, {"max_difference": found.max_difference, "max_ulp": float(found.max_ulp), "flips": found.flips})
     job.write("report.json", {**result, **asdict(found), "verdict": said})
 

@@ -1,9 +1,9 @@
-"""Models that a user's own script left: one file of a format that carries no code, opened to be compared.
+"""Models that a user's own script left: files of a format that carries no code, opened to be compared.
 
 Each is read by the library that wrote it and known by a *canonical digest* of what decides its predictions. It scores
 the probe by the feature names that it holds, or, where it holds none, by the numeric columns in their order; where
 neither fits it has no scores, and is compared by its digest alone. A network in safetensors holds weights and no
-architecture, so that it never has scores.
+architecture: it has scores where its graph lies beside it as ONNX.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ _TRUSTED: Final = ["sklearn.tree._tree.Tree", "sklearn.ensemble._hist_gradient_b
 """What skops does not know of scikit-learn itself; nothing is ever added to it from a file."""
 
 _HEADER: Final = 100 << 20
-_SUFFIXES: Final = (".ubj", ".json", ".txt", ".skops", ".safetensors")
+_WEIGHTS: Final = ".safetensors"
+_SUFFIXES: Final = (".ubj", ".json", ".txt", ".skops", ".onnx", _WEIGHTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,8 @@ class ForeignModel:
 
     file: str
     file_digest: str
+    """Of the file, or of all files where there are several."""
+
     canonical_digest: str
     scores: np.ndarray | None
     """What it gives the probe rows, float64; None where it cannot be asked."""
@@ -59,10 +62,11 @@ class _Opened:
     names: Sequence[str]
     width: int
     predict: Predict | None
+    why_not: str = "the file holds weights and no architecture: leave it as ONNX too"
 
 
 def open_foreign(folder: Path, probe: pa.Table | None, target: str | None) -> ForeignModel:
-    """The one model in a folder.
+    """The one model in a folder, with the weights that lie beside it.
 
     Args:
         folder: the files of a model, without the platform's ``model.json``.
@@ -74,28 +78,47 @@ def open_foreign(folder: Path, probe: pa.Table | None, target: str | None) -> Fo
         IntegrityError: it does not open.
     """
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix in _SUFFIXES)
-    if len(files) != 1:
+    models = [path for path in files if path.suffix != _WEIGHTS] or files
+    if len(models) != 1:
         raise Invalid(
             "MUNI-D199",
             "a model is compared by its one file",
             found=[path.name[:80] for path in files[:10]],
             known=list(_SUFFIXES),
-            do="leave one file: XGBoost .ubj or .json, LightGBM .txt, .skops or .safetensors",
+            do="leave one file: XGBoost .ubj or .json, LightGBM .txt, .skops, .onnx or .safetensors",
         )
-    path = files[0]
-    data = path.read_bytes()
-    refuse_code(path.name, data[:HEAD_BYTES], len(data), data[-HEAD_BYTES:])
+    opened = {path: _open(path) for path in sorted(files, key=lambda path: path != models[0])}
+    first, *beside = opened.values()
+    scores, why_not = _scores(first, probe, target)
+    essence: dict[str, Any] = {"model": first.essence}
+    if beside:
+        essence["beside"] = {_within(folder, path): opened[path].essence for path in opened if path != models[0]}
+    every = {_within(folder, path): Digest.of(path.read_bytes()) for path in folder.rglob("*") if path.is_file()}
+    files_digest = digest_of(every) if len(every) > 1 else every[_within(folder, models[0])]
+    return ForeignModel(models[0].name, files_digest, digest_of(essence), scores, why_not)
+
+
+def _within(folder: Path, path: Path) -> str:
+    return path.relative_to(folder).as_posix()
+
+
+def _open(path: Path) -> _Opened:
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+        file.seek(max(0, path.stat().st_size - HEAD_BYTES))
+        refuse_code(path.name, head, path.stat().st_size, file.read())
     try:
-        opened = _OPENERS[path.suffix](data)
+        return _OPENERS[path.suffix](path)
+    except ImportError as absent:
+        why_not = f"the job environment holds no {absent.name}"
+        return _Opened(Digest.of(path.read_bytes()), (), 0, None, why_not)
     except Exception as broken:
         raise IntegrityError("MUNI-D535", "the model file does not open", type=type(broken).__name__) from broken
-    scores, why_not = _scores(opened, probe, target)
-    return ForeignModel(path.name, Digest.of(data), digest_of({"model": opened.essence}), scores, why_not)
 
 
 def _scores(opened: _Opened, probe: pa.Table | None, target: str | None) -> tuple[np.ndarray | None, str | None]:
     if opened.predict is None:
-        return None, "the file holds weights and no architecture"
+        return None, opened.why_not
     if probe is None:
         return None, "there are no rows to score"
     numeric = [
@@ -113,13 +136,15 @@ def _scores(opened: _Opened, probe: pa.Table | None, target: str | None) -> tupl
     except Exception as broken:  # whatever a stranger's model does with the rows
         return None, f"it does not take the rows: {type(broken).__name__}"
     scores = np.ascontiguousarray(found[:, -1] if found.ndim == 2 else found)
+    if scores.shape != (len(probe),):
+        return None, f"it gives {found.shape} for {len(probe)} rows, and not a score for each"
     return (scores, None) if np.isfinite(scores).all() else (None, "its scores are not finite")
 
 
-def _xgboost(data: bytes) -> _Opened:
+def _xgboost(path: Path) -> _Opened:
     xgboost = import_module("xgboost")
     booster = xgboost.Booster({"nthread": 1})
-    booster.load_model(bytearray(data))
+    booster.load_model(bytearray(path.read_bytes()))
     names = list(booster.feature_names or [])
 
     def predict(matrix: np.ndarray) -> np.ndarray:
@@ -130,9 +155,9 @@ def _xgboost(data: bytes) -> _Opened:
     return _Opened(Digest.of(bytes(booster.save_raw("ubj"))), names, booster.num_features(), predict)
 
 
-def _lightgbm(data: bytes) -> _Opened:
+def _lightgbm(path: Path) -> _Opened:
     lightgbm = import_module("lightgbm")
-    booster = lightgbm.Booster(model_str=data.decode())
+    booster = lightgbm.Booster(model_str=path.read_bytes().decode())
     text = _PARAMETER_LINES.sub("\n", booster.model_to_string())
 
     def predict(matrix: np.ndarray) -> np.ndarray:
@@ -141,9 +166,9 @@ def _lightgbm(data: bytes) -> _Opened:
     return _Opened(Digest.of(text.encode()), booster.feature_name(), booster.num_feature(), predict)
 
 
-def _skops(data: bytes) -> _Opened:
+def _skops(path: Path) -> _Opened:
     skops = import_module("skops.io")
-    estimator = skops.loads(data, trusted=_TRUSTED)
+    estimator = skops.loads(path.read_bytes(), trusted=_TRUSTED)
     ask = getattr(estimator, "predict_proba", None) or estimator.predict
     names = [str(name) for name in getattr(estimator, "feature_names_in_", ())]
     width = int(getattr(estimator, "n_features_in_", len(names)))
@@ -165,11 +190,57 @@ def _members(data: bytes) -> dict[str, str]:
     return found
 
 
-def _safetensors(data: bytes) -> _Opened:
+def _onnx(path: Path) -> _Opened:
+    """The graph without the words about it, with weights that lie in a file beside it.
+
+    It is asked by ONNX Runtime on one thread where the environment holds it, else by the reference of the format.
+    """
+    onnx = import_module("onnx")
+    model = onnx.load(str(path))
+    for one in (model, model.graph, *model.graph.node, *model.graph.input, *model.graph.value_info):
+        for words in ("doc_string", "metadata_props"):
+            one.ClearField(words)
+    for words in ("producer_name", "producer_version"):
+        model.ClearField(words)
+    data = model.SerializeToString(deterministic=True)
+    constants = {one.name for one in model.graph.initializer}
+    taken = [one for one in model.graph.input if one.name not in constants]
+    shape = [size.dim_value for size in taken[0].type.tensor_type.shape.dim] if len(taken) == 1 else []
+    if len(shape) != 2:
+        return _Opened(Digest.of(data), (), 0, None, "the graph does not take one table of rows and columns")
+    ask = _asked(model, data)
+    kind = onnx.helper.tensor_dtype_to_np_dtype(taken[0].type.tensor_type.elem_type)
+
+    def predict(matrix: np.ndarray) -> np.ndarray:
+        rows = matrix.astype(kind)
+        most = shape[0] or len(rows)  # a graph that was exported for so many rows takes no others
+        short = -len(rows) % most
+        padded = np.concatenate([rows, np.repeat(rows[-1:], short, axis=0)])
+        pieces = [ask({taken[0].name: padded[at : at + most]}) for at in range(0, len(padded), most)]
+        return np.concatenate([np.asarray(one).reshape(most, -1) for one in pieces])[: len(rows)]
+
+    return _Opened(Digest.of(data), (), shape[1], predict)
+
+
+def _asked(model: Any, data: bytes) -> Callable[[dict[str, np.ndarray]], Any]:
+    """The last output of a graph, by its inputs."""
+    try:
+        runtime = import_module("onnxruntime")
+    except ImportError:
+        reference = import_module("onnx.reference").ReferenceEvaluator(model)
+        return lambda given: reference.run(None, given)[-1]
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = runtime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    return lambda given: session.run(None, given)[-1]
+
+
+def _safetensors(path: Path) -> _Opened:
     """Names, types, shapes and bytes of all tensors, whatever their order in the file.
 
     Source: the safetensors format: eight bytes with the length of a JSON header, the header, the tensors.
     """
+    data = path.read_bytes()
     size = int.from_bytes(data[:8], "little")
     if not 2 <= size <= min(_HEADER, len(data) - 8):
         raise ValueError("the header is longer than the file")
@@ -185,10 +256,11 @@ def _tensors(header: dict[str, Any], body: bytes) -> Iterator[tuple[str, str, li
         yield name, header[name]["dtype"], header[name]["shape"], Digest.of(body[start:end])
 
 
-_OPENERS: Final[dict[str, Callable[[bytes], _Opened]]] = {
+_OPENERS: Final[dict[str, Callable[[Path], _Opened]]] = {
     ".ubj": _xgboost,
     ".json": _xgboost,
     ".txt": _lightgbm,
     ".skops": _skops,
-    ".safetensors": _safetensors,
+    ".onnx": _onnx,
+    _WEIGHTS: _safetensors,
 }

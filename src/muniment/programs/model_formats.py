@@ -40,7 +40,10 @@ class ModelFormat:
 _SAVE: Final = "save the model as XGBoost UBJSON, LightGBM text, skops, ONNX or safetensors instead"
 _PICKLE: Final = ModelFormat("a Python pickle", True, f"a pickle runs code when it is opened; {_SAVE}")
 _TORCH: Final = ModelFormat(
-    "a PyTorch file that holds a pickle", True, "save the weights with safetensors.torch.save_file"
+    "a PyTorch file that holds a pickle",
+    True,
+    "save the weights with safetensors.torch.save_file, and the graph with torch.onnx.export where it is to score too; "
+    "checkpoints go to /tmp",
 )
 _KERAS: Final = ModelFormat("a Keras archive", True, "export the network to ONNX")
 _HDF5: Final = ModelFormat("an HDF5 file", True, "Keras keeps marshalled code in HDF5; export the network to ONNX")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from muniment.sdk.evidence import EvidencePack, pack_of, save_pack
 from muniment.sdk.explanations import Explanation, ExplanationList, explanation_of
 from muniment.sdk.frames import to_frame
 from muniment.sdk.lineage import Lineage, Proof, absence_of, lineage_of
-from muniment.sdk.reproducing import reproduced
+from muniment.sdk.reproducing import compared, reproduced
 from muniment.sdk.shown import headline, measure
 from muniment.sdk.steps import Steps
 from muniment.wire import execution as wx
@@ -125,13 +126,29 @@ class Model(Steps):
         found = self._asking.ask("validation:ListExplanations", request, wv.Explanations)
         return ExplanationList(Explanation(self.reference, one) for one in found.explanations)
 
-    def reproduce(self, watch: Watch | None = None) -> dict[str, Any]:
+    def reproduce(self, watch: Watch | None = None, *, within: float | None = None) -> dict[str, Any]:
         """Make it again from the record alone; gives the verdict and what it rests on.
 
         Where other bytes come out, both models score what they were made of: the verdict is then ``equivalent`` within
-        the bounds that it names, or ``different``.
+        the bounds that it names, or ``different``. ``within`` is the largest difference of a score that is still
+        equivalent; models that score in single precision need one, such as 1e-5.
         """
-        return reproduced(self._asking, self.reference, lambda run: run.wait(watch).checked())
+        return reproduced(self._asking, self.reference, partial(_ended_well, watch=watch), within=within)
+
+    def compare(
+        self, other: Any, *, data: Any = None, within: float | None = None, watch: Watch | None = None
+    ) -> dict[str, Any]:
+        """Score it and another model on the same rows; gives the verdict, and the first cause of a difference.
+
+        Args:
+            other: the other model, or its reference.
+            data: rows to score, a snapshot or its reference; None takes what this model was made of.
+            within: largest difference of a score that is still equivalent.
+            watch: see ``Job.wait``.
+        """
+        rows = None if data is None else reference_of(data)
+        wait = partial(_ended_well, watch=watch)
+        return compared(self._asking, self.reference, reference_of(other), wait, data=rows, within=within)
 
     def lineage(self) -> Lineage:
         """Where it comes from, down to file, code and environment."""
@@ -202,6 +219,10 @@ class Model(Steps):
             kind=d.algorithm,
             badges=(d.grade, standing_of(d), f"tier {d.tier}" if d.tier else ""),
         )
+
+
+def _ended_well(run: Any, watch: Watch | None) -> Any:
+    return run.wait(watch).checked()
 
 
 def standing_of(row: wi.ModelSummary | wi.ModelDetail) -> str:

@@ -188,7 +188,7 @@ class CompareModels(Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tru
     """Absolute difference of scores that is still equivalent."""
 
     max_ulp: int = 1 << 22
-    """Units in the last place of a score that are still equivalent."""
+    """Units in the last place of a score that are still equivalent; 2**53 for any number of them."""
 
 
 class ListRuns(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -291,7 +291,7 @@ class RunDetail(Struct, kw_only=True, frozen=True):
     grade: str
     log_bytes: int
     verdict: dict[str, Any] | None = None
-    """For reproductions: the verdict and what it rests on."""
+    """For reproductions and comparisons: the verdict, its cause, and what it rests on."""
 
     report: dict[str, Any] | None = None
     """The report that the program wrote, when it wrote one."""
