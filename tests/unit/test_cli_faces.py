@@ -274,9 +274,10 @@ def test_grades_are_always_printed() -> None:
 
 def test_a_lineage_is_a_tree_that_unfolds_each_node_once() -> None:
     """A thing used twice is unfolded once and marked the second time."""
+    kinds = {"m": "entity", "run:r": "activity", "d": "entity", "s": "activity"}
     nodes = [
         catalog.LineageNode(id=name, label=name, type=kind, kind=kind, depth=depth)
-        for name, kind, depth in (("m", "entity", 0), ("run:r", "activity", 1), ("d", "entity", 2), ("s", "activity", 3))
+        for depth, (name, kind) in enumerate(kinds.items())
     ]
     links = [("m", "run:r"), ("run:r", "d"), ("d", "s"), ("m", "s")]
     edges = [catalog.LineageEdge(source=a, target=b, relation="used", role="", grade="proven") for a, b in links]
