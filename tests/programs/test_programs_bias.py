@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -66,6 +67,27 @@ def test_adult_by_sex(bench: Bench) -> None:
     assert found["stereotype"]["proxies"][0]["proxy"]
     measured = {one["feature"]: one for one in found["measurement"]}
     assert measured["occupation"]["default_disfavoured"] > measured["occupation"]["default_favoured"] > 0
+
+
+@pytest.mark.parametrize("kind", ["constant", "rare", "identifier", "noise", "half", "all"])
+def test_a_category_tells_apart_what_it_tells_apart(bench: Bench, kind: str) -> None:
+    """What has nothing to do with the group is no proxy, however its categories are spread; what has, is one."""
+    chance = np.random.default_rng(3)
+    worse = chance.random(4000) < 0.3
+    columns = {
+        "constant": np.where(chance.random(4000) < 0.95, "home", "abroad"),
+        "rare": np.array([f"c{n % 900}" for n in range(4000)]),
+        "identifier": np.array([f"id{n}" for n in range(4000)]),
+        "noise": chance.choice(["a", "b", "c"], 4000),
+        "half": np.where(worse & (chance.random(4000) < 0.5), "x", "y"),
+        "all": np.where(worse, "x", "y"),
+    }
+    bench.channel("data", snapshot(pa.table({"sex": np.where(worse, "f", "m"), "feature": columns[kind]})))
+    bench.given(facet="sex", disfavoured=["f"])
+    bias(Job(bench.root))
+    proxies = bench.result("report.json")["stereotype"]["proxies"]
+    assert proxies[0]["auc"] == pytest.approx({"half": 0.75, "all": 1.0}.get(kind, 0.5), abs=0.03)
+    assert proxies[0]["proxy"] == (kind in ("half", "all"))
 
 
 def test_shares_against_a_population(bench: Bench) -> None:

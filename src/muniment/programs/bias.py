@@ -28,6 +28,7 @@ PARAMETERS = (
     Parameter("strata", Kind.TEXT, "column within whose values outcomes are compared too"),
     Parameter("default_values", Kind.NAMES, "spellings that stand for no real measurement", ()),
 )
+_FOLDS = 5
 _PROXY = 0.7
 """A feature that tells the groups apart with at least this area under the curve is named a proxy."""
 
@@ -154,26 +155,40 @@ def _proxies(table: pa.Table, given: dict[str, Any], worse: np.ndarray, known: n
     for name in table.column_names:
         if name in (given["facet"], given["label"]):
             continue
-        scores = _scores(table[name], worse, known)
-        usable = known & np.isfinite(scores)
-        area = auc(worse[usable], scores[usable]) if usable.any() else None
-        if area is not None:
-            strength = float(max(area, 1 - area))
+        strength = _strength(table[name], worse[known], known)
+        if strength is not None:
             found.append({"feature": name, "auc": strength, "proxy": strength >= _PROXY})
     return sorted(found, key=lambda one: (-one["auc"], one["feature"]))
 
 
-def _scores(column: pa.ChunkedArray, worse: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """A number per row: the value itself, or for categories the share of the group among the *other* rows of it."""
-    if pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
-        return np.asarray(pc.fill_null(column.cast(pa.float64()), float("nan")), dtype=float)
-    texts = np.asarray(pc.fill_null(_text(column), "")).astype(str)
-    _, codes = np.unique(texts, return_inverse=True)
-    rows = np.bincount(codes, weights=known.astype(float))
-    hits = np.bincount(codes, weights=(worse & known).astype(float))
-    rest = rows[codes] - known
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(rest > 0, (hits[codes] - (worse & known)) / rest, np.nan)
+def _strength(column: pa.ChunkedArray, worse: np.ndarray, known: np.ndarray) -> float | None:
+    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_decimal(column.type)):
+        texts = np.asarray(pc.fill_null(_text(column), "")).astype(str)[known]
+        return _told_apart(np.unique(texts, return_inverse=True)[1], worse)
+    scores = np.asarray(pc.fill_null(column.cast(pa.float64()), float("nan")), dtype=float)[known]
+    usable = np.isfinite(scores)
+    area = auc(worse[usable], scores[usable]) if usable.any() else None
+    return None if area is None else float(max(area, 1 - area))
+
+
+def _told_apart(codes: np.ndarray, worse: np.ndarray) -> float | None:
+    """How well categories tell the groups apart: shares from four fifths of the rows judge the fifth that is left.
+
+    Rows judged by shares that they are part of would make every identifier a perfect proxy; a share that leaves out
+    one row alone ranks the rows of a category against their own group.
+    """
+    folds = np.random.default_rng(0).permutation(len(codes)) % _FOLDS
+    areas, pairs = [], []
+    for fold in range(_FOLDS):
+        held = folds == fold
+        rows = np.bincount(codes[~held], minlength=codes.max() + 1)
+        hits = np.bincount(codes[~held], weights=worse[~held], minlength=codes.max() + 1)
+        overall = hits.sum() / max(rows.sum(), 1)
+        area = auc(worse[held], np.where(rows > 0, hits / np.maximum(rows, 1), overall)[codes[held]])
+        if area is not None:
+            areas.append(area)
+            pairs.append(int(worse[held].sum()) * int((~worse[held]).sum()))
+    return float(max(np.average(areas, weights=pairs), 0.5)) if areas else None
 
 
 def _measurement(table: pa.Table, given: dict[str, Any], worse: np.ndarray, known: np.ndarray) -> list[dict[str, Any]]:
