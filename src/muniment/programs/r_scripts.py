@@ -87,7 +87,7 @@ local({
     }
     wrong <- tryCatch({ parse(script, encoding = "UTF-8"); NULL }, error = conditionMessage)
     if (!is.null(wrong)) {
-        at <- regmatches(wrong, regexec(":([0-9]+):[0-9]+:", wrong))[[1]][2]
+        at <- regmatches(wrong, regexec("(:| at line )([0-9]+)(:[0-9]+:|$)", wrong))[[1]][3]
         note("syntaxError", at)
         cat("Error: ", wrong, "\n", sep = "", file = stderr())
         quit("no", 1)
