@@ -159,6 +159,18 @@ def test_columns_are_known(bank: Bank) -> None:
     assert "paid" in bank.balance._repr_html_()
 
 
+def test_a_target_that_leaks_is_found_in_a_real_build(bank: Bank) -> None:
+    """The job of a build knows the targets of its sources, so a feature that is the target in other words is told."""
+    fields = {"entity": "ID", "event_time": "decided", "sources": {"rows": "data:applications"}}
+    code = "def transform(rows):\n    return rows.select('ID', 'decided', bad=pl.col('default') + 1)\n"
+    view = bank.m.features.define(
+        {"name": "leaky", **fields, "features": {"bad": "int64"}}, f"import polars as pl\n{code}"
+    )
+    view.build(quiet)
+    codes = {one["code"] for one in view.refresh().detail.findings}
+    assert {"reads_target", "equals_target"} <= codes
+
+
 def test_online_reads_are_the_offline_values(bank: Bank) -> None:
     """After publication every value agrees; the expected one is worked out here by hand; another key is unknown."""
     done = bank.m.features.publish("behaviour", watch=quiet)

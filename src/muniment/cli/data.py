@@ -347,7 +347,8 @@ def findings_picture(screen: Screen, findings: list[dict[str, Any]]) -> None:
     columns: dict[tuple[str, str], list[str]] = {}
     for finding in findings:
         facts = finding.get("facts") or {}
-        about = str(facts.get("column") or ", ".join(f"{name} {value}" for name, value in facts.items()))
+        said = ", ".join(f"{name} {value}" for name, value in facts.items())
+        about = str(facts.get("column") or facts.get("feature") or said)
         columns.setdefault((str(finding.get("code")), str(finding.get("message") or "")), []).append(about)
     rows = [[code.replace("_", " "), message, _few(about)] for (code, message), about in columns.items()]
     screen.table(["finding", "", "about"], rows, wrap=["", "about"])

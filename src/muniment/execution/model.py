@@ -16,6 +16,9 @@ PLAN_FORMAT: Final = "muniment.plan/1"
 MANIFEST: Final = "manifest.json"
 """Name of the manifest among the files of a snapshot."""
 
+SCRIPT: Final = "muniment.programs.script"
+"""The program that runs what people wrote."""
+
 _NOTHING_PRINTED: Final = Digest.of(b"")
 _NOTHING_MEASURED: Final = digest_of({})
 

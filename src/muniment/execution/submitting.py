@@ -19,7 +19,7 @@ from muniment.execution.admission import Admission, DataUse, Learning, Using
 from muniment.execution.bases import Bases
 from muniment.execution.environments import Environments, Workshop, find_environment
 from muniment.execution.launching import variables
-from muniment.execution.model import JobSpec, ResolvedJob, Run, RunStatus
+from muniment.execution.model import SCRIPT, JobSpec, ResolvedJob, Run, RunStatus
 from muniment.execution.ports import Limits, check_variables
 from muniment.execution.queue import RunQueue
 from muniment.execution.reading import find_run
@@ -349,7 +349,7 @@ def run_script(call: Call, request: wire.RunScript) -> wire.Started:
         )
     spec = JobSpec(
         kind="run",
-        program="muniment.programs.script",
+        program=SCRIPT,
         label=entry.name,
         inputs=request.inputs,
         params=request.params,

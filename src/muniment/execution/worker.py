@@ -22,7 +22,7 @@ from muniment.execution.completing import ATTEMPTS, Completed, CompleteRun, Leas
 from muniment.execution.contents import parts_of
 from muniment.execution.environments import BaseRoot, Environments, Workshop
 from muniment.execution.launching import launch
-from muniment.execution.model import MANIFEST, Outcome, Output, Part, ResolvedJob, Run, RunStatus
+from muniment.execution.model import MANIFEST, SCRIPT, Outcome, Output, Part, ResolvedJob, Run, RunStatus
 from muniment.execution.ports import Engine, Exit, ExitStatus, Launch, Usage
 from muniment.execution.queue import RunQueue
 from muniment.execution.submitting import Programs
@@ -173,7 +173,7 @@ class Worker:
             channel: [
                 part
                 for part in parts_of(entities[digest], lambda manifest: self._vault.read_bytes(run.project, manifest))
-                if job.source is None or part.path != MANIFEST  # readers of whole folders expect tables only
+                if job.program != SCRIPT or part.path != MANIFEST  # readers of whole folders expect tables only
             ]
             for channel, digest in job.inputs.items()
         }
