@@ -6,8 +6,12 @@ BIN := .venv/bin
 JOBS := .venv-jobs/bin
 READY := .venv/.ready
 PEERS := .venv-peers/.ready
+SPREAD := --numprocesses auto --dist loadfile --no-loadscope-reorder
 DATA ?=
 ONLY ?=
+
+# Tests start many processes, and pytest rewrites every assertion: both are compiled once and kept.
+unexport PYTHONDONTWRITEBYTECODE
 
 $(READY): pyproject.toml $(wildcard locks/*.txt) scripts/setup
 	scripts/setup
@@ -25,11 +29,11 @@ demo: $(READY)  ## Credit file to proven model, in a throw-away home; DATA=FILE 
 	$(BIN)/muni demo $(if $(DATA),--data $(DATA))
 
 test: $(READY) $(PEERS) lint  ## Lint, types, import contracts and every test, on SQLite and PostgreSQL
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
-	$(JOBS)/python -m pytest --numprocesses auto --dist loadfile tests/programs
+	$(BIN)/python -m pytest $(SPREAD)
+	$(JOBS)/python -m pytest $(SPREAD) tests/programs
 
 quick: $(READY)  ## The tests of every day, on SQLite: about a minute
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not slow" -k "not postgres"
+	$(BIN)/python -m pytest $(SPREAD) --hypothesis-profile quick -m "not slow" -k "not postgres"
 
 lint: $(READY)  ## Format, lint, types, import contracts
 	$(BIN)/ruff format --check --quiet

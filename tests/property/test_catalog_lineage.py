@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from laws import examples
 from muniment.adapters.sql.catalog import REPOSITORIES
 from muniment.adapters.sql.schema import METADATA
 from muniment.adapters.sql.store import SqlStore, sqlite_url
@@ -134,7 +135,7 @@ def write(session: Session, project: str, runs: list[Run]) -> dict[str, int]:
     return ids
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(histories(circles=True), st.integers(0, 9))
 def test_a_closure_equals_a_naive_search(shared_store: SqlStore, runs: list[Run], start: int) -> None:
     """Circles and repeated makings included, the store finds what a search does that repeats until nothing is new."""
@@ -238,4 +239,4 @@ class Versions(RuleBasedStateMachine):
 
 
 TestVersions = Versions.TestCase
-TestVersions.settings = settings(max_examples=15, stateful_step_count=12, deadline=None)
+TestVersions.settings = settings(max_examples=examples(15), stateful_step_count=12, deadline=None)

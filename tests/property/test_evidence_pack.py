@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evidencing import Files, Gallery, Key, again, gallery, resigned, told
+from laws import examples
 from muniment.cli import muni
 from muniment.evidence import verify
 from muniment.kernel.canonical import canonical
@@ -178,7 +179,7 @@ def _go_on(made: Gallery) -> None:
     made.sign("approver", RecordKind.RETIREMENT, "retired", {"reason": "replaced", "step": 5})
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(400), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_flipped_bit_passes(pack: bytes, tmp_path: Path, data: st.DataObject) -> None:
     """Any single bit of the archive: headers, names, contents and the directory at its end."""
@@ -190,7 +191,7 @@ def test_no_flipped_bit_passes(pack: bytes, tmp_path: Path, data: st.DataObject)
     assert found["reason"]
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(200), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_other_set_of_files_passes(pack: bytes, files: Files, tmp_path: Path, data: st.DataObject) -> None:
     """Files left out, exchanged, renamed, cut or added, in an archive that is laid out well: refused."""
@@ -265,7 +266,7 @@ def test_absurd_archives_are_refused_without_being_unpacked(tmp_path: Path) -> N
     assert (code, "archive" in found["reason"]) == (1, True), found
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(120), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_an_operator_cannot_let_the_dossier_say_something_else(
     shown: Gallery, files: Files, leaves: list[tuple[Any, ...]], tmp_path: Path, data: st.DataObject

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from laws import examples
 from ledgering import ORIGIN, LedgerRoom, PrivateKey, ledger_room
 from muniment.adapters.sql.repositories import REPOSITORIES
 from muniment.adapters.sql.schema import METADATA
@@ -63,7 +64,7 @@ def _fresh(folder: str) -> LedgerRoom:
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.one_of(st.integers(0, 5), st.integers(0, 700)), max_size=5))
 def test_files_are_those_of_the_naive_definition(batches: list[int]) -> None:
     """However entries arrive, the files are those of the definition, and partial ones last until the full one."""

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from laws import examples
 from ledgering import ORIGIN, LedgerRoom, PrivateKey, ledger_room
 from muniment.adapters.sql.repositories import REPOSITORIES
 from muniment.adapters.sql.schema import METADATA
@@ -153,7 +154,7 @@ def test_what_is_no_export_is_told_apart(tmp_path: Path, content: bytes, capsys:
 MUTABLE = (ENTRIES, CHECKPOINTS, "key.txt", "manifest.txt")
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(400), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_flipped_bit_passes(files: Files, tmp_path: Path, data: st.DataObject) -> None:
     """Any single bit of an entry, a checkpoint, the manifest or the key."""
@@ -198,7 +199,7 @@ def _line_mutation(data: st.DataObject, content: bytes) -> bytes:
     return b"".join(lines)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_rearrangement_passes(files: Files, tmp_path: Path, data: st.DataObject) -> None:
     """Lines deleted, inserted, repeated, swapped, moved or cut off, with a manifest that was made to fit or not."""
@@ -301,7 +302,7 @@ def test_values_cannot_fake_its_answer(
 
 
 @given(st.binary(min_size=32, max_size=32), st.binary(max_size=60), st.integers(0, 511))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_its_signatures_are_those_of_the_library(seed: bytes, message: bytes, bit: int) -> None:
     """The pure-Python Ed25519 takes what a well-known library signs, and refuses it with one bit changed."""
     key = Ed25519PrivateKey.from_private_bytes(seed)

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from laws import examples
 from ledgering import ORIGIN, PrivateKey
 from muniment.errors import Invalid, Unavailable
 from muniment.kernel.ports import NoFaults
@@ -108,10 +109,10 @@ class Watched(RuleBasedStateMachine):
 
 
 TestWatched = Watched.TestCase
-TestWatched.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestWatched.settings = settings(max_examples=examples(60), stateful_step_count=25, deadline=None)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(st.data())
 def test_no_flipped_bit_of_a_submission_gains_another_cosignature(data: st.DataObject) -> None:
     """Whatever bit is flipped on the way, the witness cosigns the one checkpoint that was signed, or nothing."""

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charter import ADD, LIST, READ, TABLE, authorizer, dataset
+from laws import examples
 from muniment.identity.model import Account, Role, RoleGrant, Standing, SubjectKind
 from muniment.kernel.digest import Digest
 from muniment.kernel.principal import Authentication, Principal, PrincipalKind
@@ -111,7 +112,7 @@ def answer(rules, seen: Slice, action: str, context: Context) -> Answer:
     return RuleSet(rules).linked(seen.links).ask(seen.question(action, context.record()), SCHEMA)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(policies, grants, verbs_and_resources, contexts)
 def test_sharded_equals_full(text: str, held: list[RoleGrant], asked: tuple, context: tuple) -> None:
     """Leaving out policies that are confined to other projects changes neither decision, nor deciders, nor errors."""
@@ -122,7 +123,7 @@ def test_sharded_equals_full(text: str, held: list[RoleGrant], asked: tuple, con
     assert (sharded.allowed, sharded.deciders, len(sharded.errors)) == (full.allowed, full.deciders, len(full.errors))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(policies, bodies, grants, verbs_and_resources, contexts)
 def test_adding_a_forbid_never_allows(
     text: str, body: str, held: list[RoleGrant], asked: tuple, context: tuple
@@ -135,7 +136,7 @@ def test_adding_a_forbid_never_allows(
     assert before.allowed or not after.allowed
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(policies, grants, verbs_and_resources, contexts)
 def test_an_allow_has_a_permit_and_no_error(text: str, held: list[RoleGrant], asked: tuple, context: tuple) -> None:
     """Whatever the policies: allowed means that some policy says so and that none failed."""
@@ -144,7 +145,7 @@ def test_an_allow_has_a_permit_and_no_error(text: str, held: list[RoleGrant], as
     assert not said.allowed or (said.deciders and not said.errors)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(grants, verbs_and_resources, contexts)
 def test_a_decision_is_a_function_of_its_record(held: list[RoleGrant], asked: tuple, context: tuple) -> None:
     """Deciding again on the recorded context and a slice of the same digest gives the recorded decision."""

@@ -13,6 +13,7 @@ from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
 from charter import ADD, LIST, READ, authorizer, dataset
+from laws import examples
 from muniment.identity.model import Account, Role, RoleGrant, Standing, SubjectKind
 from muniment.kernel.digest import Digest
 from muniment.kernel.principal import Authentication, Principal, PrincipalKind
@@ -185,7 +186,7 @@ steps = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.lists(steps, min_size=4, max_size=25))
 def test_what_is_remembered_is_what_would_be_decided(changes: list[tuple[str, Any]]) -> None:
     """Whatever was granted, revoked, disabled, published or waited for: a request is answered as if for the first time.
@@ -229,7 +230,7 @@ def context(moment: timedelta, how: How) -> Context:
     return make_context(Authentication(ANA, method, now, ip, "c", limits, expires), now, ("a", "data:read"), facts)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(policies, moments, moments, circumstances, differences)
 @example(f'@id("a") permit(principal, action, resource) {FACTOR};', *NO_TIME, NEW_FACTOR, {})
 def test_contexts_that_look_alike_are_answered_alike(

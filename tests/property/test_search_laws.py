@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, event, text
 
+from laws import examples
 from muniment.adapters.sql.schema import METADATA
 from muniment.adapters.sql.search import SqlSearchIndex
 from muniment.adapters.sql.store import SqlStore
@@ -147,7 +148,7 @@ def test_a_query_is_read_back_as_it_was_printed(query: Query) -> None:
 
 
 @given(_RUNS, st.lists(_QUERIES, min_size=1, max_size=8))
-@settings(_SLOWLY, max_examples=60)
+@settings(_SLOWLY, max_examples=examples(60))
 def test_what_is_found_is_what_the_words_mean(store: SqlStore, runs: list[Ran], queries: list[Query]) -> None:
     """On both engines a query finds, in order, what a naive evaluator over the same world finds, and counts it."""
     with _emptied(store) as db:
@@ -163,7 +164,7 @@ def test_what_is_found_is_what_the_words_mean(store: SqlStore, runs: list[Ran], 
 @given(
     st.text(max_size=60), st.sampled_from(["label = {}", "metric.{} > 1", "{}", "kind in ({}, {})", "tag.`{}` like {}"])
 )
-@settings(_SLOWLY, max_examples=300)
+@settings(_SLOWLY, max_examples=examples(300))
 def test_no_text_becomes_sql(sqlite_store: SqlStore, written: str, around: str) -> None:
     """Whatever a person writes is refused with a place, or becomes a statement that holds none of it but as a value."""
     query = _read(f"run where {around.format(written, written)}")
@@ -182,7 +183,7 @@ def test_no_text_becomes_sql(sqlite_store: SqlStore, written: str, around: str) 
 
 
 @given(st.text(alphabet=st.characters(codec="utf-8"), max_size=200))
-@settings(_SLOWLY, max_examples=500)
+@settings(_SLOWLY, max_examples=examples(500))
 def test_whatever_is_asked_is_read_or_refused_with_its_place(written: str) -> None:
     """No text makes the parser fail in another way than by saying where."""
     for query in (written, f"run where {written}", f"run where metric.auc {written} order by {written}"):

@@ -12,6 +12,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from laws import examples
 from muniment.errors import Conflict, Unavailable
 from muniment.sdk.courses import chart, spark, svg
 from muniment.sdk.sending import Sender
@@ -107,7 +108,7 @@ def write(spool: Spool, records: list[tuple[Any, ...]]) -> list[tuple[str, Any]]
     return expected
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     records=RECORDS,
     fates=FATES,

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from laws import examples
 from muniment.errors import Invalid
 from muniment.kernel.draws import draw, order
 from muniment.tuning.planning import STARTUP, Design, Do, Phase, Trial, barrier, batch_of, batch_range, due
@@ -79,7 +80,7 @@ class Played:
         return True
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(DESIGNS, st.randoms(use_true_random=False), st.data())
 def test_every_trial_is_done_once_wherever_the_client_dies(design: Design, chance: random.Random, data: Any) -> None:
     """From any standing the same function goes on: every trial begins once, within the limit, and all end."""
@@ -101,7 +102,7 @@ def test_every_trial_is_done_once_wherever_the_client_dies(design: Design, chanc
     assert bool(study.explained) == (fate.count(Phase.DONE) > 1)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(DESIGNS, st.randoms(use_true_random=False), st.randoms(use_true_random=False), st.data())
 def test_what_a_trial_is_given_never_hangs_on_who_was_faster(
     design: Design, one: random.Random, other: random.Random, data: Any

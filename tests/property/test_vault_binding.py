@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from laws import examples
 from muniment.adapters.sql.repositories import REPOSITORIES
 from muniment.adapters.sql.store import SqlStore, sqlite_url
 from muniment.errors import IntegrityError, MunimentError, NotFound
@@ -91,7 +92,7 @@ class _Dribble(io.RawIOBase):
         return piece
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(
     pieces=st.lists(st.integers(1, 2 * SEGMENT), min_size=1, max_size=5),
     reads=st.lists(st.integers(1, 2 * SEGMENT), min_size=1, max_size=5),
@@ -161,7 +162,7 @@ def test_segments_cannot_be_moved_cut_or_added(room: VaultRoom, change: str) -> 
     assert room.vault.read_bytes("credit", digest) == content
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(data=st.data())
 def test_a_large_object_cannot_be_cut_or_altered_anywhere(
     room: VaultRoom, large: tuple[Digest, Path], data: st.DataObject
