@@ -193,10 +193,10 @@ def _views(call: Call, found: tuple[tuple[Run, bool], ...]) -> list[wire.AnyRun]
     params = call.use(RunLabels).params_of(call.project, ids)
     tags = call.use(RunLabels).tags_of(call.project, ids)
     metrics = call.use(Metrics).latest(call.project, ids)
-    items = call.use(Items)
+    items = call.use(Items).some(call.project, ItemKind.RUN, (run.id for run, _ in found if run.kind == "track"))
     views = []
     for run, deleted in found:
-        described = items.get(call.project, ItemKind.RUN, run.id) if run.kind == "track" else None
+        described = items.get(run.id)
         told: dict[str, Any] = dict(described.state) if described else dict(_NOTHING)
         enforcement = run.result.get("enforcement")
         views.append(

@@ -124,13 +124,15 @@ def restore_experiment(call: Call, request: wire.RestoreExperiment) -> wire.Name
 )
 def list_named_experiments(call: Call, request: wire.ListNamedExperiments) -> wire.NamedExperiments:
     """List all experiments with their names, ids and tags, also those that only have runs of the platform."""
+    if request.id is not None:
+        return wire.NamedExperiments(experiments=[_view(experiment_of(call, request.id))])
     items = sorted(_all(call).values(), key=lambda item: (item.created_at, item.key))
     return wire.NamedExperiments(experiments=[_view(item) for item in items])
 
 
 def experiment_of(call: Call, id: str) -> Item:
     """The experiment of this id; raises NotFound."""
-    found = _all(call).get(id)
+    found = call.use(Items).get(call.project, ItemKind.EXPERIMENT, id) or _all(call).get(id)
     if found is None:
         raise NotFound("MUNI-R251", f"there is no experiment with id {id[:40]!r}", id=id[:80], project=call.project)
     return found

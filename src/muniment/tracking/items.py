@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Protocol
@@ -70,6 +70,9 @@ class Items(Protocol):
 
     def get(self, project: str, kind: ItemKind, key: str) -> Item | None:
         """One item, deleted or not."""
+
+    def some(self, project: str, kind: ItemKind, keys: Iterable[str]) -> dict[str, Item]:
+        """Those of these items that there are by key, deleted or not."""
 
     def put(self, item: Item) -> None:
         """Keep an item in place of what stands under its key."""

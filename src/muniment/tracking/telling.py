@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import mimetypes
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
@@ -103,7 +104,7 @@ def start_run(call: Call, request: wire.StartRun) -> wire.TrackedRun:
     labels.params(call.project, run.id, params)
     labels.tags(call.project, run.id, tags)
     call.note(run=run.id, plan=str(run.plan), params=str(digest_of(params)), tags=str(digest_of(tags)))
-    return _shown(run)
+    return _shown(run, tags=request.tags)
 
 
 @verb(
@@ -232,10 +233,14 @@ def end_run(call: Call, request: wire.EndRun) -> wire.TrackedRun:
         return _shown(run, known=True)
     _refuse_ended(standing)
     runs = call.use(TrackedRuns)
-    result = _evidence(call, request, runs.used(run.id), runs.artifacts(run.id))
+    labels, ended = call.use(RunLabels), format_time(call.now)
+    params = labels.params_of(call.project, [run.id]).get(run.id, {})
+    tags = _own(labels.tags_of(call.project, [run.id]).get(run.id, {}))
+    result = _evidence(call, request, params, tags)
     record = digest_of(result)
-    _record(call, run, result, record)
-    runs.end(run.id, status, format_time(call.now), {**result, "record": str(record), "products": _products(result)})
+    _record(call, run, params, result, record)
+    result |= {"record": str(record), "products": _products(result)}
+    runs.end(run.id, status, ended, result)
     call.note(
         run=run.id,
         plan=str(run.plan),
@@ -244,7 +249,7 @@ def end_run(call: Call, request: wire.EndRun) -> wire.TrackedRun:
         used=sorted({one["digest"] for one in result["inputs"]}),
         generated=sorted({one["digest"] for one in result["artifacts"]}),
     )
-    return _shown(find_run(call.session, call.project, run.id))
+    return _shown(replace(run, status=status, ended_at=ended, result=result), tags=tags)
 
 
 @verb(
@@ -530,12 +535,9 @@ def _media_type(given: str | None, path: str) -> str:
     return told
 
 
-def _evidence(
-    call: Call, request: wire.EndRun, used: tuple[Used, ...], artifacts: tuple[Artifact, ...]
-) -> dict[str, Any]:
+def _evidence(call: Call, request: wire.EndRun, params: Mapping[str, str], tags: Mapping[str, str]) -> dict[str, Any]:
     """Everything that was told of a run, pinned by digests: what the record of its end names."""
-    run = call.resource.id
-    labels = call.use(RunLabels)
+    run, runs = call.resource.id, call.use(TrackedRuns)
     latest = call.use(Metrics).latest(call.project, [run]).get(run, {})
     message = request.message[: model.LONGEST_MESSAGE] if request.message else None
     error = None
@@ -548,14 +550,14 @@ def _evidence(
     return {
         "told": {"status": request.status, "ended_at": _moment(request.ended_at), "by": str(call.principal)},
         "error": error,
-        "params": str(digest_of(labels.params_of(call.project, [run]).get(run, {}))),
-        "tags": str(digest_of(_own(labels.tags_of(call.project, [run]).get(run, {})))),
+        "params": str(digest_of(params)),
+        "tags": str(digest_of(tags)),
         "metrics": {
             "count": call.use(Measurements).count(run)[0],
             "digest": str(digest_of({name: repr(one.value) for name, one in latest.items()})),
         },
-        "inputs": [one.document() for one in used],
-        "artifacts": [one.document() for one in artifacts],
+        "inputs": [one.document() for one in runs.used(run)],
+        "artifacts": [one.document() for one in runs.artifacts(run)],
     }
 
 
@@ -573,7 +575,7 @@ def _products(result: Mapping[str, Any]) -> list[dict[str, str]]:
     ]
 
 
-def _record(call: Call, run: Run, result: Mapping[str, Any], record: Digest) -> None:
+def _record(call: Call, run: Run, params: Mapping[str, str], result: Mapping[str, Any], record: Digest) -> None:
     """Write the activity and its edges, all of them declared."""
     writer = Declarer(call.session, call.project, call.now)
     writer.activity(
@@ -587,7 +589,7 @@ def _record(call: Call, run: Run, result: Mapping[str, Any], record: Digest) -> 
             "experiment": run.experiment,
             "trial": run.trial,
             "label": run.label,
-            "params": call.use(RunLabels).params_of(call.project, [run.id]).get(run.id, {}),
+            "params": dict(params),
             "status": result["told"]["status"],
         },
     )
@@ -606,13 +608,19 @@ def role_of(path: str) -> str:
     return path[-_ROLE:]
 
 
-def _shown(run: Run, *, known: bool = False) -> wire.TrackedRun:
+def _shown(run: Run, *, known: bool = False, tags: Mapping[str, str] | None = None) -> wire.TrackedRun:
     return wire.TrackedRun(
         run=f"run:{run.id}",
         experiment=str(run.experiment),
         trial=run.trial,
         status=run.status.value,
         known=known,
+        label=run.label,
+        requested_by=run.requested_by,
+        created_at=run.created_at,
+        started_at=run.job.get("started_at") or run.started_at,
+        ended_at=(run.result.get("told") or {}).get("ended_at") or run.ended_at,
+        tags=None if tags is None else dict(tags),
     )
 
 

@@ -85,6 +85,8 @@ class ListNamedExperiments(Struct, kw_only=True, frozen=True, forbid_unknown_fie
     """All experiments with the names and tags that clients gave them, deleted ones included, oldest first."""
 
     project: str
+    id: str | None = None
+    """Only this one."""
 
 
 class NamedExperiment(Struct, kw_only=True, frozen=True):

@@ -86,6 +86,18 @@ class TrackedRun(Struct, kw_only=True, frozen=True):
     known: bool = False
     """Whether it was known by its key before."""
 
+    label: str = ""
+    requested_by: str = ""
+    created_at: str = ""
+    started_at: str | None = None
+    """When it began, as it was told or else as the server heard of it."""
+
+    ended_at: str | None = None
+    """When it ended, likewise."""
+
+    tags: dict[str, str] | None = None
+    """Its tags, where the request had to do with them."""
+
 
 class LogParams(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Tell parameters; each is set once."""

@@ -599,10 +599,10 @@ class SqlMetrics:
 
     def latest(self, project: str, activities: Iterable[str]) -> dict[str, dict[str, Metric]]:
         """The last value of each metric by activity and name."""
-        query = select(LATEST).where(LATEST.c.project == project, _any_of(LATEST.c.activity)).order_by(LATEST.c.name)
         found: dict[str, dict[str, Metric]] = {}
-        for row in _by_chunks(self._db, query, activities):
-            found.setdefault(row.activity, {})[row.name] = _metric(row)
+        for activity, name, step, at, value in _LAST.ask(self._db, {"project": project}, activities):
+            number = float("nan") if value is None else value
+            found.setdefault(activity, {})[name] = Metric(name, number, parse_time(at), step)
         return found
 
     def series(self, project: str, activity: str, name: str) -> Sequence[Metric]:
@@ -760,6 +760,14 @@ _BORNE: Final = Among(
 )
 
 _STORED: Final = Question(select(func.max(METRIC.c.position)).where(METRIC.c.activity == bindparam("activity")))
+
+_LAST: Final = Among(
+    lambda chosen: (
+        select(LATEST.c.activity, LATEST.c.name, LATEST.c.step, LATEST.c.at, LATEST.c.value)
+        .where(LATEST.c.project == bindparam("project"), LATEST.c.activity.in_(chosen))
+        .order_by(LATEST.c.name)
+    )
+)
 
 _STEPS: Final = Among(
     lambda chosen: select(LATEST.c.name, LATEST.c.step).where(

@@ -7,7 +7,6 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime
-from itertools import islice
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -30,7 +29,7 @@ from sqlalchemy import (
     update,
 )
 
-from muniment.adapters.sql.direct import Question
+from muniment.adapters.sql.direct import Among, Question
 from muniment.adapters.sql.indexing import forget_values, index_run, index_values, renumbered, value_of
 from muniment.adapters.sql.schema import DIGEST, ID, METADATA, MOMENT, NAME
 from muniment.errors import Conflict
@@ -142,7 +141,6 @@ INDEXES: Final = Table(
     Column("by", NAME, nullable=False),
 )
 
-_CHUNK: Final = 1000
 _PREFIX: Final = 64
 _WAITING: Final = RUNS.c.status == RunStatus.QUEUED.value
 
@@ -172,6 +170,7 @@ class SqlRunQueue:
                 "facts": canonical(dict(run.facts)).decode(),
                 "status": run.status.value,
                 "attempt": run.attempt,
+                "started_at": run.started_at,
                 "cancel_requested": False,
                 "result": "{}",
                 "trial": run.trial,
@@ -368,11 +367,8 @@ class SqlRunLabels:
 
     def _of(self, table: Table, project: str, runs: Iterable[str]) -> dict[str, dict[str, str]]:
         found: dict[str, dict[str, str]] = {}
-        remaining = iter(runs)
-        while chunk := list(islice(remaining, _CHUNK)):
-            query = select(table).where(table.c.project == project, table.c.run.in_(chunk)).order_by(table.c.name)
-            for row in self._connection.execute(query):
-                found.setdefault(row.run, {})[row.name] = row.text
+        for run, name, text in _LABELS[table].ask(self._connection, {"project": project}, runs):
+            found.setdefault(run, {})[name] = text
         return found
 
 
@@ -483,6 +479,19 @@ class SqlBases:
         found = self._connection.execute(select(BASES.c.archive).where(BASES.c.digest == str(base))).scalar()
         return None if found is None else Digest(found)
 
+
+def _labels_of(table: Table) -> Among:
+    columns = table.c.run, table.c.name, table.c.text
+    return Among(
+        lambda chosen: (
+            select(*columns)
+            .where(table.c.project == bindparam("project"), table.c.run.in_(chosen))
+            .order_by(table.c.name)
+        )
+    )
+
+
+_LABELS: Final = {table: _labels_of(table) for table in (PARAMS, TAGS)}
 
 _ASKED_BY: Final = Question(
     select(RUNS.c.kind, RUNS.c.requested_by).where(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -13,12 +13,12 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     PrimaryKeyConstraint,
-    Row,
     Select,
     String,
     Table,
     Text,
     and_,
+    bindparam,
     case,
     cast,
     exists,
@@ -32,6 +32,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql.selectable import TableValuedAlias
 
 from muniment.adapters.sql.catalog import LATEST
+from muniment.adapters.sql.direct import Among
 from muniment.adapters.sql.execution import PARAMS, RUNS, TAGS, run_of
 from muniment.adapters.sql.indexing import RUN as NARROW
 from muniment.adapters.sql.schema import METADATA, MOMENT, NAME
@@ -80,9 +81,12 @@ class SqlItems:
 
     def get(self, project: str, kind: ItemKind, key: str) -> Item | None:
         """One item, deleted or not."""
-        here = and_(ITEMS.c.project == project, ITEMS.c.kind == kind.value, ITEMS.c.key == key)
-        row = self._connection.execute(select(ITEMS).where(here)).first()
-        return None if row is None else _item(row)
+        return self.some(project, kind, [key]).get(key)
+
+    def some(self, project: str, kind: ItemKind, keys: Iterable[str]) -> dict[str, Item]:
+        """Those of these items that there are by key, deleted or not."""
+        rows = _SOME.ask(self._connection, {"project": project, "kind": kind.value}, keys)
+        return {row[3]: _item(row) for row in rows}
 
     def put(self, item: Item) -> None:
         """Keep an item in place of what stands under its key."""
@@ -238,16 +242,24 @@ class SqlRunFinder:
         return value.op("GLOB", is_comparison=True)(globbed)
 
 
-def _item(row: Row[Any]) -> Item:
+_SOME: Final = Among(
+    lambda chosen: select(*ITEMS.c).where(
+        ITEMS.c.project == bindparam("project"), ITEMS.c.kind == bindparam("kind"), ITEMS.c.key.in_(chosen)
+    )
+)
+
+
+def _item(row: Sequence[Any]) -> Item:
+    project, kind, shelf, key, state, created_at, updated_at, deleted = row
     return Item(
-        project=row.project,
-        kind=ItemKind(row.kind),
-        key=row.key,
-        shelf=row.shelf,
-        state=json.loads(row.state),
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-        deleted=bool(row.deleted),
+        project=project,
+        kind=ItemKind(kind),
+        key=key,
+        shelf=shelf,
+        state=json.loads(state),
+        created_at=created_at,
+        updated_at=updated_at,
+        deleted=bool(deleted),
     )
 
 

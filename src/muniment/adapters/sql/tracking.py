@@ -95,8 +95,6 @@ class SqlTrackedRuns:
     def start(self, run: Run, key: str | None) -> None:
         """Keep a run that is running; no lease ever runs out, because nobody leases it."""
         SqlRunQueue(self._db).add(run)
-        self._db.execute(update(RUNS).where(RUNS.c.id == run.id).values(started_at=run.started_at))
-        index_run(self._db, run.id)
         if key is not None:
             row = {"project": run.project, "agent": run.requested_by, "key": key, "run": run.id}
             self._db.execute(KEYS.insert(), row)

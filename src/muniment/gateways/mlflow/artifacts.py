@@ -7,7 +7,7 @@ sealed bytes in the project.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
@@ -95,7 +95,8 @@ def place_of_uri(question: Question, uri: str) -> Place:
             return Place(model.run, f"{MODELS}/{model.model}", model=model.model)
         if len(named) == 2 and named[1].isdigit():
             version = version_of(question, named[0], int(named[1]))
-            return Place(version.run, path=version.path, model=version.logged_model)
+            place = Place(version.run, path=version.path, model=version.logged_model)
+            return replace(place, name=version.name, version=version.version)
     raise Invalid(
         "MUNI-Y122",
         "the files are not on this server, so it cannot vouch for their bytes",

@@ -108,10 +108,8 @@ def delete_tag(question: Question) -> dict[str, Any]:
 
 def named(question: Question, id: str) -> wire.NamedExperiment:
     """The experiment of an id; raises NotFound."""
-    for one in _all(question):
-        if one.id == id:
-            return one
-    raise NotFound("MUNI-Y208", f"there is no experiment with id {id[:40]!r}", id=id[:80], project=question.project)
+    found: wire.NamedExperiments = question.ask(wire.ListNamedExperiments(project=question.project, id=id))
+    return found.experiments[0]
 
 
 def short_names(question: Question, ids: list[str], *, deleted: bool) -> list[str]:
@@ -120,7 +118,7 @@ def short_names(question: Question, ids: list[str], *, deleted: bool) -> list[st
     Raises:
         NotFound: there is no such experiment.
     """
-    known = {one.id: one for one in _all(question)}
+    known = {ids[0]: named(question, ids[0])} if len(ids) == 1 else {one.id: one for one in _all(question)}
     for id in ids:
         if id not in known:
             raise NotFound(

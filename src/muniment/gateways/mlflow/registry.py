@@ -158,7 +158,7 @@ def create_version(question: Question) -> dict[str, Any]:
         source=source,
         model=model or place.model,
         description=fields.text("description"),
-        tags=_own(fields.pairs("tags")) if _is_version(source) else fields.pairs("tags"),
+        tags=_own(fields.pairs("tags")) if place.name else fields.pairs("tags"),
     )
     return {"model_version": document_of_version(question.ask(request))}
 
@@ -247,11 +247,6 @@ def search_versions(question: Question) -> dict[str, Any]:
     page, token = pages(found, limit_of(fields, 10_000, 200_000), fields.text("page_token"))
     documents = [document_of_version(version, aliases) for version, aliases in page]
     return {"model_versions": documents, **({"next_page_token": token} if token else {})}
-
-
-def _is_version(source: str) -> bool:
-    """Whether a source is a registered version rather than files or a logged model."""
-    return source.startswith("models:/") and not source.startswith("models:/m-")
 
 
 def _own(tags: dict[str, str]) -> dict[str, str]:

@@ -10,7 +10,15 @@ from muniment.gateways.mlflow.asking import Calls, Fields, Question
 from muniment.gateways.mlflow.experiments import limit_of, named, short_names, view_of
 from muniment.gateways.mlflow.filters import Clause, Sorting, matches, offset_of, order, parse, token_of
 from muniment.gateways.mlflow.naming import made_up
-from muniment.gateways.mlflow.shapes import RUN_NAME, STATUS, document_of_run, info_of_run, milliseconds, moment
+from muniment.gateways.mlflow.shapes import (
+    RUN_NAME,
+    STATUS,
+    document_of_run,
+    info_of_run,
+    milliseconds,
+    moment,
+    run_of,
+)
 from muniment.tracking.items import short_name
 from muniment.wire import registry as wire
 from muniment.wire import tracking
@@ -62,8 +70,7 @@ def create(question: Question) -> dict[str, Any]:
         tags={**tags, RUN_NAME: name},
         started_at=moment(fields.integer("start_time", 0)),
     )
-    started = question.ask(request).run
-    return {"run": document_of_run(question.project, found_run(question, started))}
+    return {"run": document_of_run(question.project, run_of(question.ask(request)))}
 
 
 def get(question: Question) -> dict[str, Any]:
@@ -80,7 +87,9 @@ def update(question: Question) -> dict[str, Any]:
     if status in _ENDS:
         ended = moment(fields.integer("end_time", 0))
         request = tracking.EndRun(project=question.project, run=run, status=_ENDS[status], ended_at=ended)  # type: ignore[arg-type]
-        question.ask(request)
+        told: tracking.TrackedRun = question.ask(request)
+        if told.tags is not None:  # it has ended just now
+            return {"run_info": info_of_run(question.project, run_of(told))}
     found = found_run(question, run)
     if status in ("RUNNING", "SCHEDULED") and found.status != "running":
         raise Conflict(

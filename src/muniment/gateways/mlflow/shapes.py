@@ -12,6 +12,7 @@ from muniment.errors import Invalid
 from muniment.kernel.identifiers import format_time, parse_time
 from muniment.tracking.items import DEFAULT, experiment_id
 from muniment.wire import registry as wire
+from muniment.wire import tracking
 
 __all__ = [
     "STATUS",
@@ -24,6 +25,7 @@ __all__ = [
     "milliseconds",
     "moment",
     "pairs",
+    "run_of",
 ]
 
 RUN_NAME: Final = "mlflow.runName"
@@ -95,6 +97,27 @@ def info_of_run(project: str, run: wire.AnyRun) -> dict[str, Any]:
     if run.ended_at:
         info["end_time"] = milliseconds(run.ended_at)
     return info
+
+
+def run_of(told: tracking.TrackedRun) -> wire.AnyRun:
+    """A run as the answer to its start, or to its end, tells it: without what was told of it between them."""
+    assert told.tags is not None
+    return wire.AnyRun(
+        run=told.run.removeprefix("run:"),
+        kind="track",
+        experiment=told.experiment,
+        status=told.status,
+        label=told.label,
+        requested_by=told.requested_by,
+        grade="declared",
+        created_at=told.created_at,
+        started_at=told.started_at,
+        ended_at=told.ended_at,
+        deleted=False,
+        params={},
+        tags=told.tags,
+        metrics=[],
+    )
 
 
 def document_of_run(project: str, run: wire.AnyRun) -> dict[str, Any]:
