@@ -166,6 +166,24 @@ def test_what_cannot_be_had_as_wheels_is_refused(index: Index, written: Path, te
     assert text[:6] in refused.value.facts["reason"]
 
 
+def test_a_build_that_no_index_has_comes_from_a_folder(index: Index, written: Path) -> None:
+    """A wheel in the named folder is locked with its hash beside what the index has, and is taken from there."""
+    folder = written / "wheels"
+    folder.mkdir()
+    build = folder / "bankown-1+cpu-py3-none-any.whl"
+    build.write_bytes(wheel("bankown", {"bankown.py": "OWN = 1\n"}, "1+cpu"))
+    (written / "own.in").write_text("bankown==1+cpu\nbankmath\n")
+    with pytest.raises(Invalid):
+        resolve_lock(written / "own.in", index=index.url)
+    lock = resolve_lock(written / "own.in", index=index.url, wheels=folder)
+    assert names(lock) == ["bankmath==1", "bankown==1+cpu"]
+    assert hashlib.sha256(build.read_bytes()).hexdigest() in lock
+    assert str(folder) not in lock
+    (written / "locked.txt").write_text(lock)
+    found = fetch_wheels(written / "locked.txt", folder, index.url)
+    assert [path.name for path in found] == ["bankmath-1-py3-none-any.whl", build.name]
+
+
 BACKEND = """
 from pathlib import Path
 Path({mark!r}).write_text("ran")

@@ -115,6 +115,34 @@ def test_a_network_is_its_tensors(alike: Compare) -> None:
     assert other["verdict"] == "different"
 
 
+def test_weights_beside_a_model_are_part_of_it(alike: Compare) -> None:
+    """What scores is asked; a tensor that changed beside it is another model, though the scores are the same."""
+    model, one = bytes(booster().save_raw("ubj")), np.ones((2, 3), np.float32)
+    found = alike({"m.ubj": model, "n.safetensors": tensors(a=one)}, {"m.ubj": model, "n.safetensors": tensors(a=one)})
+    assert (found["verdict"], found["rows"]) == ("identical-bytes", 300)
+    other = alike({"m.ubj": model, "n.safetensors": tensors(a=one)}, {"m.ubj": model, "n.safetensors": tensors(a=-one)})
+    assert (other["verdict"], other["equal_canonical_digests"], other["differing"]) == ("equivalent", False, 0)
+
+
+def test_a_model_whose_library_is_not_there_is_its_bytes(alike: Compare) -> None:
+    """An environment without the library that reads a model compares it by its bytes, and says what it lacks."""
+    found = alike({"n.onnx": b"graph"}, {"n.onnx": b"graph"})
+    assert (found["verdict"], found["rows"]) == ("identical-bytes", 0)
+    assert found["a"]["why_no_scores"] == "the job environment holds no onnx"
+    assert alike({"n.onnx": b"graph"}, {"n.onnx": b"other"})["verdict"] == "different"
+
+
+def test_an_absolute_bound_may_be_the_only_one(alike: Compare) -> None:
+    """Single precision differs by many last places of double: without a bound on them the absolute one decides."""
+    first, second = booster(), booster(base_score=0.5 + 1e-6)
+    files = ({"m.ubj": bytes(first.save_raw("ubj"))}, {"m.ubj": bytes(second.save_raw("ubj"))})
+    assert alike(*files, threshold=0.999, max_difference=1e-4)["verdict"] == "different"
+    found = alike(*files, threshold=0.999, max_difference=1e-4, max_ulp=2**53)
+    assert (found["verdict"], found["flips"]) == ("equivalent", 0)
+    assert 0 < found["max_difference"] <= 1e-4
+    assert alike(*files, threshold=0.999, max_difference=1e-9, max_ulp=2**53)["verdict"] == "different"
+
+
 def test_a_model_of_other_columns_is_compared_without_scores(alike: Compare) -> None:
     """Where the probe does not fit, the report says why, and what the files mean decides."""
     narrow = bytes(xgboost.train({"nthread": 1}, xgboost.DMatrix(ROWS[:, :2], LABELS), 2).save_raw("ubj"))
