@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -186,6 +187,18 @@ class TestGrants:
                 platform.worker._admits(session, queued, clock.now())
         assert refused.value.code == "MUNI-W404"
         assert "expired" in refused.value.facts["because"][0]
+
+    def test_a_reproduction_that_begins_is_asked_as_what_it_is(self, estate: Estate, clock: FakeClock) -> None:
+        """Whoever repeats a training need not name a purpose, neither when he asks nor when the run begins."""
+        run = estate.train().run
+        estate.terms(purposes=["scoring"], rights=["no-training"])
+        platform = estate.people.platform
+        with platform.store.read() as session:
+            queued = session.use(RunQueue).get(PROJECT, run.removeprefix("run:"))
+            assert queued is not None
+            with pytest.raises(Denied):
+                platform.worker._admits(session, queued, clock.now())
+            platform.worker._admits(session, replace(queued, kind="reproduce"), clock.now())
 
     def test_access_covers_what_is_made_of_the_data(self, estate: Estate) -> None:
         """A grant on the data set opens its parts; one on another does not."""

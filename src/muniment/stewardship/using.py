@@ -173,8 +173,8 @@ class StewardedUse:
             over = [
                 f"grant {one} is {held[one]}" for one in kept.get("grants", ()) if held.get(one, "") not in ("", _ON)
             ]
-            kind = str(run.job["kind"])
-            reasons = [*over, *_obstacles(situation, kind, purposes, run.requested_by, now)]
+            # not the kind of the plan: a reproduction has that of the training which it repeats
+            reasons = [*over, *_obstacles(situation, run.kind, purposes, run.requested_by, now)]
             if reasons:
                 raise Denied(
                     "MUNI-W404",
