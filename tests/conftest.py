@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from muniment.testing.fakes import FakeClock, SeededEntropy
 from muniment.testing.platform import People, Site, found
 
 _CLUSTER = "MUNIMENT_TEST_CLUSTER"
+_SLOW_FILE = re.compile(r"^pytestmark = pytest\.mark\.slow$", re.MULTILINE)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -34,8 +36,22 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[_CLUSTER] = tempfile.mkdtemp(prefix="muni-pg-")
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Files that are slow as a whole are not even imported when nothing slow is asked for: other people's tools are."""
+    if config.option.markexpr == "not slow" and collection_path.suffix == ".py":
+        return _SLOW_FILE.search(collection_path.read_text(encoding="utf-8")) is not None or None
+    return None
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """In a run that is spread over processes, files with slow tests come first: none shall be alone at the end."""
+    """What asks whole installations on both engines is slow, hundreds of them, though few take a second each.
+
+    In a run that is spread over processes, files with slow tests come first: none shall be alone at the end.
+    """
+    for item in items:
+        if "each_site" in getattr(item, "fixturenames", ()):
+            item.add_marker("slow")
     if hasattr(config, "workerinput"):
         slow = {item.path for item in items if item.get_closest_marker("slow")}
         items.sort(key=lambda item: item.path not in slow)

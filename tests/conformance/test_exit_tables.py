@@ -22,6 +22,8 @@ from muniment.kernel.digest import Digest
 from muniment.kernel.grade import Grade
 from muniment.testing.platform import People, Site
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 RUN = "01m8bpp5vjm7ejzxbys8mx9gap"
 

@@ -23,6 +23,8 @@ from modelling import FILES, dossier, vendor_dossier
 from muniment.adapters.kms.local import LocalKeys, LocalModelSigner, LocalSigner
 from muniment.evidence.formats import documents
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = "x\"'\\\n---\n# <b>|`$(id)` \N{RIGHT-TO-LEFT OVERRIDE}\N{PILE OF POO}\x07" + "y" * 5000
 
 
