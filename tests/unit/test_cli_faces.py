@@ -164,6 +164,26 @@ def test_the_algorithm_is_named_first_or_by_an_option() -> None:
     assert asked[0] == asked[1] == asked[2]
 
 
+def test_a_reproduction_that_cannot_be_scored_has_a_verdict_all_the_same() -> None:
+    """Other bytes that no program opens are different; why they were not scored stands beside the verdict."""
+    other = detail("ok", kind="reproduce", verdict={"verdict": "different", "expected": "model:m@1", "made": "sha256:1"})
+
+    def shown(request: execution.ShowRun) -> execution.RunDetail:
+        if request.run == "run:1":
+            return other
+        raise IntegrityError("MUNI-D535", "the model file does not open")
+
+    script = {
+        "execution:ReproduceModel": STARTED,
+        "execution:CompareModels": execution.Started(run="run:2", plan="sha256:0"),
+        "execution:ShowRun": shown,
+    }
+    answer = invoke(script, "reproduce", "m")
+    assert answer.exit_code == 0
+    assert "m: different" in answer.stdout
+    assert "does not open [MUNI-D535]" in answer.stdout
+
+
 def test_all_columns_but_some_are_compared_as_keys() -> None:
     """``--without`` asks for the other columns of the snapshot; a stranger, or nothing left, is refused."""
     shown = dataset("data:x@1")

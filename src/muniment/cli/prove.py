@@ -112,6 +112,7 @@ def picture(screen: Screen, model: str, found: dict[str, Any]) -> None:
     verdict: str = found.get("verdict", "unknown")
     shown = ("run", "grade", "requested_by", "original", "original_by", "plan")
     facts: dict[str, Any] = {"means": VERDICTS.get(verdict), **{name: found[name] for name in shown if name in found}}
+    facts |= {"not scored": found.get("not_scored")}
     facts |= {"cause": found.get("cause"), "differs": ", ".join(found.get("differs", ())) or None}
     screen.facts(f"{model}: {verdict}", facts)
     if beside := found.get("comparison"):

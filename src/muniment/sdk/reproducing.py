@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from muniment.errors import IntegrityError, Invalid
 from muniment.sdk.asking import Asking
 from muniment.wire import execution as wx
 
@@ -36,13 +37,17 @@ def reproduced(
         within: largest difference of a score that is still equivalent; see ``compared``.
 
     Returns:
-        The verdict with what it rests on: the run that made it again, and ``comparison`` where scores decided.
+        The verdict with what it rests on: the run that made it again, and ``comparison`` where scores decided, or
+        ``not_scored``, why there are none.
     """
     again = wx.ReproduceModel(project=asking.project, model=model)
     run = wait(asking.start("execution:ReproduceModel", again))
     found: dict[str, Any] = {"run": run.reference, "grade": run.detail.grade, **(run.detail.verdict or {})}
     if found.get("verdict") == "different" and found.get("made"):
-        beside = compared(asking, found["expected"], found["made"], wait, within=within)
+        try:
+            beside = compared(asking, found["expected"], found["made"], wait, within=within)
+        except (Invalid, IntegrityError) as refusal:  # other bytes came out, whatever a second job makes of them
+            return {**found, "not_scored": f"{refusal.message} [{refusal.code}]"}
         wanted = ("verdict", "comparison", *(("cause",) if beside["verdict"] == "identical-predictions" else ()))
         found |= {name: beside[name] for name in wanted if name in beside}
     return found
