@@ -94,7 +94,8 @@ def test_every_form_tells_the_graph_that_the_table_tells(house: Gallery) -> None
         )["@graph"]
         actions = [one for one in graph if one["@type"] == "CreateAction"]
         assert {one["@id"].removeprefix("#run-") for one in actions} == {one.removeprefix("run:") for one in runs}
-        used = {ref["@id"] for one in actions for ref in (*one["object"], *one["result"])}
+        sides = [one[side] for one in actions for side in ("object", "result") if side in one]
+        used = {ref["@id"] for each in sides for ref in (each if isinstance(each, list) else [each])}
         assert used == {f"urn:{one}" for one in entities} or not runs
 
 
@@ -210,7 +211,7 @@ def test_what_came_later_was_not_recorded_by_then(house: Gallery) -> None:
 
 
 def test_a_statement_about_a_model_is_signed_and_about_data_it_is_not(house: Gallery) -> None:
-    """The envelope verifies under the ledger's key; a snapshot's statement is bare; what nothing made has none."""
+    """The envelope verifies under the ledger's key; a snapshot's statement is bare; without a making there is none."""
     envelope = Envelope.from_dict(json.loads(exported(house, MODEL, "in-toto")))
     key_id = next(iter(envelope.signatures))
     envelope.verify([SSlibKey(key_id, "ed25519", "ed25519", {"public": house.signer.public_key.hex()})], 1)
@@ -230,6 +231,11 @@ def test_a_statement_about_a_model_is_signed_and_about_data_it_is_not(house: Gal
     with pytest.raises(Conflict) as refused:
         exported(house, file, "in-toto")
     assert refused.value.code == "MUNI-E302"
+    barren: str = house.people.ask("scientist", StartRun(project=PROJECT, experiment="elsewhere", name="none")).run
+    house.people.ask("scientist", EndRun(project=PROJECT, run=barren, status="failed"))
+    with pytest.raises(Conflict) as refused:
+        exported(house, barren, "in-toto")
+    assert refused.value.code == "MUNI-E303"
 
 
 @pytest.mark.parametrize(("status", "ending"), [("ok", "COMPLETE"), ("failed", "FAIL"), ("cancelled", "ABORT")])

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from muniment.catalog.model import EntityKind
 from muniment.catalog.resources import ENTITY
-from muniment.errors import Invalid
+from muniment.errors import Conflict, Invalid
 from muniment.evidence.formats.openlineage import event_lines
 from muniment.evidence.formats.prov import prov_document
 from muniment.evidence.formats.ro_crate import crate
@@ -115,6 +115,13 @@ def _statement(call: Call, request: wire.ExportLineage) -> Download | Later:
         digest, size = Digest(told["start"]), told["checkpoint"]["size"]
         return Later(lambda: _signed(call, digest, size, name))
     subjects = {told["start"]: start} if start is not None else _products(call, told, entities, first)
+    if not subjects:  # a statement has at least one
+        raise Conflict(
+            "MUNI-E303",
+            "the run made nothing, so there is nothing to state about it",
+            reference=told["reference"],
+            do="muni lineage RUN shows what it read and how it ended; --format openlineage or prov hands it on",
+        )
     _note(call, IN_TOTO, told, signed=False)
     return Download(name, "application/vnd.in-toto+json", [_json(unsigned(told, subjects, first))])
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from muniment.kernel.identifiers import is_id
@@ -211,7 +211,7 @@ class _Events:
                 datasetType=_TYPES.get(entity["kind"], "JOB_OUTPUT"),
                 subType=entity["kind"].upper(),
             ),
-            "dataSource": self._standard("DatasourceDatasetFacet", "1-0-1", name=self._datasets, uri=self._datasets),
+            "dataSource": self._source(entity, activity),
             "ownership": self._standard(
                 "OwnershipDatasetFacet", "1-0-1", owners=[{"name": _owner(entity["author"]), "type": "AUTHOR"}]
             ),
@@ -233,22 +233,39 @@ class _Events:
         return {"namespace": self._datasets, "name": self._name(entity), "facets": facets}
 
     def _elsewhere(self, entity: Mapping[str, Any], activity: Mapping[str, Any]) -> list[Json]:
-        """What the source that a file was read from calls it, where the naming rules have a name for that."""
-        if entity["kind"] != "file" or activity["kind"] != "ingest":
-            return []
-        origin = (activity["run"] or {}).get("origin") or {}
-        kind, location = str(origin.get("kind", "")), str(origin.get("location", ""))
-        parts = urlsplit(location)
-        if parts.scheme in ("s3", "s3a", "gs", "abfss") and parts.netloc:
+        """What the source that a file was read from calls it, where the naming rules have a whole name for that.
+
+        A bare file name and a query's result are no such name: everybody's ``loans.csv`` would be one data set.
+        """
+        said = self._origin(entity, activity)
+        kind, location = str(said.get("kind", "")), str(said.get("location", ""))
+        parts = _parts(location)
+        if parts and parts.scheme in ("s3", "s3a", "gs", "abfss") and parts.netloc:
             name = parts.path.lstrip("/") or "/"
             return [{"namespace": f"{parts.scheme}://{parts.netloc}", "name": name, "type": "TABLE"}]
-        if kind == "postgresql" and parts.hostname:
-            database = parts.path.lstrip("/") or "postgres"
-            name = f"{database}.query" if origin.get("query") else database
-            return [{"namespace": f"postgres://{parts.hostname}:{parts.port or 5432}", "name": name, "type": "TABLE"}]
-        if kind in ("file", "sqlite", "delta", "iceberg") and location:
+        if kind in ("file", "delta", "iceberg") and location.startswith("/"):
             return [{"namespace": "file", "name": location, "type": "TABLE"}]
         return []
+
+    def _source(self, entity: Mapping[str, Any], activity: Mapping[str, Any]) -> Json:
+        """Where a data set lies: the database that a file was read from, else the platform."""
+        said = self._origin(entity, activity)
+        kind, location = said.get("kind"), str(said.get("location", ""))
+        name, uri, parts = self._datasets, self._datasets, _parts(location)
+        if kind == "postgresql" and parts and parts.hostname:
+            host = f"[{parts.hostname}]" if ":" in parts.hostname else quote(parts.hostname)
+            name = f"postgres://{host}:{parts.port or 5432}"
+            uri = f"{name}/{quote(parts.path.lstrip('/') or 'postgres')}"
+        elif kind == "sqlite" and location.startswith("sqlite:"):
+            name = uri = quote(location, safe=":/")
+        return self._standard("DatasourceDatasetFacet", "1-0-1", name=name, uri=uri)
+
+    def _origin(self, entity: Mapping[str, Any], activity: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What the bringer of a file said of its source; nothing of anything else."""
+        if entity["kind"] != "file" or activity["kind"] != "ingest":
+            return {}
+        found: Mapping[str, Any] = (activity["run"] or {}).get("origin") or {}
+        return found
 
     def _made(self, entity: Mapping[str, Any], activity: Mapping[str, Any]) -> Json:
         """What only an output has: that it came about, and what its columns rest on."""
@@ -297,6 +314,15 @@ class _Events:
                 fileCount=None if files is None else len(files),
             )
         }
+
+
+def _parts(location: str) -> SplitResult | None:
+    """The parts of a source's address as somebody wrote it; None where it is none."""
+    try:
+        parts = urlsplit(location)
+        return parts if parts.port is None or parts.port else None
+    except ValueError:
+        return None
 
 
 def _owner(agent: str) -> str:

@@ -13,7 +13,7 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from muniment.evidence.formats.openlineage import event_lines
@@ -34,6 +34,19 @@ _ZIP_EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 _ELSEWHERE: Final = "#elsewhere"
 _MOST_PARAMETERS: Final = 100
 _SOFTWARE: Final = ("code", "env", "base")
+_BYTES: Final = "application/octet-stream"
+_MEDIA: Final = {
+    "csv": "text/csv",
+    "tsv": "text/tab-separated-values",
+    "json": "application/json",
+    "jsonl": "application/x-ndjson",
+    "parquet": "application/vnd.apache.parquet",
+    "arrow": "application/vnd.apache.arrow.file",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "gz": "application/gzip",
+    "zst": "application/zstd",
+}
+"""Media types by the ending of a file's name."""
 
 Json = dict[str, Any]
 
@@ -81,13 +94,14 @@ def crate_metadata(told: Mapping[str, Any]) -> Json:
         "datePublished": (told["past"] or {}).get("moment") or newest,
         "license": {"@id": "#rights"},
         "conformsTo": {"@id": _PROFILE},
+        "author": {"@id": platform},
         "publisher": {"@id": platform},
         "hasPart": [
             {"@id": "prov.json"},
             {"@id": "openlineage.ndjson"},
             *({"@id": _id(one)} for one in (*data, *software)),
         ],
-        "mentions": [{"@id": one["@id"]} for one in actions],
+        **_linked("mentions", (one["@id"] for one in actions)),
     }
     if told["start"] in entities:
         root["mainEntity"] = {"@id": _id(entities[told["start"]])}
@@ -102,7 +116,7 @@ def crate_metadata(told: Mapping[str, Any]) -> Json:
         {"@id": _PROFILE, "@type": "CreativeWork", "name": "Process Run Crate", "version": "0.5"},
         {"@id": "#rights", "@type": "CreativeWork", "name": "Evidence; no licence is granted by this crate"},
         {"@id": platform, "@type": "Organization", "name": origin},
-        {"@id": _ELSEWHERE, "@type": "SoftwareApplication", "name": "Software that ran elsewhere, and is not recorded"},
+        *([_elsewhere()] if any(one["instrument"]["@id"] == _ELSEWHERE for one in actions) else []),
         {
             "@id": "prov.json",
             "@type": "File",
@@ -139,6 +153,7 @@ def _data(entity: Mapping[str, Any], agents: dict[str, Json]) -> Json:
         "dateCreated": entity["at"],
         "author": {"@id": _agent(entity["author"], agents)},
         "grade": entity["grade"],
+        "encodingFormat": _media_type(entity),
     }
     if isinstance(size, int):
         found["contentSize"] = str(size)
@@ -158,7 +173,36 @@ def _software(entity: Mapping[str, Any]) -> Json:
         "name": entity["label"],
         "sha256": entity["digest"].partition(":")[2],
         "version": entity["digest"],
+        "encodingFormat": _BYTES,
     }
+
+
+def _elsewhere() -> Json:
+    return {
+        "@id": _ELSEWHERE,
+        "@type": "SoftwareApplication",
+        "name": "Software that ran elsewhere, and is not recorded",
+        "version": "not recorded",
+    }
+
+
+def _media_type(entity: Mapping[str, Any]) -> str:
+    """Snapshots are Parquet; of a file its name tells; what anything else is, only its reader knows."""
+    if entity["kind"] == "data":
+        return _MEDIA["parquet"]
+    name = str(entity["label"]).partition(" (")[0] if entity["kind"] == "file" else ""
+    return _MEDIA.get(name.rpartition(".")[2].lower(), _BYTES)
+
+
+def _linked(name: str, ids: Iterable[str]) -> Json:
+    """A property that leads to these, each once: RO-Crate has no empty lists, and none of one."""
+    links = [{"@id": one} for one in dict.fromkeys(ids)]
+    return {name: links if len(links) > 1 else links[0]} if links else {}
+
+
+def _moment(moment: str) -> str:
+    """A moment as the profile's pattern has it: to the millisecond, with its offset."""
+    return f"{moment[:23]}+00:00"
 
 
 def _action(
@@ -171,26 +215,23 @@ def _action(
     tools = [one for one in used if entities[one["entity"]]["kind"] in _SOFTWARE]
     own = [one for one in tools if one["role"] == "source"] or [one for one in tools if one["role"] == "programs"]
     instrument = {"@id": _id(entities[own[0]["entity"]]) if own else _ELSEWHERE}
+    listed = list(activity["params"].items())[:_MOST_PARAMETERS]
+    told = "; ".join(f"{name} = {_plain(value)}" for name, value in listed) or "no parameters are recorded"
     found: Json = {
         "@id": f"#run-{activity['id']}",
         "@type": "CreateAction",
         "additionalType": activity["kind"],
         "name": f"{activity['kind']} {activity['label']}",
-        "startTime": activity["started_at"],
-        "endTime": activity["ended_at"],
+        "description": told[:4000],
+        "startTime": _moment(activity["started_at"]),
+        "endTime": _moment(activity["ended_at"]),
         "agent": {"@id": _agent(activity["agent"], agents)},
         "instrument": instrument,
-        "object": [{"@id": ref} for ref in dict.fromkeys(_id(entities[one["entity"]]) for one in used)],
-        "result": [
-            {"@id": ref}
-            for ref in dict.fromkeys(_id(entities[one["entity"]]) for one in edges if one["relation"] != "used")
-        ],
-        "actionStatus": {"@id": _STATES.get(activity["status"], _FAILED)},
+        **_linked("object", (_id(entities[one["entity"]]) for one in used)),
+        **_linked("result", (_id(entities[one["entity"]]) for one in edges if one["relation"] != "used")),
+        "actionStatus": _STATES.get(activity["status"], _FAILED),
         "grade": activity["grade"],
     }
-    listed = list(activity["params"].items())[:_MOST_PARAMETERS]
-    if listed:
-        found["description"] = "; ".join(f"{name} = {_plain(value)}" for name, value in listed)[:4000]
     if activity["status"] != "ok":
         error = (activity["run"] or {}).get("error") or {}
         found["error"] = str(error.get("message") or activity["status"])
