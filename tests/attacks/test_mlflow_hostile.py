@@ -11,8 +11,9 @@ import pytest
 
 from asking import state
 from mlflow_serving import Served, served
+from muniment.errors import Invalid
 from muniment.testing.platform import Site
-from muniment.wire.registry import FindRuns
+from muniment.wire.registry import Condition, DescribeRun, FindRuns
 from muniment.wire.tracking import ListArtifacts, StartRun
 
 API = "/mlflow/main/api/2.0/"
@@ -148,6 +149,71 @@ def test_a_batch_is_kept_whole_or_not_at_all(server: Served, run: str) -> None:
     twice = {"run_id": run, "params": [{"key": "p", "value": "1"}, {"key": "p", "value": "2"}]}
     refused(call(server, "runs/log-batch", twice), "INVALID_PARAMETER_VALUE", "MUNI-Y109")
     assert state(server.platform) == before
+
+
+SHAPES = [
+    ("runs/log-inputs", {"datasets": [{"dataset": "x"}]}),
+    ("runs/log-inputs", {"datasets": [{"dataset": {"name": "n", "digest": {"a": 1}}}]}),
+    ("runs/log-inputs", {"datasets": [{"dataset": {"name": "n"}, "tags": "x"}]}),
+    ("runs/log-inputs", {"models": [{"model_id": ["m"]}]}),
+    ("runs/log-metric", {"key": "x", "value": 1, "model_id": "m-unknown"}),
+    ("runs/log-batch", {"metrics": [{"key": "x", "value": 1, "model_id": "m-unknown"}], "params": [{"key": "p"}]}),
+    ("registered-models/create", {"name": "prompt", "tags": [{"key": "mlflow.prompt.is_prompt", "value": "true"}]}),
+    ("registered-models/alias", {"name": "none", "alias": "Latest", "version": "1"}),
+    ("registered-models/alias", {"name": "none", "alias": "v1", "version": "1"}),
+    ("registered-models/get-latest-versions", {"name": "none", "stages": ["Nirvana"]}),
+]
+
+
+@pytest.mark.parametrize(("name", "document"), SHAPES, ids=str)
+def test_what_has_no_place_here_leaves_nothing(server: Served, run: str, name: str, document: Any) -> None:
+    """Data sets of strange shapes, models that there are not, prompts, aliases that mean a version: nothing is kept."""
+    before = state(server.platform)
+    status, answer = call(server, name, {"run_id": run, **document})
+    assert status in (400, 404), answer
+    assert "MUNI-" in answer["message"]
+    assert state(server.platform) == before
+    found = call(server, "runs/search", {"experiment_ids": ["0"], "filter": "dataset.context = 'x'"})
+    assert found == (200, {"runs": []}), "one client's documents stop nobody's search"
+
+
+def test_documents_that_are_nested_without_end_are_refused(server: Served, run: str) -> None:
+    """Whoever asks the verb itself may give documents any shape, but none so deep that an engine cannot read it."""
+    deep: Any = {}
+    for _ in range(100):
+        deep = {"a": deep}
+    before = state(server.platform)
+    with pytest.raises(Invalid, match="nested too deeply"):
+        server.people.ask("scientist", DescribeRun(project="main", run=run, inputs=[deep]))
+    assert state(server.platform) == before
+    odd: list[dict[str, Any]] = [{"dataset": 1}, {"tags": "x"}, {"tags": [1, {"key": []}]}, {"dataset": {"name": [1]}}]
+    described = server.people.ask("scientist", StartRun(project="main", experiment="odd")).run
+    server.people.ask("scientist", DescribeRun(project="main", run=described, inputs=odd))
+    for text in ("dataset.context = 'x'", "dataset.name LIKE '%x%'", "dataset.digest != 'x'"):
+        where = [Condition(of="dataset", name=text.split()[0].partition(".")[2], op="=", value="x")]
+        assert server.people.ask("scientist", FindRuns(project="main", experiments=["odd"], where=where)).runs == []
+
+
+def test_no_file_lies_inside_another(server: Served) -> None:
+    """A file where a folder is, or below a file, is refused: both could never be fetched together."""
+    started = server.people.ask("scientist", StartRun(project="main", experiment="default")).run.removeprefix("run:")
+    place = f"{API}mlflow-artifacts/artifacts/0/{started}/artifacts/"
+    for path in ("a/b.txt", "c", "a/bc", "a-b"):
+        assert send(server, "PUT", place + path, b"x", kind="text/plain")[0] == 200
+    for path in ("a", "c/d", "a/b.txt/e/f"):
+        refused(send(server, "PUT", place + path, b"y", kind="text/plain"), "INVALID_STATE", "MUNI-R303")
+    kept = server.people.ask("scientist", ListArtifacts(project="main", run=started)).artifacts
+    assert [one.path for one in kept] == ["a-b", "a/b.txt", "a/bc", "c"]
+
+
+def test_no_pattern_takes_long(server: Served) -> None:
+    """A pattern that would be tried in millions of ways is answered at once."""
+    call(server, "experiments/create", {"name": "a" * 400})
+    for op in ("LIKE", "ILIKE"):
+        found = call(server, "experiments/search", {"filter": f"name {op} '{'%a' * 20}%b'", "max_results": 10})
+        assert found == (200, {"experiments": []})
+    found = call(server, "experiments/search", {"filter": "name ILIKE '_%A_%a%'", "max_results": 10})
+    assert [one["name"] for one in found[1]["experiments"]] == ["a" * 400]
 
 
 def test_bodies_without_end_are_refused(server: Served, run: str) -> None:

@@ -33,6 +33,7 @@ MODELS: Final = "mlflow-models"
 
 _LONGEST_NAME: Final = 200
 _LONGEST_DOCUMENT: Final = 1 << 20
+_DEEPEST: Final = 64
 _PLAIN: Final = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]+")
 _STRANGE: Final = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -163,9 +164,21 @@ def short_name(title: str, *, most: int = 60, lower: bool = False) -> str:
 
 def check_document(document: Any, what: str) -> None:
     """Refuse a document that cannot be kept or is too long."""
+    if _depth(document) > _DEEPEST:
+        raise Invalid("MUNI-R168", "what is told is nested too deeply to be kept", what=what, most=_DEEPEST)
     size = len(canonical(document))
     if size > _LONGEST_DOCUMENT:
         raise Invalid("MUNI-R152", "what is told is too long to be kept", what=what, bytes=size, most=_LONGEST_DOCUMENT)
+
+
+def _depth(document: Any) -> int:
+    """How deep lists and objects lie in one another, counted as far as it matters."""
+    depth, layer = 0, [document]
+    while layer and depth <= _DEEPEST:
+        nested = [one for one in layer if isinstance(one, dict | list)]
+        layer = [inner for one in nested for inner in (one.values() if isinstance(one, dict) else one)]
+        depth += bool(nested)
+    return depth
 
 
 def changed(known: Mapping[str, Any], told: Mapping[str, Any], what: str) -> dict[str, Any]:

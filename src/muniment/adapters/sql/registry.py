@@ -23,13 +23,15 @@ from sqlalchemy import (
     cast,
     exists,
     func,
+    literal,
+    literal_column,
     or_,
     select,
     true,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.sql.selectable import TableValuedAlias
+from sqlalchemy.sql.selectable import FromClause, TableValuedAlias
 
 from muniment.adapters.sql.catalog import LATEST
 from muniment.adapters.sql.direct import Among
@@ -69,6 +71,16 @@ _TOLD: Final[Mapping[str, tuple[ColumnElement[Any], *tuple[str, ...]]]] = {
     "ended_at": (RUNS.c.result, "told", "ended_at"),
 }
 """Where a run keeps a moment as its teller told it, which goes before when the server heard of it."""
+
+CONTEXT: Final = "mlflow.data.context"
+"""Tag of a data set that says what it was to its run."""
+
+_DATASETS: Final[Mapping[str, str]] = {
+    "name": "$.inputs[*].dataset.name",
+    "digest": "$.inputs[*].dataset.digest",
+    "context": f'$.inputs[*].tags[*] ? (@.key == "{CONTEXT}").value',
+}
+"""What data sets have, as PostgreSQL finds it."""
 
 _LABELS: Final[Mapping[str, Table]] = {"param": PARAMS, "tag": TAGS}
 
@@ -182,33 +194,34 @@ class SqlRunFinder:
     def _reads(self, term: Term) -> ColumnElement[bool]:
         """Whether one of the data sets that the run read is so: as a client told it, or by reference as a job did."""
         here = and_(ITEMS.c.project == RUNS.c.project, ITEMS.c.kind == ItemKind.RUN.value, ITEMS.c.key == RUNS.c.id)
-        told = self._each(ITEMS.c.state, "inputs")
-        if term.name == "context":
-            tag = self._each(told.c.value, "tags")
-            named = self._field(tag.c.value, "key") == "mlflow.data.context"
-            said = select(1).select_from(ITEMS.join(told, true()).join(tag, true())).where(here, named)
-            holds = exists(said.where(self._compared(self._field(tag.c.value, "value"), term)))
-        else:
-            value = self._field(told.c.value, "dataset", term.name)
-            said = select(1).select_from(ITEMS.join(told, true())).where(here)
-            holds = exists(said.where(self._compared(value, term)))
+        told, value = self._told(term.name)
+        holds = exists(select(1).select_from(told).where(here, self._compared(value, term)))
         if term.name == "digest":
             return holds
         used = self._pairs(RUNS.c.asked)
         reference = used.c.key if term.name == "context" else used.c.value
         return or_(holds, exists(select(1).select_from(used).where(self._compared(reference, term))))
 
+    def _told(self, name: str) -> tuple[FromClause, ColumnElement[Any]]:
+        """Items with what their data sets have under a name, whatever shape a client gave to what it told."""
+        state = ITEMS.c.state
+        if self._connection.dialect.name != "sqlite":
+            path = literal(_DATASETS[name]).op("::")(literal_column("jsonpath"))
+            found = func.jsonb_path_query(cast(state, JSONB), path).table_valued("value").render_derived(name="found")
+            return ITEMS.join(found, true()), func.jsonb_extract_path_text(func.jsonb_build_array(found.c.value), "0")
+        told = func.json_each(state, "$.inputs").table_valued("fullkey")
+        if name != "context":
+            return ITEMS.join(told, true()), func.json_extract(state, told.c.fullkey.concat(f".dataset.{name}"))
+        tag = func.json_each(state, told.c.fullkey.concat(".tags")).table_valued("fullkey")
+        named = func.json_extract(state, tag.c.fullkey.concat(".key")) == CONTEXT
+        value = func.json_extract(state, tag.c.fullkey.concat(".value"))
+        return ITEMS.join(told, true()).join(tag, named), value
+
     def _field(self, document: ColumnElement[Any], *path: str) -> ColumnElement[Any]:
         """The text at a path in a JSON document; NULL for none."""
         if self._connection.dialect.name == "sqlite":
             return func.json_extract(document, f"$.{'.'.join(path)}")
         return func.jsonb_extract_path_text(cast(document, JSONB), *path)
-
-    def _each(self, document: ColumnElement[Any], name: str) -> TableValuedAlias:
-        """The elements of a list in a JSON document, as ``value``."""
-        if self._connection.dialect.name == "sqlite":
-            return func.json_each(document, f"$.{name}").table_valued("value")
-        return func.jsonb_array_elements(cast(document, JSONB)[name]).table_valued("value")
 
     def _pairs(self, document: ColumnElement[Any]) -> TableValuedAlias:
         """The texts of a JSON object, as ``key`` and ``value``."""

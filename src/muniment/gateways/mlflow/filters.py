@@ -299,6 +299,23 @@ def _holds(clause: Clause, value: Any) -> bool:  # noqa: PLR0912 - one branch fo
         case "not in":
             return str(value) not in wanted
         case _:
-            pattern = "".join({"%": ".*", "_": "."}.get(c, re.escape(c)) for c in str(wanted))
-            flags = re.DOTALL | (re.IGNORECASE if clause.op == "ilike" else 0)
-            return re.fullmatch(pattern, str(value), flags) is not None
+            fold = str.lower if clause.op == "ilike" else str
+            return _like(fold(str(value)), fold(str(wanted)))
+
+
+def _like(text: str, pattern: str) -> bool:
+    """Whether a text has the form of a pattern with ``%`` and ``_``; in time that no pattern can blow up."""
+    at = within = 0
+    star, resumed = -1, 0
+    while at < len(text):
+        if within < len(pattern) and pattern[within] == "%":
+            star, resumed = within, at
+            within += 1
+        elif within < len(pattern) and pattern[within] in ("_", text[at]):
+            at, within = at + 1, within + 1
+        elif star >= 0:
+            resumed += 1
+            at, within = resumed, star + 1
+        else:
+            return False
+    return not pattern[within:].strip("%")

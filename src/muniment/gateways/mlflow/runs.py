@@ -17,6 +17,7 @@ from muniment.gateways.mlflow.shapes import (
     info_of_run,
     milliseconds,
     moment,
+    pairs,
     run_of,
 )
 from muniment.tracking.items import short_name
@@ -33,6 +34,7 @@ _MOST_HISTORY: Final = 25_000
 _PARENT: Final = "mlflow.parentRunId"
 _ENDS: Final = {"FINISHED": "ok", "FAILED": "failed", "KILLED": "cancelled"}
 _NUMBERED: Final = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
+_OF_DATASET: Final = ("name", "digest", "source_type", "source", "schema", "profile")
 _ATTRIBUTES: Final = {
     "run_id": "run",
     "run_name": "name",
@@ -181,14 +183,12 @@ def delete_tag(question: Question) -> dict[str, Any]:
 def log_inputs(question: Question) -> dict[str, Any]:
     """Data sets and models that a run says it read; one that names a snapshot of ours becomes an input of the run."""
     fields, run = question.fields, _id(question)
-    inputs = [dict(one.told) for one in (*fields.documents("datasets"), *fields.documents("models"))]
-    for one in fields.documents("datasets"):
-        dataset = one.told.get("dataset")
-        name = dataset.get("name") if isinstance(dataset, dict) else None
-        if not isinstance(name, str):
-            raise Invalid("MUNI-Y117", "a data set has a name", field="datasets")
-        if name.startswith("data:"):
-            used = tracking.TrackedInput(role=one.pairs("tags").get("mlflow.data.context", "input"), reference=name)
+    told = [(_dataset(one), one.tags()) for one in fields.documents("datasets")]
+    inputs: list[dict[str, Any]] = [{"dataset": dataset, "tags": pairs(tags)} for dataset, tags in told]
+    inputs += [{"model_id": one.needed("model_id")} for one in fields.documents("models")]
+    for dataset, tags in told:
+        if (name := dataset["name"]).startswith("data:"):
+            used = tracking.TrackedInput(role=tags.get("mlflow.data.context", "input"), reference=name)
             question.ask(tracking.LogInputs(project=question.project, run=run, inputs=[used]))
     if inputs:
         question.ask(wire.DescribeRun(project=question.project, run=run, inputs=inputs))
@@ -283,6 +283,15 @@ def found_run(question: Question, id: str) -> wire.AnyRun:
 
 def _id(question: Question) -> str:
     return question.fields.needed("run_id", "run_uuid")
+
+
+def _dataset(told: Fields) -> dict[str, str]:
+    """A data set as a client describes it: texts, of which only the name is needed."""
+    given = told.told.get("dataset")
+    fields = Fields(given if isinstance(given, dict) else {})
+    if not fields.text("name"):
+        raise Invalid("MUNI-Y117", "a data set has a name", field="datasets")
+    return {name: text for name in _OF_DATASET if (text := fields.text(name))}
 
 
 def _status(fields: Fields) -> str:
