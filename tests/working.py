@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from muniment.bootstrap import Platform
+from muniment.execution.bases import KeepBase
+from muniment.kernel.resources import PLATFORM
 from muniment.sdk.client import Client
 from muniment.testing.platform import PROJECT, People, Site, furnish
 from muniment.wire.catalog import Entities, ListEntities
@@ -72,14 +74,36 @@ class World:
         return facts
 
 
+_FURNISHED: dict[Path, Site] = {}
+
+
+def furnished(site: Site) -> Site:
+    """The same installation as after its first job: it keeps the wheels of an environment, and the base root.
+
+    It is made once by each process, beside the original, and is there to be copied.
+    """
+    if site.home not in _FURNISHED:
+        own = site.copy(site.home.parent / "furnished")
+        platform = own.open()
+        try:
+            furnish(People(platform, own.tokens))
+            with platform.workshop.packed_base() as packed:
+                sealed = platform.vault.seal(PLATFORM, packed)
+            base = KeepBase(base=str(platform.workshop.base().digest))
+            platform.gate.invoke_internal("execution:KeepBase", base, "worker-first", sealed)
+        finally:
+            platform.close()
+        _FURNISHED[site.home] = own
+    return _FURNISHED[site.home]
+
+
 @contextmanager
 def working(site: Site, folder: Path) -> Iterator[World]:
     """A copy of an installation with a job environment in which jobs run."""
-    own = site.copy(folder)
+    own = furnished(site).copy(folder)
     platform = own.open()
     try:
         people = People(platform, own.tokens)
-        furnish(people)
         yield World(platform, people, Client(platform.transport(own.tokens["scientist"]), project=PROJECT))
     finally:
         platform.close()

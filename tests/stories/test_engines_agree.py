@@ -13,9 +13,10 @@ from muniment.adapters.sandbox import Bubblewrap, Landlock, NoWalls
 from muniment.adapters.sandbox.workshop import cache_folder
 from muniment.errors import Unavailable
 from muniment.execution.ports import Engine
-from muniment.testing.platform import PROJECT, People, Site, furnish
+from muniment.testing.platform import PROJECT, People, Site
 from muniment.wire.data import AddDataset
 from muniment.wire.execution import RunDetail, ShowRun, TrainModel
+from working import furnished
 
 pytestmark = pytest.mark.slow
 
@@ -37,10 +38,9 @@ def _table(rows: int) -> bytes:
 
 
 def _trained(site: Site, folder: Path, engine: Engine, algorithm: str) -> RunDetail:
-    platform = site.copy(folder).open(engine=engine)
+    platform = furnished(site).copy(folder).open(engine=engine)
     try:
         people = People(platform, site.tokens)
-        furnish(people)
         file = AddDataset(project=PROJECT, name="small", filename="small.csv", target="default")
         people.ask("scientist", file, _table(400))
         people.work()

@@ -16,7 +16,8 @@ from muniment.errors import Denied
 from muniment.sdk.client import Client
 from muniment.sdk.datasets import Parts
 from muniment.sdk.models import Model
-from muniment.testing.platform import People, Site, furnish
+from muniment.testing.platform import People, Site
+from working import furnished
 
 pytestmark = pytest.mark.slow
 
@@ -44,10 +45,9 @@ class Bank:
 def bank(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bank]:
     """The story so far: ingest, profile, split and training, and no gate yet."""
     folder = tmp_path_factory.mktemp("gates")
-    own = site.copy(folder / "site")
+    own = furnished(site).copy(folder / "site")
     platform = own.open()
     people = People(platform, own.tokens)
-    furnish(people)
     story = Bank(platform, people, None, None)  # type: ignore[arg-type]
     scientist = story.as_("scientist")
     data = scientist.data.add("credit", credit(folder), target="y", watch=lambda _: None)
