@@ -17,6 +17,7 @@ import skops.io
 import xgboost
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 
 from conftest import Bench, snapshot
 from muniment.errors import IntegrityError, Invalid, MunimentError
@@ -90,6 +91,17 @@ def test_skops_is_another_file_each_time_and_the_same_model(alike: Compare, kind
     found = alike({"m.skops": dumps[0]}, {"m.skops": dumps[1]})
     assert found["verdict"] in ("identical-predictions", "identical-bytes")
     assert (found["equal_canonical_digests"], found["flips"]) == (True, 0)
+
+
+def test_a_forest_is_the_same_on_any_number_of_threads(alike: Compare) -> None:
+    """Threads add up trees in any order: a forest is scored without them, and their number is no part of the model."""
+    labels = np.roll(LABELS, 1)
+    dumps = [
+        skops.io.dumps(make_pipeline(RandomForestClassifier(30, random_state=3, n_jobs=jobs)).fit(ROWS, labels))
+        for jobs in (1, 2)
+    ]
+    found = alike({"m.skops": dumps[0]}, {"m.skops": dumps[1]})
+    assert (found["verdict"], found["differing"]) == ("identical-predictions", 0)
 
 
 def test_a_last_bit_is_equivalent_and_a_tree_more_is_different(alike: Compare) -> None:

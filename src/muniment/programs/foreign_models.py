@@ -169,10 +169,19 @@ def _lightgbm(path: Path) -> _Opened:
 def _skops(path: Path) -> _Opened:
     skops = import_module("skops.io")
     estimator = skops.loads(path.read_bytes(), trusted=_TRUSTED)
+    threads = [name for name in estimator.get_params() if name.rpartition("__")[2] == "n_jobs"]
+    estimator.set_params(**dict.fromkeys(threads))
     ask = getattr(estimator, "predict_proba", None) or estimator.predict
+
+    def predict(matrix: np.ndarray) -> np.ndarray:
+        # A forest adds up its trees in the order in which its threads come back.
+        with import_module("joblib").parallel_config(backend="sequential"):
+            found: np.ndarray = ask(matrix)
+        return found
+
     names = [str(name) for name in getattr(estimator, "feature_names_in_", ())]
     width = int(getattr(estimator, "n_features_in_", len(names)))
-    return _Opened(_members(settled(skops.dumps(estimator))), names, width, ask)
+    return _Opened(_members(settled(skops.dumps(estimator))), names, width, predict)
 
 
 def _members(data: bytes) -> dict[str, str]:
