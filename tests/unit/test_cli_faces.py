@@ -166,7 +166,9 @@ def test_the_algorithm_is_named_first_or_by_an_option() -> None:
 
 def test_a_reproduction_that_cannot_be_scored_has_a_verdict_all_the_same() -> None:
     """Other bytes that no program opens are different; why they were not scored stands beside the verdict."""
-    other = detail("ok", kind="reproduce", verdict={"verdict": "different", "expected": "model:m@1", "made": "sha256:1"})
+    other = detail(
+        "ok", kind="reproduce", verdict={"verdict": "different", "expected": "model:m@1", "made": "sha256:1"}
+    )
 
     def shown(request: execution.ShowRun) -> execution.RunDetail:
         if request.run == "run:1":

@@ -23,7 +23,7 @@ from muniment.testing.platform import People, Site
 from muniment.wire.catalog import Checkpoint
 from muniment.wire.execution import RunScript, ShowRun
 from muniment.wire.ledger import LedgerEntries, SearchEntries
-from muniment.wire.rows import CompareRows, FingerprintDataset, RowSearch
+from muniment.wire.rows import CompareRows, DiffDatasets, FingerprintDataset, RowSearch
 
 HERE = Checkpoint(size=1, root="sha256:" + "0" * 64)
 
@@ -221,3 +221,11 @@ def test_asking_twice_begins_nothing_twice(stage: Stage) -> None:
     assert stage.people.ask("validator", request).waiting == first.waiting
     one = stage.people.ask("scientist", FingerprintDataset(project="main", dataset="data:credit"))
     assert [one.run] == first.waiting
+
+
+def test_a_difference_is_told_by_columns_of_one_name(stage: Stage) -> None:
+    """A key that the other snapshot calls otherwise is refused there, and not quietly read as the first name."""
+    request = DiffDatasets(project="main", a="data:credit", b="data:credit", keys=["age=age"])
+    with pytest.raises(Invalid) as refused:
+        stage.people.ask("scientist", request)
+    assert refused.value.code == "MUNI-O115"

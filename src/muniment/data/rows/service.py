@@ -99,9 +99,12 @@ def compare_rows(call: Call, request: wire.CompareRows) -> wire.RowsAsked:
 def diff_datasets(call: Call, request: wire.DiffDatasets) -> Started:
     """Say how two snapshots differ: schema, counts, distributions, and rows added, removed and changed."""
     a, b = (resolve(call.session, call.project, one, EntityKind.DATA) for one in (request.a, request.b))
-    keys = [name for name, _ in read_keys(request.keys, columns_of(a), columns_of(b))]
-    if by_names(columns_of(a), columns_of(b)) is None:
-        raise _nothing_common(columns_of(a), columns_of(b))
+    both = [name for name in columns_of(a) if name in set(columns_of(b))]
+    if not both:
+        raise _nothing_common(
+            columns_of(a), columns_of(b), "count their equal rows: muni data overlap A B --ignore-names"
+        )
+    keys = [name for name, _ in read_keys(request.keys, both)]
     key = call.use(Vault).lending.name(call.session, call.project, USE)
     spec = JobSpec(
         kind=ActivityKind.DIFFERENCE.value,
@@ -183,17 +186,19 @@ def _comparison(request: wire.CompareRows, a: Sequence[str], b: Sequence[str]) -
         return chosen
     named = by_names(a, b)
     if named is None:
-        raise _nothing_common(a, b)
+        raise _nothing_common(
+            a, b, "say which are the same: --keys NAME=OTHER,..., or compare values alone: --ignore-names"
+        )
     return named
 
 
-def _nothing_common(a: Sequence[str], b: Sequence[str]) -> Invalid:
+def _nothing_common(a: Sequence[str], b: Sequence[str], advice: str) -> Invalid:
     return Invalid(
         "MUNI-O120",
         "the snapshots have no column of the same name",
         columns_a=[name[:80] for name in a[:10]],
         columns_b=[name[:80] for name in b[:10]],
-        do="say which are the same: --keys NAME=OTHER,..., or compare values alone: --ignore-names",
+        do=advice,
     )
 
 
