@@ -45,7 +45,12 @@ def find(session: Session, project: str, reference: str) -> Entity | Activity:
         return resolve(session, project, str(parsed))
     found = session.use(Activities).find(project, [parsed.name]).get(parsed.name)
     if found is None:
-        raise NotFound("MUNI-C206", f"no run {parsed.name} stands in the record", run=parsed.name)
+        raise NotFound(
+            "MUNI-C206",
+            f"no run {parsed.name} stands in the record",
+            run=parsed.name,
+            do="a run stands in the record once it has ended; muni runs show RUN tells how far it is",
+        )
     return found
 
 
