@@ -20,7 +20,7 @@ _EXISTS: Final = frozenset({"MUNI-R353", "MUNI-R354", "MUNI-R357"})
 _PARAMETER: Final = frozenset({"MUNI-X305", "MUNI-R356", "MUNI-Y207"})
 """What MLflow calls a wrong parameter: another value for what is set once, and an alias that there is not."""
 
-_NOT_SPOKEN: Final = frozenset({"MUNI-Y201", "MUNI-Y212"})
+_NOT_SPOKEN: Final = frozenset({"MUNI-Y201", "MUNI-Y216"})
 
 _KINDS: Final[tuple[tuple[type[MunimentError], str, int], ...]] = (
     (Unauthenticated, "UNAUTHENTICATED", 401),

@@ -101,7 +101,7 @@ def delete_tag(question: Question) -> dict[str, Any]:
     fields = question.fields
     experiment, key = named(question, fields.needed("experiment_id")), fields.needed("key")
     if key not in experiment.tags:
-        raise NotFound("MUNI-Y211", f"the experiment has no tag {key[:80]!r}", id=experiment.id, key=key[:200])
+        raise NotFound("MUNI-Y215", f"the experiment has no tag {key[:80]!r}", id=experiment.id, key=key[:200])
     question.ask(wire.UpdateExperiment(project=question.project, id=experiment.id, tags={key: None}))
     return {}
 

@@ -90,7 +90,7 @@ def delete_tag(question: Question) -> dict[str, Any]:
     """Take a tag away."""
     model, key = question.parts
     if key not in logged_model(question, model).tags:
-        raise NotFound("MUNI-Y213", f"the logged model has no tag {key[:80]!r}", model=model[:80], key=key[:200])
+        raise NotFound("MUNI-Y217", f"the logged model has no tag {key[:80]!r}", model=model[:80], key=key[:200])
     question.ask(wire.UpdateLoggedModel(project=question.project, model=model, tags={key: None}))
     return {}
 

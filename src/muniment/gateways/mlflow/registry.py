@@ -37,7 +37,7 @@ def create_name(question: Question) -> dict[str, Any]:
     fields = question.fields
     tags = fields.pairs("tags")
     if tags.get(_PROMPT, "false") != "false":
-        raise NotFound("MUNI-Y212", "prompts of MLflow are not kept here", name=fields.text("name")[:200])
+        raise NotFound("MUNI-Y216", "prompts of MLflow are not kept here", name=fields.text("name")[:200])
     request = wire.CreateRegisteredModel(
         project=question.project, name=fields.needed("name"), description=fields.text("description"), tags=tags
     )

@@ -363,7 +363,7 @@ def _of_status(clause: Clause) -> wire.Condition:
 
 def _order(sorting: Sorting) -> wire.Order:
     if sorting.of == "dataset":
-        raise Invalid("MUNI-Y120", "runs are not put in the order of their data sets", given=sorting.name[:80])
+        raise Invalid("MUNI-Y147", "runs are not put in the order of their data sets", given=sorting.name[:80])
     name = _attribute(sorting.of, sorting.name)
     return wire.Order(of=sorting.of, name=name, descending=sorting.descending)  # type: ignore[arg-type]
 
