@@ -410,6 +410,8 @@ def test_completion_knows_the_references() -> None:
     assert completed(entities, "data", "show", "x") == []
     assert completed(entities, "lineage", "data:") == ["data:credit/train@3"]
     assert completed(entities, "lineage", "cred") == ["credit/train@3"]
+    crowded = {"catalog:ListEntities": lambda asked: catalog.Entities(entities=[one] if asked.kind == "data" else [])}
+    assert completed(crowded, "prove-unused", "cred") == ["credit/train@3"], "not crowded out by what has no name"
     assert completed({}, "data", "show", "cr") == []
     assert completed({}, "data", "sh") == ["show"]
     environment = execution.Environment(

@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 _MOST = 50
+_NAMED: Final = ("data", "model", "features", "env")
 
 
 class Reference(click.ParamType[str]):
@@ -64,8 +65,12 @@ class Reference(click.ParamType[str]):
             listed = client.runs(limit=_MOST)
             found = {row.run.removeprefix("run:"): f"{row.kind} {row.label} {row.status}" for row in listed}
         else:
-            request = catalog.ListEntities(project=client.project, kind=self.kind, limit=_MOST)
-            entities = client.ask("catalog:ListEntities", request, catalog.Entities).entities
+            prefix = incomplete.partition(":")[0] if ":" in incomplete else ""
+            entities = []
+            # kind by kind, because reports and other things without a name outnumber what has one
+            for kind in [self.kind] if self.kind else [one for one in _NAMED if one == prefix or not prefix]:
+                request = catalog.ListEntities(project=client.project, kind=kind, limit=_MOST)
+                entities += client.ask("catalog:ListEntities", request, catalog.Entities).entities
             named = [one for one in entities if not one.reference.startswith("sha256:")]
             drop = "" if self.kind is None else f"{self.kind}:"
             found = {one.reference.removeprefix(drop): f"{one.kind}, {one.grade}" for one in named}
