@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -46,8 +47,13 @@ class Raised:
     """Module, for the page; the line would make it stale with every edit."""
 
 
-def raised() -> Iterator[Raised]:
+@cache
+def raised() -> tuple[Raised, ...]:
     """Every error with a literal code in the source, in the order of files and lines."""
+    return tuple(_all_raised())
+
+
+def _all_raised() -> Iterator[Raised]:
     for path in sorted(SOURCE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and _name(node.func) in {*_BRANCHES, "MunimentError"} and len(node.args) >= 2:

@@ -77,6 +77,7 @@ def leaves(files: Files) -> list[tuple[Any, ...]]:
     return found
 
 
+@pytest.mark.slow
 def test_a_true_pack_passes(shown: Gallery, pack: bytes, tmp_path: Path) -> None:
     """It tells the model, its state, each signature and the witness, and what it could not check."""
     code, found = told(pack, tmp_path, key=shown.platform.ledger.key)
@@ -109,6 +110,7 @@ def test_other_tools_can_unpack_it(pack: bytes, files: Files, tmp_path: Path) ->
         assert {name: opened.read(name) for name in files} == files
 
 
+@pytest.mark.slow
 def test_the_same_checkpoint_gives_the_same_bytes_for_ever(shown: Gallery, tmp_path: Path) -> None:
     """Built twice, and again when the model has been measured, named and judged anew: equal; a pack of now is not."""
     made = again(shown, tmp_path / "later")
@@ -127,6 +129,7 @@ def test_the_same_checkpoint_gives_the_same_bytes_for_ever(shown: Gallery, tmp_p
     made.platform.close()
 
 
+@pytest.mark.slow
 def test_a_busy_project_has_packs_that_verify(shown: Gallery, tmp_path: Path) -> None:
     """Everything twice: measurements, profiles, splits, the same training again, data from elsewhere, gates."""
     from muniment.inventory.model import RecordKind  # noqa: PLC0415
@@ -254,6 +257,7 @@ class _quiet:  # noqa: N801 - reads as what it does
         return None
 
 
+@pytest.mark.slow
 def test_absurd_archives_are_refused_without_being_unpacked(tmp_path: Path) -> None:
     """A length beyond the file, a name that leads out of the folder, a bomb: refused, in no time and memory."""
     header = verify.archive({"dossier.json": b"{}"})
@@ -357,6 +361,7 @@ def _other(value: Any) -> Any:
     return {list: ["x"], dict: {"x": 1}}.get(type(value), f"{value or ''}x")
 
 
+@pytest.mark.slow
 def test_the_command_and_the_file_agree(shown: Gallery, pack: bytes, files: Files, tmp_path: Path) -> None:
     """Over true and altered packs, an export and other things: one exit code, one answer."""
     flipped = bytearray(pack)

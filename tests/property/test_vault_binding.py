@@ -113,6 +113,7 @@ def test_how_bytes_arrive_and_are_read_makes_no_difference(
     assert bytes(found) == LARGE[:size]
 
 
+@pytest.mark.slow
 def test_no_bit_of_a_stored_object_can_be_changed(room: VaultRoom) -> None:
     """Every bit of header, salt, segments and tags of a small object."""
     digest, path = _blob(room, b"one small object")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import reference
-from sources import ROOT, modules, tracked
+from sources import PACKAGE, ROOT, tracked
 
 PAGES = sorted(path for path in tracked() if path.suffix == ".md")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)(?:\s+\"[^\"]*\")?\)")
@@ -47,7 +47,7 @@ def test_generated_pages_are_fresh(name: str) -> None:
 def test_every_setting_is_documented() -> None:
     """Every environment variable that the product reads stands in the settings page, and nothing else does."""
     form = re.compile(r"\bMUNI(?:MENT)?_[A-Z][A-Z_]*\b")
-    read = {name for path, _ in modules() for name in form.findall(path.read_text(encoding="utf-8"))}
+    read = {name for path in PACKAGE.rglob("*.py") for name in form.findall(path.read_text(encoding="utf-8"))}
     page = (ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
     documented = set(re.findall(r"^\| `(MUNI[A-Z_]+)` \|", page, re.MULTILINE))
     assert documented == read

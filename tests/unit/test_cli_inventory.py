@@ -49,6 +49,7 @@ def shell(people: People, tmp_path: Path) -> Shell:
     return Shell(people, tmp_path)
 
 
+@pytest.mark.slow
 def test_the_whole_way(shell: Shell) -> None:
     """Use case, registration, submission, review, approval, board and retirement, each by one command."""
     stated = (

@@ -384,6 +384,7 @@ def test_a_report_knows_itself() -> None:
     assert counts(answer(found, {}).items) == {"answered": 0, "partly": 0, "unanswered": 2, "open": 1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "content",
     [

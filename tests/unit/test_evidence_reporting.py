@@ -105,6 +105,7 @@ def test_the_weakest_word_stands_where_nothing_was_proven() -> None:
     assert [line["what"] for line in index if line["grade"] == "proven"] == ["the dossier as it was at the checkpoint"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gone", sorted(dossiers.approved()))
 def test_what_is_missing_is_said(gone: str) -> None:
     """Without any one part, or with null or an empty list in its place, the document is whole."""
@@ -198,6 +199,7 @@ def test_another_number_gives_other_bytes() -> None:
     assert report(dossier, TypstPages()) != before
 
 
+@pytest.mark.slow
 def test_the_file_is_an_archive_that_everybody_can_read() -> None:
     """PDF/A-2a and PDF/UA-1: title, language, tags, embedded typefaces, the checkpoint's time, nothing active."""
     dossier = dossiers.approved()
@@ -412,6 +414,7 @@ def test_the_board_counts_once() -> None:
     assert "expired" in text
 
 
+@pytest.mark.slow
 def test_the_board_names_what_many_models_rest_on() -> None:
     """Concentration, overdue reviews, emergencies and findings are listed with the versions they concern."""
     text = whole_text(board_report(dossiers.board(), TypstPages()))
@@ -419,6 +422,7 @@ def test_the_board_names_what_many_models_rest_on() -> None:
         assert what in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gone", sorted(dossiers.board()))
 def test_the_board_copes_with_missing_parts(gone: str) -> None:
     """Without any one part the board report is set."""

@@ -163,6 +163,7 @@ def test_a_script_of_any_name_gives_its_model_a_name(people: People) -> None:
         assert connection.execute(RUNS.select()).mappings().one()["name"] == "scripts-train-2"
 
 
+@pytest.mark.slow
 def test_a_plan_that_was_changed_is_not_reproduced(people: People) -> None:
     """When the stored plan of a run does not have its recorded digest, the worker runs nothing and says so."""
     references = furnish_catalog(people)
@@ -219,6 +220,7 @@ def test_environments_and_their_locks_belong_together(people: People) -> None:
     assert people.ask("scientist", ShowEnvironment(env="own@1")).name == "own"
 
 
+@pytest.mark.slow
 def test_a_job_needs_the_base_it_was_planned_for(people: People) -> None:
     """A plan whose base root is another machine's is not run here, and says so."""
     furnish_catalog(people)

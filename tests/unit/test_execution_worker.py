@@ -273,6 +273,7 @@ def test_strange_metrics_are_left_out(stage: Stage) -> None:
     assert (shown.status, shown.metrics) == ("ok", {"good": 2.0})
 
 
+@pytest.mark.slow
 def test_a_log_is_read_in_parts_without_cutting_characters(stage: Stage) -> None:
     """Parts of a log join to the whole, whatever byte they begin at; what cannot be shown is made visible."""
     text = "süß €uro \x1b[31mred\x00 " * 100_000
@@ -453,6 +454,7 @@ def training(weights: bytes, *, essence: str = "e1", probe: str = "p1", processo
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("again", "verdict", "cause"),
     [
@@ -550,6 +552,7 @@ def test_the_same_job_is_answered_from_the_record(stage: Stage, request_: Any) -
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [{"seed": 1}, {"params": {"x": 1}}, {"experiment": "f"}, {"name": "other"}, {"fresh": True}],

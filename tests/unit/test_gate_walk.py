@@ -196,6 +196,7 @@ class FullDisk(SqlEntries):
         raise Unavailable("MUNI-S501", "the disk is full")
 
 
+@pytest.mark.slow
 def test_without_the_ledger_nothing_happens(site: Site, tmp_path_factory: pytest.TempPathFactory) -> None:
     """While the ledger cannot be written every verb is refused, to those who may too, and no row or object changes."""
     full = {"is": False}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,14 @@ def team(people: People) -> People:
     """A project with a snapshot of one column, ``age``, and a model."""
     furnish_catalog(people)
     return people
+
+
+@pytest.fixture(scope="module")
+def crew(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[People]:
+    """A project for requests that are refused, and leave nothing."""
+    platform = site.copy(tmp_path_factory.mktemp("crew")).open()
+    yield People(platform, site.tokens)
+    platform.close()
 
 
 def add(team: People, name: str = "cards", **given: Any) -> Any:
@@ -87,10 +96,10 @@ def test_a_use_case_has_versions(team: People) -> None:
         ({"kpis": [Kpi(name="a", expression="metric.auc >=")]}, "MUNI-K124"),
     ],
 )
-def test_what_makes_no_sense_is_refused(team: People, given: dict[str, Any], code: str) -> None:
+def test_what_makes_no_sense_is_refused(crew: People, given: dict[str, Any], code: str) -> None:
     """Each field is checked, with a code of its own."""
     with pytest.raises(Invalid) as refused:
-        add(team, **given)
+        add(crew, **given)
     assert refused.value.code == code
 
 

@@ -142,6 +142,14 @@ def stage(site: Site, tmp_path: Path) -> Iterator[Stage]:
     made.platform.close()
 
 
+@pytest.fixture(scope="module")
+def idle(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A stage for requests that are refused, and leave nothing."""
+    made = Stage(site.copy(tmp_path_factory.mktemp("idle")))
+    yield made
+    made.platform.close()
+
+
 def test_a_search_goes_through_all_its_trials(stage: Stage) -> None:
     """Every trial is trained and measured as runs of its own; the best is known, and what mattered."""
     asked: Study = stage.ask(STUDY)
@@ -197,6 +205,7 @@ def test_the_same_search_gives_the_same_trials(stage: Stage) -> None:
     assert [one.params for one in first.trials] != [one.params for one in other.trials]
 
 
+@pytest.mark.slow
 def test_tpe_asks_for_suggestions_in_batches(stage: Stage) -> None:
     """After the first ten trials each batch waits for a job that knows all trials before it, and names it."""
     stage.ask(replace(STUDY, sampler="tpe", trials=13, concurrency=2))
@@ -212,6 +221,7 @@ def test_tpe_asks_for_suggestions_in_batches(stage: Stage) -> None:
     assert [row[2] for row in job.params["history"]["trials"]] == ["done"] * 12
 
 
+@pytest.mark.slow
 def test_a_suggestion_that_fails_costs_no_trial(stage: Stage) -> None:
     """The trial is drawn by chance instead, and says so."""
     stage.play = lambda launch, sink, cancel: (
@@ -223,6 +233,7 @@ def test_a_suggestion_that_fails_costs_no_trial(stage: Stage) -> None:
     assert study.trials[10].suggested_by.startswith("random, because run:")
 
 
+@pytest.mark.slow
 def test_a_trial_that_is_worse_than_the_others_is_stopped_by_a_rule(stage: Stage) -> None:
     """The median of completed trials stands in the plan of a later one; its run ends as stopped and says what fired."""
     stage.ask(replace(STUDY, trials=12, early_stop="median", warmup=3, concurrency=1))
@@ -239,6 +250,7 @@ def test_a_trial_that_is_worse_than_the_others_is_stopped_by_a_rule(stage: Stage
     assert all(one.evaluation is None for one in pruned)
 
 
+@pytest.mark.slow
 def test_a_search_that_was_stopped_goes_on_where_it_was(stage: Stage) -> None:
     """Stopping withdraws what waits; resuming does that again and nothing else: each trial ends well exactly once."""
     stage.ask(STUDY)
@@ -260,6 +272,7 @@ def test_a_search_that_was_stopped_goes_on_where_it_was(stage: Stage) -> None:
     assert refused.value.code == "MUNI-N303"
 
 
+@pytest.mark.slow
 def test_a_trial_that_somebody_cancels_is_over_until_the_search_is_resumed(stage: Stage) -> None:
     """A cancelled trial does not hold up the others, and comes back only when asked for."""
     stage.ask(STUDY)
@@ -324,14 +337,12 @@ def test_wherever_the_power_is_cut_no_trial_is_doubled_or_lost(site: Site, tmp_p
         ({"watching": Watching(rules=["nope"])}, "MUNI-N105"),
     ],
 )
-def test_a_search_that_cannot_go_well_is_refused_at_once(site: Site, tmp_path: Path, changes: Any, code: str) -> None:
+def test_a_search_that_cannot_go_well_is_refused_at_once(idle: Stage, changes: Any, code: str) -> None:
     """What would refuse a trial refuses the search: before anything runs, with what to do."""
-    stage = Stage(site.copy(tmp_path / "site"))
     with pytest.raises(Invalid) as refused:
-        stage.ask(replace(STUDY, **changes))
+        idle.ask(replace(STUDY, **changes))
     assert refused.value.code == code
-    assert stage.ask(ListStudies(project="main")).studies == []
-    stage.platform.close()
+    assert idle.ask(ListStudies(project="main")).studies == []
 
 
 def test_names_of_searches_are_unique_and_found(stage: Stage) -> None:
