@@ -7,8 +7,10 @@ tests run, and elsewhere they say why they do not.
 from __future__ import annotations
 
 import hashlib
+import io
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +21,7 @@ from muniment.adapters.sandbox.wheelhouse import fetch_wheels
 from muniment.adapters.sandbox.workshop import cache_folder
 from muniment.sdk.client import Client
 from muniment.testing.platform import Site
-from muniment.wire.execution import RunDetail, Watching
+from muniment.wire.execution import RunDetail, RunScript, Watching
 from working import World, working
 
 pytestmark = pytest.mark.slow
@@ -215,3 +217,14 @@ def test_what_pytorch_pickles_is_refused_by_its_content(world: World) -> None:
     assert shown.metrics["refused"] == len("program.pt2")
     assert "safetensors" in shown.error["facts"]["do"]
     assert "torch.onnx.export" in shown.error["facts"]["do"]
+
+
+def test_a_notebook_where_none_can_be_played_is_told_what_is_missing(world: World) -> None:
+    """An environment without a kernel refuses a notebook by what it lacks."""
+    tree = io.BytesIO()
+    with tarfile.open(fileobj=tree, mode="w") as tar:
+        tar.addfile(tarfile.TarInfo("study.ipynb"))
+    request = RunScript(project="main", entry="study.ipynb", env="torch")
+    shown = world.done(world.people.ask("scientist", request, tree.getvalue()).run)
+    assert shown.error is not None
+    assert (shown.error["code"], shown.error["facts"]["missing"]) == ("MUNI-N133", ["ipykernel", "nbclient"])

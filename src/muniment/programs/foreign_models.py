@@ -8,6 +8,7 @@ architecture: it has scores where its graph lies beside it as ONNX.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import re
@@ -93,13 +94,18 @@ def open_foreign(folder: Path, probe: pa.Table | None, target: str | None) -> Fo
     essence: dict[str, Any] = {"model": first.essence}
     if beside:
         essence["beside"] = {_within(folder, path): opened[path].essence for path in opened if path != models[0]}
-    every = {_within(folder, path): Digest.of(path.read_bytes()) for path in folder.rglob("*") if path.is_file()}
+    every = {_within(folder, path): _digest(path) for path in folder.rglob("*") if path.is_file()}
     files_digest = digest_of(every) if len(every) > 1 else every[_within(folder, models[0])]
     return ForeignModel(models[0].name, files_digest, digest_of(essence), scores, why_not)
 
 
 def _within(folder: Path, path: Path) -> str:
     return path.relative_to(folder).as_posix()
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
 def _open(path: Path) -> _Opened:
@@ -111,7 +117,7 @@ def _open(path: Path) -> _Opened:
         return _OPENERS[path.suffix](path)
     except ImportError as absent:
         why_not = f"the job environment holds no {absent.name}"
-        return _Opened(Digest.of(path.read_bytes()), (), 0, None, why_not)
+        return _Opened(_digest(path), (), 0, None, why_not)
     except Exception as broken:
         raise IntegrityError("MUNI-D535", "the model file does not open", type=type(broken).__name__) from broken
 

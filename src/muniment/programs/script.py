@@ -20,6 +20,7 @@ import sys
 import tarfile
 from collections.abc import Mapping
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -30,7 +31,7 @@ from muniment.programs.mlflow_harvest import harvest, prepare
 from muniment.programs.r_scripts import RFailed, play_r
 
 TREE = Path(os.environ.get("MUNIMENT_TREE", "/tmp/source"))  # noqa: S108 - the sandbox's own, empty, private /tmp
-_OWN = ("MUNI-N128", "MUNI-N129", "MUNI-N131", "MUNI-N132", "MUNI-N107")
+_OWN = ("MUNI-N128", "MUNI-N129", "MUNI-N131", "MUNI-N132", "MUNI-N133", "MUNI-N107")
 """What this program itself refuses once the tree is unpacked; every other refusal comes from the script."""
 
 _MOST_FILES = 20_000
@@ -138,9 +139,7 @@ def _play(script: Path, root: Path) -> None:
     asked = prepare(os.environ)
     try:
         if script.suffix == ".ipynb":
-            import_module("muniment.programs.notebook").play(
-                script, Job.here().given(), root / "output/data" / script.name
-            )
+            _play_notebook(script, root / "output/data" / script.name)
         elif script.suffix in (".R", ".r"):
             play_r(script, sys.argv[1:])
         else:
@@ -151,6 +150,22 @@ def _play(script: Path, root: Path) -> None:
                 harvest(root)
             except OSError as full:
                 sys.stderr.write(f"what was told to MLflow could not all be gathered: {full}\n")
+
+
+def _play_notebook(script: Path, made: Path) -> None:
+    """Run a notebook by what the environment holds for that.
+
+    Raises:
+        Invalid: the environment does not hold it.
+    """
+    if absent := [name for name in ("ipykernel", "nbclient") if find_spec(name) is None]:
+        raise Invalid(
+            "MUNI-N133",
+            "this job environment cannot play notebooks",
+            missing=absent,
+            do="build one that holds ipykernel and nbclient, and name it: --env REF",
+        )
+    import_module("muniment.programs.notebook").play(script, Job.here().given(), made)
 
 
 def add_checks() -> None:
