@@ -23,6 +23,8 @@ from muniment.wire.identity import LinkAccounts
 from muniment.wire.records import VerifyInventory, VerifyRecords
 from promotion import LIVE, alter, approved, check, promote, records, rewrite
 
+pytestmark = pytest.mark.slow
+
 
 def _digest(row: Any, **changes: Any) -> str:
     """The digest that a changed record has: a careful forger writes it too."""

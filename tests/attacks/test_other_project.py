@@ -37,6 +37,8 @@ from muniment.wire.inventory import (
     SubmitModel,
 )
 
+pytestmark = pytest.mark.slow
+
 DATA, MODEL, RUN = "data", "model", "run"
 ABSENT: Mapping[str, str] = {
     DATA: "sha256:" + "0" * 64,

@@ -23,6 +23,8 @@ from muniment.ledger.ports import CheckpointRepository
 from muniment.testing.platform import Site
 from muniment.wire.identity import LinkAccounts, RevokeSigningKey
 
+pytestmark = pytest.mark.slow
+
 APPROVAL = {
     "conditions": [], "use_limits": [], "expires": "2027-11-26T00:00:00.000000Z", "emergency": False, "completes": True,
     "counted": [], "step": 6,

@@ -22,6 +22,8 @@ from muniment.wire import inventory as wi
 from muniment.wire.execution import RunScript
 from notary import SOUND, Notary
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def clock() -> FakeClock:

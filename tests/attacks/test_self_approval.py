@@ -28,6 +28,8 @@ from muniment.wire import identity as wid
 from muniment.wire import inventory as wi
 from notary import SOUND, Notary
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def clock() -> FakeClock:
