@@ -600,9 +600,10 @@ class SqlMetrics:
     def latest(self, project: str, activities: Iterable[str]) -> dict[str, dict[str, Metric]]:
         """The last value of each metric by activity and name."""
         found: dict[str, dict[str, Metric]] = {}
-        for activity, name, step, at, value in _LAST.ask(self._db, {"project": project}, activities):
-            number = float("nan") if value is None else value
-            found.setdefault(activity, {})[name] = Metric(name, number, parse_time(at), step)
+        for owner, activity, name, step, at, value in _LAST.ask(self._db, {}, activities):
+            if owner == project:
+                number = float("nan") if value is None else value
+                found.setdefault(activity, {})[name] = Metric(name, number, parse_time(at), step)
         return found
 
     def series(self, project: str, activity: str, name: str) -> Sequence[Metric]:
@@ -761,10 +762,10 @@ _BORNE: Final = Among(
 
 _STORED: Final = Question(select(func.max(METRIC.c.position)).where(METRIC.c.activity == bindparam("activity")))
 
-_LAST: Final = Among(
+_LAST: Final = Among(  # by activity alone: with the project SQLite would walk through an index over all of its runs
     lambda chosen: (
-        select(LATEST.c.activity, LATEST.c.name, LATEST.c.step, LATEST.c.at, LATEST.c.value)
-        .where(LATEST.c.project == bindparam("project"), LATEST.c.activity.in_(chosen))
+        select(*(LATEST.c[name] for name in ("project", "activity", "name", "step", "at", "value")))
+        .where(LATEST.c.activity.in_(chosen))
         .order_by(LATEST.c.name)
     )
 )

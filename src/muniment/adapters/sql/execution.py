@@ -367,8 +367,9 @@ class SqlRunLabels:
 
     def _of(self, table: Table, project: str, runs: Iterable[str]) -> dict[str, dict[str, str]]:
         found: dict[str, dict[str, str]] = {}
-        for run, name, text in _LABELS[table].ask(self._connection, {"project": project}, runs):
-            found.setdefault(run, {})[name] = text
+        for owner, run, name, text in _LABELS[table].ask(self._connection, {}, runs):
+            if owner == project:
+                found.setdefault(run, {})[name] = text
         return found
 
 
@@ -481,14 +482,9 @@ class SqlBases:
 
 
 def _labels_of(table: Table) -> Among:
-    columns = table.c.run, table.c.name, table.c.text
-    return Among(
-        lambda chosen: (
-            select(*columns)
-            .where(table.c.project == bindparam("project"), table.c.run.in_(chosen))
-            .order_by(table.c.name)
-        )
-    )
+    """Labels by run alone: with the project SQLite would walk through an index over all of its runs."""
+    columns = table.c.project, table.c.run, table.c.name, table.c.text
+    return Among(lambda chosen: select(*columns).where(table.c.run.in_(chosen)).order_by(table.c.name))
 
 
 _LABELS: Final = {table: _labels_of(table) for table in (PARAMS, TAGS)}
