@@ -164,6 +164,22 @@ def test_the_algorithm_is_named_first_or_by_an_option() -> None:
     assert asked[0] == asked[1] == asked[2]
 
 
+@pytest.mark.parametrize(
+    ("code", "shown", "silent"),
+    [
+        ({"entry": "t.py", "commit": "ab" * 20, "clean": True, "author": "Ana", "message": "why"}, "why", "changes"),
+        ({"entry": "t.py", "commit": "ab" * 20, "clean": False}, "abababababab, with changes", "message"),
+        ({"entry": "t.py", "clean": False}, "none: a snapshot of the files", "changes"),
+        ({}, "run:1", "commit"),
+    ],
+)
+def test_a_run_says_which_code_it_ran(code: dict[str, Any], shown: str, silent: str) -> None:
+    """A script's run shows commit, author and message, or that there is no commit; other runs have no such part."""
+    text = invoke({"execution:ShowRun": detail("ok", code=code)}, "runs", "show", "run:1").stdout
+    assert shown in text
+    assert silent not in text
+
+
 def test_a_reproduction_that_cannot_be_scored_has_a_verdict_all_the_same() -> None:
     """Other bytes that no program opens are different; why they were not scored stands beside the verdict."""
     other = detail(

@@ -221,6 +221,7 @@ def picture(screen: Screen, d: wire.RunDetail) -> None:
         screen.table(
             ["generated", "as", "digest"], [[p.reference, p.role, p.digest] for p in d.products], spare=["digest"]
         )
+    _section(screen, "code", _code(d.code))
     if d.refused:
         screen.line()
         screen.table(
@@ -238,6 +239,20 @@ def picture(screen: Screen, d: wire.RunDetail) -> None:
     if d.log_bytes:
         screen.line()
         screen.line(f"printed {size(d.log_bytes)}: muni runs logs {d.run}", style="dim")
+
+
+def _code(code: dict[str, Any]) -> dict[str, Any]:
+    """A script and the commit that its tree was, or that it was none."""
+    if not code:
+        return {}
+    commit = str(code.get("commit") or "none: a snapshot of the files")
+    return {
+        "script": code.get("entry"),
+        "commit": commit[:12] + ("" if code.get("clean") else ", with changes") if code.get("commit") else commit,
+        "author": code.get("author"),
+        "committed": str(code.get("committed_at") or "")[:19] or None,
+        "message": code.get("message"),
+    }
 
 
 def _section(screen: Screen, title: str, facts: dict[str, Any]) -> None:

@@ -146,6 +146,7 @@ def show_run(call: Call, request: wire.ShowRun) -> wire.RunDetail:
         logged={name: text for name, text in told.items() if name not in run.job["params"]},
         tags=labels.tags_of(call.project, [run.id]).get(run.id, {}),
         metrics_grade=grade_of_values(run),
+        code={"entry": run.job.get("entry"), **run.facts.get("origin", {})} if run.job.get("source") else {},
     )
 
 

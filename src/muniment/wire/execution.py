@@ -313,6 +313,10 @@ class RunDetail(Struct, kw_only=True, frozen=True):
     """``proven`` where a program of the platform measured hermetically; ``declared`` where a script or a client says
     so, also when the run itself is proven."""
 
+    code: dict[str, Any] = field(default_factory=dict)
+    """Of a script: its ``entry`` and where its tree came from, as the submitting side saw it: ``commit``, ``clean``,
+    ``author``, ``committed_at``, ``message``."""
+
 
 class GetLog(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """What a run printed, from an offset on; works while it runs."""
