@@ -156,6 +156,10 @@ SHAPES = [
     ("runs/log-inputs", {"datasets": [{"dataset": {"name": "n", "digest": {"a": 1}}}]}),
     ("runs/log-inputs", {"datasets": [{"dataset": {"name": "n"}, "tags": "x"}]}),
     ("runs/log-inputs", {"models": [{"model_id": ["m"]}]}),
+    ("runs/log-inputs", {"datasets": [{"dataset": {"name": "n"}}, {"dataset": {"name": "data:none@1"}}]}),
+    ("runs/update", {"run_name": "other", "status": "FINISHED", "end_time": 2**62}),
+    ("logged-models", {"experiment_id": "0", "name": "a\nb"}),
+    ("logged-models", {"experiment_id": "0", "tags": [{"key": "muniment.grade", "value": "proven"}]}),
     ("runs/log-metric", {"key": "x", "value": 1, "model_id": "m-unknown"}),
     ("runs/log-batch", {"metrics": [{"key": "x", "value": 1, "model_id": "m-unknown"}], "params": [{"key": "p"}]}),
     ("registered-models/create", {"name": "prompt", "tags": [{"key": "mlflow.prompt.is_prompt", "value": "true"}]}),
@@ -234,6 +238,7 @@ def test_other_types_and_methods_are_refused(server: Served, run: str) -> None:
         refused(answer, "INVALID_PARAMETER_VALUE", "MUNI-Y135")
     for method, path in (("GET", "mlflow/runs/set-tag"), ("DELETE", "mlflow/runs/get"), ("GET", "mlflow/traces")):
         refused(send(server, method, API + path), "ENDPOINT_NOT_FOUND", "MUNI-Y201")
+    assert b"muni runs show" in send(server, "GET", "/mlflow/main/")[1], "where the links of clients lead"
     refused(send(server, "POST", "/mlflow/main/api/3.0/mlflow/traces", b"{}"), "ENDPOINT_NOT_FOUND", "MUNI-Y201")
     refused(send(server, "GET", "/mlflow/main/../../v1/health"), "ENDPOINT_NOT_FOUND", "MUNI-Y201")
     upload = f"{API}mlflow-artifacts/mpu/create/0/{run}/artifacts/x"

@@ -42,6 +42,11 @@ UPLOADS_AT_ONCE: Final = 16
 PATIENCE_S: Final = 60.0
 """How long the next piece of a body may take."""
 
+_NO_PAGES: Final = """MLflow's clients speak with this server; it has no pages of MLflow.
+Runs are shown by: muni runs list --kind track, and muni runs show RUN
+"""
+"""What stands behind the links that clients print at the end of a run."""
+
 _log = logging.getLogger("muniment.gateways.mlflow")
 _API: Final = re.compile(r"(?:api|ajax-api)/(?:2\.0|3\.0)/(?P<call>.+)")
 _HEADERS: Final = {
@@ -82,6 +87,8 @@ def gateway(gate: Gate, *, limit_bytes: int = 64 << 30, patience_s: float = PATI
         project, rest = request.path_params["project"], request.path_params["rest"]
         if rest in ("health", "version"):
             return Response("OK" if rest == "health" else VERSION, media_type="text/plain", headers=_HEADERS)
+        if not rest:
+            return Response(_NO_PAGES, media_type="text/plain", headers=_HEADERS)
         if rest.endswith("mlflow/server-info"):
             return _json(_SERVER)
         try:

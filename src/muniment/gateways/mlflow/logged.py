@@ -11,6 +11,7 @@ from muniment.gateways.mlflow.asking import Calls, Question
 from muniment.gateways.mlflow.experiments import limit_of, named
 from muniment.gateways.mlflow.filters import Sorting, matches, pages, parse
 from muniment.gateways.mlflow.shapes import document_of_logged, milliseconds
+from muniment.tracking.items import changed, check_document, check_title
 from muniment.wire import registry as wire
 from muniment.wire import tracking
 
@@ -30,7 +31,11 @@ def create(question: Question) -> dict[str, Any]:
     """Announce a model; one that belongs to no run gets a run of its own, so that its files have a maker."""
     fields = question.fields
     experiment = named(question, fields.needed("experiment_id"))
-    name = fields.text("name") or "model"
+    name = check_title(fields.text("name") or "model", "logged model")
+    params, tags = fields.pairs("params"), fields.pairs("tags")
+    check_document(  # before there is a run for it
+        [changed({}, params, "parameter of a logged model"), changed({}, tags, "logged model")], "logged model"
+    )
     run = fields.text("source_run_id")
     own = not run
     if own:
@@ -45,8 +50,8 @@ def create(question: Question) -> dict[str, Any]:
         own_run=own,
         name=name,
         model_type=fields.text("model_type"),
-        params=fields.pairs("params"),
-        tags=fields.pairs("tags"),
+        params=params,
+        tags=tags,
     )
     return {"model": _document(question, question.ask(request))}
 

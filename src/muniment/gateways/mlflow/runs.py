@@ -83,11 +83,10 @@ def get(question: Question) -> dict[str, Any]:
 def update(question: Question) -> dict[str, Any]:
     """End a run, or give a running one another name; one that has ended is not opened again."""
     fields, run = question.fields, _id(question)
-    status = _status(fields)
+    status, ended = _status(fields), moment(fields.integer("end_time", 0))
     if name := fields.text("run_name"):
         question.ask(tracking.SetTags(project=question.project, run=run, tags={RUN_NAME: name}))
     if status in _ENDS:
-        ended = moment(fields.integer("end_time", 0))
         request = tracking.EndRun(project=question.project, run=run, status=_ENDS[status], ended_at=ended)  # type: ignore[arg-type]
         told: tracking.TrackedRun = question.ask(request)
         if told.tags is not None:  # it has ended just now
@@ -186,10 +185,13 @@ def log_inputs(question: Question) -> dict[str, Any]:
     told = [(_dataset(one), one.tags()) for one in fields.documents("datasets")]
     inputs: list[dict[str, Any]] = [{"dataset": dataset, "tags": pairs(tags)} for dataset, tags in told]
     inputs += [{"model_id": one.needed("model_id")} for one in fields.documents("models")]
-    for dataset, tags in told:
-        if (name := dataset["name"]).startswith("data:"):
-            used = tracking.TrackedInput(role=tags.get("mlflow.data.context", "input"), reference=name)
-            question.ask(tracking.LogInputs(project=question.project, run=run, inputs=[used]))
+    used = [
+        tracking.TrackedInput(role=tags.get("mlflow.data.context", "input"), reference=dataset["name"])
+        for dataset, tags in told
+        if dataset["name"].startswith("data:")
+    ]
+    if used:
+        question.ask(tracking.LogInputs(project=question.project, run=run, inputs=used))
     if inputs:
         question.ask(wire.DescribeRun(project=question.project, run=run, inputs=inputs))
     return {}
