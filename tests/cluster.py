@@ -8,12 +8,12 @@ import pwd
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
 import psycopg
-from sqlalchemy import MetaData, create_engine
+from sqlalchemy import MetaData, create_engine, make_url
 
 _DEBIAN = Path("/usr/lib/postgresql")
 _TEMPLATE = "muniment_template"
@@ -87,6 +87,10 @@ class Cluster:
             yield self.url(name)
         finally:
             self._execute(f"drop database {name} with (force)")
+
+    def copy_of(self, url: str) -> AbstractContextManager[str]:
+        """The URL of a copy of a database of this cluster that nobody uses now, dropped at the end."""
+        return self.database(str(make_url(url).database))
 
     def remove(self) -> None:
         """Stop the server if it was started, and delete the folder."""

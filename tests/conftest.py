@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, make_url
+from sqlalchemy import create_engine
 
 import laws  # noqa: F401  it knows the profile that --hypothesis-profile names
 from cluster import Cluster, missing_reason
@@ -50,7 +50,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     In a run that is spread over processes, files with slow tests come first: none shall be alone at the end.
     """
     for item in items:
-        if "each_site" in getattr(item, "fixturenames", ()):
+        if {"each_site", "each_gallery"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("slow")
     if hasattr(config, "workerinput"):
         slow = {item.path for item in items if item.get_closest_marker("slow")}
@@ -165,7 +165,7 @@ def postgres_site(
 
         @contextmanager
         def copied(folder: Path) -> Iterator[Site]:
-            with postgres_cluster.database(template=str(make_url(model).database)) as url:
+            with postgres_cluster.copy_of(model) as url:
                 yield origin.copy(folder, database=url)
 
         yield copied

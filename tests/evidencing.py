@@ -211,9 +211,9 @@ def trained(place: Site) -> Gallery:
     return made
 
 
-def again(made: Gallery, folder: Path) -> Gallery:
-    """A copy of a gallery that was closed, to tamper with or to go on from."""
-    place, clock = made.site.copy(folder), FakeClock(made.clock.now())
+def again(made: Gallery, folder: Path, *, database: str = "") -> Gallery:
+    """A copy of a gallery that was closed, to tamper with or to go on from, on SQLite or on the database given."""
+    place, clock = made.site.copy(folder, database=database), FakeClock(made.clock.now())
     platform = place.open(clock=clock, engine=PlayedEngine(_played), workshop=EmptyWorkshop())
     return Gallery(platform, People(platform, place.tokens), clock, place, made.model, dict(made.keys), made.manifest)
 

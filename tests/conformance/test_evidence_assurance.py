@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from evidencing import Gallery, Key, told, trained
+from evidencing import Gallery, Key, told
 from muniment.evidence import verify
 from muniment.inventory.model import RecordKind
 from muniment.kernel.canonical import digest_of
 from muniment.kernel.digest import Digest
 from muniment.kernel.grade import Grade
-from muniment.testing.platform import PROJECT, Site
+from muniment.testing.platform import PROJECT
 from muniment.wire.evidence import BuildPack
 from notary import Notary
 
@@ -24,11 +23,9 @@ STATED = {"appetite": "low", "accountable": "the CRO", "policy": "P 1", "adopted
 
 
 @pytest.fixture
-def house(each_site: Site) -> Iterator[Gallery]:
+def house(each_gallery: Gallery) -> Gallery:
     """A platform with a trained model, once on each engine."""
-    made = trained(each_site)
-    yield made
-    made.platform.close()
+    return each_gallery
 
 
 @pytest.fixture

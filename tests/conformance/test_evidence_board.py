@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from io import BytesIO
 from typing import Any
 
 import pypdf
 import pytest
 
-from evidencing import Gallery, trained
+from evidencing import Gallery
 from muniment.errors import Denied, NotFound
 from muniment.kernel.digest import Digest
 from muniment.ledger.model import Search
-from muniment.testing.platform import PROJECT, Site
+from muniment.testing.platform import PROJECT
 from muniment.wire.evidence import BriefBoard
 from notary import Notary
 
@@ -22,11 +21,9 @@ MODEL = "model:loans-xgboost"
 
 
 @pytest.fixture
-def house(each_site: Site) -> Iterator[Gallery]:
+def house(each_gallery: Gallery) -> Gallery:
     """A platform with a model of which nobody stated anything, once on each engine."""
-    made = trained(each_site)
-    yield made
-    made.platform.close()
+    return each_gallery
 
 
 def _briefed(house: Gallery, person: str = "approver") -> bytes:

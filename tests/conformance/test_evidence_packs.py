@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from evidencing import WITNESS, Gallery, Key, told, trained
+from evidencing import WITNESS, Gallery, Key, told
 from muniment.errors import Conflict, Denied, Invalid, NotFound
 from muniment.evidence import verify
 from muniment.evidence.pack import MOST_BYTES
 from muniment.kernel.digest import Digest
 from muniment.ledger.cosignature import cosign, witness_key
 from muniment.ledger.model import Search
-from muniment.testing.platform import OTHER, PROJECT, Site
+from muniment.testing.platform import OTHER, PROJECT
 from muniment.wire.data import AddDataset
 from muniment.wire.evidence import BuildPack
 from muniment.wire.inventory import RegisterExternalModel
@@ -28,11 +27,9 @@ MODEL = "model:loans-xgboost"
 
 
 @pytest.fixture
-def house(each_site: Site) -> Iterator[Gallery]:
+def house(each_gallery: Gallery) -> Gallery:
     """A platform with a model of which nobody stated anything, once on each engine."""
-    made = trained(each_site)
-    yield made
-    made.platform.close()
+    return each_gallery
 
 
 def _built(house: Gallery, model: str = MODEL, person: str = "auditor", **how: Any) -> bytes:

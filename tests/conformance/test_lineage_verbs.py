@@ -6,7 +6,6 @@ import base64
 import io
 import json
 import zipfile
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,11 +14,11 @@ from securesystemslib.dsse import Envelope
 from securesystemslib.signer import SSlibKey
 from sqlalchemy import text
 
-from evidencing import Gallery, trained
+from evidencing import Gallery
 from muniment.errors import Conflict, IntegrityError, Invalid, MunimentError, NotFound
 from muniment.kernel.identifiers import format_time
 from muniment.ledger.ports import CheckpointRepository
-from muniment.testing.platform import PROJECT, Site
+from muniment.testing.platform import PROJECT
 from muniment.wire.catalog import GetLineage, LineageView
 from muniment.wire.data import AddDataset, SplitDataset
 from muniment.wire.execution import TrainModel
@@ -30,11 +29,9 @@ MODEL = "model:loans-xgboost"
 
 
 @pytest.fixture
-def house(each_site: Site) -> Iterator[Gallery]:
+def house(each_gallery: Gallery) -> Gallery:
     """A platform with a model that was trained, measured and made again, once on each engine."""
-    made = trained(each_site)
-    yield made
-    made.platform.close()
+    return each_gallery
 
 
 def exported(house: Gallery, reference: str, form: str, **how: Any) -> bytes:
