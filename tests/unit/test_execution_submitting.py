@@ -14,6 +14,7 @@ from asking import furnish_catalog, recorded, state
 from muniment.adapters.sql.execution import RUNS
 from muniment.errors import Invalid, MunimentError, NotFound
 from muniment.execution.model import ResolvedJob
+from muniment.programs.algorithms import ALGORITHMS
 from muniment.testing.platform import People, Site
 from muniment.wire.catalog import GetEntity
 from muniment.wire.data import AddDataset, SplitDataset
@@ -152,6 +153,21 @@ def test_parameters_are_kept_in_their_own_types(people: People) -> None:
     for params in ({"eta": "0.3", "max_depth": "4"}, {"eta": 0.3, "max_depth": 4}):
         plans.add(people.ask("scientist", replace(TRAIN, params=params)).plan)
     assert len(plans) == 1
+
+
+@pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))
+def test_parameters_have_one_name_in_the_record(people: People, algorithm: str) -> None:
+    """Every other name of a parameter asks for the same job; two names at once are refused."""
+    furnish_catalog(people)
+    for one in (parameter for parameter in ALGORITHMS[algorithm] if parameter.aliases):
+        value = one.low if one.default is None else one.default
+        named = people.ask("scientist", replace(TRAIN, algorithm=algorithm, params={one.name: value}))
+        for alias in one.aliases:
+            asked = people.ask("scientist", replace(TRAIN, algorithm=algorithm, params={alias: value}))
+            assert asked.plan == named.plan
+            with pytest.raises(Invalid) as twice:
+                people.ask("scientist", replace(TRAIN, algorithm=algorithm, params={alias: value, one.name: value}))
+            assert twice.value.code == "MUNI-D121"
 
 
 def test_a_script_of_any_name_gives_its_model_a_name(people: People) -> None:

@@ -506,7 +506,7 @@ def _groups(request: wire.EvaluateModel, people: Sequence[Entity]) -> dict[str, 
 
 
 def _training_parameters(request: wire.TrainModel) -> dict[str, Any]:
-    """The given parameters in their own types, by the table that the program itself reads.
+    """The given parameters in their own types and by their own names, by the table that the program itself reads.
 
     Raises:
         Invalid: an unknown algorithm or parameter, a value of another type or out of range.
@@ -525,7 +525,8 @@ def _training_parameters(request: wire.TrainModel) -> dict[str, Any]:
         raise Invalid("MUNI-X127", f"the parameter {missing[0][:40]!r} has no value", parameters=missing[:10])
     known = training_parameters(request.algorithm)
     values = read_parameters({**request.params, "algorithm": request.algorithm, "seed": request.seed}, known)
-    return {name: values[name] for name in request.params}
+    own = {alias: parameter.name for parameter in known for alias in parameter.aliases}
+    return {name: values[name] for name in (own.get(given, given) for given in request.params)}
 
 
 def _rules(call: Call, asked: wire.Watching, *, custom: bool) -> dict[str, Any]:
