@@ -52,6 +52,21 @@ def test_a_proof_has_its_fixed_keys() -> None:
     assert answer["checkpoint"] == {"size": 7, "root": "sha256:" + "0" * 64}
 
 
+def test_what_an_absence_does_not_cover_stands_above_its_scope() -> None:
+    """An answer that something was unused says first what it leaves open, and where to look on."""
+    proof = msgspec.structs.replace(
+        PROOF,
+        reference="data:c/holdout@1",
+        unused=True,
+        verdict="unused",
+        scope="Searched: all. Not covered: other files.",
+    )
+    lines = invoke({"catalog:ProveUnused": proof}, "prove-unused", "c/holdout", "--in", "m").stdout.splitlines()
+    said = [line.split("  ")[1].strip() for line in lines if line.startswith("  ")]
+    assert said.index("not covered") < said.index("scope")
+    assert "--rows looks" in lines[-1]
+
+
 def test_a_reproduction_has_its_fixed_key() -> None:
     """Reproduce answers with the verdict."""
     ended = detail("ok", verdict={"verdict": "identical", "rests_on": ["bytes"]})

@@ -40,6 +40,7 @@ def prove_unused(
         return
     proof = face.client.prove_unused(reference, model)
     reply = proof.reply
+    scope, _, uncovered = reply.scope.partition(" Not covered: ")
 
     def draw(screen: Screen) -> None:
         if proof.unused:
@@ -53,13 +54,17 @@ def prove_unused(
                 "unused": proof.unused,
                 "verdict": reply.verdict,
                 "grade": reply.grade,
+                "not covered": uncovered.removesuffix(".") if proof.unused else None,
                 "searched": f"{reply.entities} entities, {reply.activities} runs",
-                "scope": reply.scope,
+                "scope": scope if proof.unused else reply.scope,
                 "disjoint": tuple(f"{d.part} and {d.other} by {d.run} ({d.grade})" for d in reply.disjointness),
                 "weakest link": reply.weakest,
                 "checkpoint": f"{reply.checkpoint.size} entries, root {reply.checkpoint.root}",
             },
         )
+        if proof.unused and reply.reference.startswith("data:"):
+            screen.line()
+            screen.line("  next  --rows looks for its rows in files of other origin too", style="dim")
         if reply.path:
             screen.line()
             screen.line(f"the way from {reply.path[0].source_label}", style="bold")
