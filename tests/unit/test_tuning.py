@@ -165,7 +165,9 @@ def test_a_search_goes_through_all_its_trials(stage: Stage) -> None:
     assert study.best == 0
     assert study.explanation is not None
     assert study.explanation["importances"] == {"eta": 0.25, "max_depth": 0.75}
-    assert told(study)[-1] == "4 completed trials are few for 2 parameters: what mattered may be chance."
+    assert told(study)[-1] == (
+        "4 completed trials are few, 10 for each parameter are more: what mattered may be chance."
+    )
     assert "chance" not in " ".join(told(replace(study, trials=study.trials * 5)))
     assert study.grade == "proven"
     depth = (study.trials[0].params or {})["max_depth"]

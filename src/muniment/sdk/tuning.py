@@ -350,7 +350,7 @@ def told(study: wire.Study) -> list[str]:
         )
     if known and len(done) < _ENOUGH * len(study.space):
         sentences.append(
-            f"{len(done)} completed trials are few for {len(study.space)} parameters: what mattered may be chance."
+            f"{len(done)} completed trials are few, {_ENOUGH} for each parameter are more: what mattered may be chance."
         )
     if found.get("undefined"):
         sentences.append(f"What mattered is not known: {found['undefined']}.")
