@@ -196,6 +196,8 @@ def test_documents_that_are_nested_without_end_are_refused(server: Served, run: 
     for text in ("dataset.context = 'x'", "dataset.name LIKE '%x%'", "dataset.digest != 'x'"):
         where = [Condition(of="dataset", name=text.split()[0].partition(".")[2], op="=", value="x")]
         assert server.people.ask("scientist", FindRuns(project="main", experiments=["odd"], where=where)).runs == []
+    shown = send(server, "GET", f"{API}mlflow/runs/get?run_id={described.removeprefix('run:')}")[1]["run"]["inputs"]
+    assert shown == {"dataset_inputs": [{"dataset": {}, "tags": []}], "model_inputs": []}, "clients can read it"
 
 
 def test_no_file_lies_inside_another(server: Served) -> None:

@@ -11,6 +11,7 @@ from muniment.gateways.mlflow.experiments import limit_of, named, short_names, v
 from muniment.gateways.mlflow.filters import Clause, Sorting, matches, offset_of, order, parse, token_of
 from muniment.gateways.mlflow.naming import made_up
 from muniment.gateways.mlflow.shapes import (
+    OF_DATASET,
     RUN_NAME,
     STATUS,
     document_of_run,
@@ -34,7 +35,6 @@ _MOST_HISTORY: Final = 25_000
 _PARENT: Final = "mlflow.parentRunId"
 _ENDS: Final = {"FINISHED": "ok", "FAILED": "failed", "KILLED": "cancelled"}
 _NUMBERED: Final = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
-_OF_DATASET: Final = ("name", "digest", "source_type", "source", "schema", "profile")
 _ATTRIBUTES: Final = {
     "run_id": "run",
     "run_name": "name",
@@ -293,7 +293,7 @@ def _dataset(told: Fields) -> dict[str, str]:
     fields = Fields(given if isinstance(given, dict) else {})
     if not fields.text("name"):
         raise Invalid("MUNI-Y117", "a data set has a name", field="datasets")
-    return {name: text for name in _OF_DATASET if (text := fields.text(name))}
+    return {name: text for name in OF_DATASET if (text := fields.text(name))}
 
 
 def _status(fields: Fields) -> str:

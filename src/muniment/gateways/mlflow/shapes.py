@@ -28,6 +28,9 @@ __all__ = [
     "run_of",
 ]
 
+OF_DATASET: Final = ("name", "digest", "source_type", "source", "schema", "profile")
+"""What clients tell of a data set."""
+
 RUN_NAME: Final = "mlflow.runName"
 PLATFORM_TAGS: Final = ("muniment.model", "muniment.state", "muniment.grade")
 """What the platform says of a registered version."""
@@ -122,7 +125,7 @@ def run_of(told: tracking.TrackedRun) -> wire.AnyRun:
 
 def document_of_run(project: str, run: wire.AnyRun) -> dict[str, Any]:
     """A run with everything that was told of it; what the platform itself says of it stands in tags of its own."""
-    models = [one["model_json"] for one in run.outputs if "model_json" in one]
+    models = [text for one in run.outputs if isinstance(text := one.get("model_json"), str)]
     tags = {
         RUN_NAME: run.label,
         **run.tags,
@@ -147,20 +150,39 @@ def document_of_run(project: str, run: wire.AnyRun) -> dict[str, Any]:
             "tags": pairs(tags),
         },
         "inputs": {
-            "dataset_inputs": [*_once_each(run.inputs), *known],
-            "model_inputs": [one for one in run.inputs if "model_id" in one],
+            "dataset_inputs": [*_datasets(run.inputs), *known],
+            "model_inputs": _models({"model_id": one.get("model_id")} for one in run.inputs),
         },
-        "outputs": {"model_outputs": [one for one in run.outputs if "model_id" in one]},
+        "outputs": {"model_outputs": _models(run.outputs)},
     }
 
 
-def _once_each(inputs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The data sets among what a run read, each as it was told first."""
-    first: dict[Any, dict[str, Any]] = {}
+def _datasets(inputs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The data sets among what a run read, each as it was told first, in the one shape that clients can read."""
+    first: dict[tuple[str, str], dict[str, Any]] = {}
     for one in inputs:
-        if isinstance(dataset := one.get("dataset"), dict):
-            first.setdefault((str(dataset.get("name")), str(dataset.get("digest"))), one)
+        given, tags = one.get("dataset"), one.get("tags")
+        if not isinstance(given, dict):
+            continue
+        dataset = {name: text for name in OF_DATASET if isinstance(text := given.get(name), str)}
+        known = [tag for tag in tags if isinstance(tag, dict)] if isinstance(tags, list) else []
+        first.setdefault(
+            (dataset.get("name", ""), dataset.get("digest", "")),
+            {
+                "dataset": dataset,
+                "tags": [{"key": str(tag.get("key", "")), "value": str(tag.get("value", ""))} for tag in known],
+            },
+        )
     return list(first.values())
+
+
+def _models(told: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The logged models among what a run read or made."""
+    return [
+        {"model_id": one["model_id"], **({"step": step} if isinstance(step := one.get("step"), int) else {})}
+        for one in told
+        if isinstance(one.get("model_id"), str)
+    ]
 
 
 def document_of_logged(one: wire.LoggedModel, registrations: Iterable[wire.ModelVersion]) -> dict[str, Any]:
