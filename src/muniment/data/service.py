@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from muniment.catalog.absence import ROW_KINDS
 from muniment.catalog.growing import CLASSIFICATIONS
-from muniment.catalog.model import Direction, Entity, EntityKind, Relation
+from muniment.catalog.model import Direction, Entity, EntityKind, Name, Relation
 from muniment.catalog.naming import label, resolve
 from muniment.catalog.ports import Activities, Entities, Lineage, Names
 from muniment.catalog.resources import DATASET
@@ -210,7 +210,7 @@ def show_dataset(call: Call, request: wire.ShowDataset) -> wire.DatasetDetail:
     data = resolve(call.session, call.project, request.dataset, EntityKind.DATA)
     makers = _activities(call, data.digest, Direction.UPSTREAM, Relation.GENERATED)
     name = _name_of(call, data.digest, request.dataset)
-    makers.sort(key=lambda maker: _made_as(call, maker) != name.partition(":")[2].partition("@")[0])
+    makers.sort(key=lambda maker: name is None or _made_as(call, maker) != name.name)
     facts = {k: v for k, v in data.facts.items() if k not in ("files", "schema", "content_digest", "target", "rows")}
     findings: list[dict[str, Any]] = []
     for maker in makers[:1]:
@@ -221,7 +221,7 @@ def show_dataset(call: Call, request: wire.ShowDataset) -> wire.DatasetDetail:
     if len(came := _origins(call, makers)) > 1:
         facts["origins"] = came
     return wire.DatasetDetail(
-        dataset=name,
+        dataset=str(name or data.digest),
         digest=str(data.digest),
         content_digest=str(data.content_digest),
         rows=_number(data, "rows"),
@@ -231,8 +231,8 @@ def show_dataset(call: Call, request: wire.ShowDataset) -> wire.DatasetDetail:
             wire.Column(name=c["name"], type=str(c["type"]), nullable=bool(c["nullable"]))
             for c in data.facts.get("schema", [])
         ],
-        created_at=format_time(data.at),
-        created_by=data.author,
+        created_at=format_time(name.at if name else data.at),
+        created_by=name.by if name else data.author,
         run=f"run:{makers[0]}" if makers else None,
         grade=data.grade.value,
         facts=facts,
@@ -240,18 +240,15 @@ def show_dataset(call: Call, request: wire.ShowDataset) -> wire.DatasetDetail:
         proof=_proof(call, makers),
         profile=_profile(call, data.digest),
         judged=_judged(call, data),
-        superseded_by=_newer(call, data.digest),
+        superseded_by=_newer(call, name),
         derived_from=_sources(call, makers),
     )
 
 
-def _newer(call: Call, digest: Digest) -> str | None:
-    """The latest version of the newest name that a snapshot bears, where that means another snapshot."""
-    names = call.use(Names)
-    for name in names.of(call.project, [digest]).get(digest, [])[:1]:
-        latest = names.find(call.project, EntityKind.DATA, name.name, None)
-        return None if latest is None or latest.digest == digest else str(latest)
-    return None
+def _newer(call: Call, name: Name | None) -> str | None:
+    """The latest version of the name that a snapshot was asked for by, where that means another snapshot."""
+    latest = name and call.use(Names).find(call.project, EntityKind.DATA, name.name, None)
+    return None if name is None or latest is None or latest.digest == name.digest else str(latest)
 
 
 def _sources(call: Call, makers: Sequence[str]) -> list[str]:
@@ -272,8 +269,8 @@ def _judged(call: Call, data: Entity) -> list[wire.Judged]:
     ]
 
 
-def _name_of(call: Call, digest: Digest, asked: str) -> str:
-    """The name under which a snapshot was asked for, with its version; else its newest name, or its digest.
+def _name_of(call: Call, digest: Digest, asked: str) -> Name | None:
+    """The name under which a snapshot was asked for, with its version; else its newest name, if it has one.
 
     Bytes that came twice are one snapshot, which may bear several names.
     """
@@ -282,8 +279,8 @@ def _name_of(call: Call, digest: Digest, asked: str) -> str:
     for name in borne:
         alike = isinstance(wanted, Named) and (name.kind.value, name.name) == (wanted.kind, wanted.name)
         if alike and isinstance(wanted, Named) and wanted.version in (None, name.version):
-            return str(name)
-    return str(borne[0]) if borne else str(digest)
+            return name
+    return borne[0] if borne else None
 
 
 def _made_as(call: Call, maker: str) -> str | None:
