@@ -370,6 +370,6 @@ def _scope(question: dict[str, Any], searches: Sequence[wire.RowSearch]) -> str:
         f"name, by values whatever the columns are called{keys}; in any order, file format and type.{lacking}"
         f"{unsearched}{before} Not covered: rows in which a compared value was changed (rounded, rewritten, in another "
         "unit, a running number given anew), columns renamed and left out or added at once, what people wrote into "
-        f"code, parameters or environments (source trees of theirs: {question['sources']}){mixed}, and what people learnt "
-        "elsewhere."
+        f"code, parameters or environments (source trees of theirs: {question['sources']}){mixed}, and what people "
+        "learnt elsewhere."
     )
