@@ -10,13 +10,13 @@ from importlib import import_module
 from pathlib import Path
 
 import click
-import pytest
 
 from muniment.adapters.sandbox import Require
 from muniment.bootstrap import VERBS
 from muniment.cli import COMMANDS, muni
-from muniment.kernel.verb import Effect
+from muniment.kernel.verb import Effect, Verb
 from muniment.wire.routes import reads
+from walking import each
 
 SOURCE = Path(__file__).resolve().parents[2] / "src" / "muniment"
 PROMISED = {
@@ -113,11 +113,11 @@ def test_clients_ask_for_verbs_that_exist_by_their_types() -> None:
     assert len(seen) > 40
 
 
-@pytest.mark.parametrize("verb", list(VERBS), ids=lambda verb: verb.action)
-def test_what_is_asked_by_get_changes_nothing(verb: object) -> None:
+@each(VERBS)
+def test_what_is_asked_by_get_changes_nothing(verb: Verb) -> None:
     """A verb whose phrase promises to read only reads."""
-    if reads(verb.action):  # type: ignore[attr-defined]
-        assert verb.effect is Effect.READ  # type: ignore[attr-defined]
+    if reads(verb.action):
+        assert verb.effect is Effect.READ
 
 
 def test_what_init_lets_one_require_can_be_required() -> None:

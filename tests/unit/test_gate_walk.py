@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -24,6 +24,9 @@ from muniment.ledger.ports import EntryRepository
 from muniment.testing.fakes import FakeClock, SeededEntropy
 from muniment.testing.platform import People, Site
 from muniment.wire.identity import AddUser, DisableUser, IssueToken, IssueTokenFor, RevokeToken
+from walking import each
+
+State = Mapping[str, list[tuple[Any, ...]]]
 
 ASKABLE = [verb for verb in VERBS if not verb.internal]
 CLOSED = [verb for verb in ASKABLE if not verb.public]
@@ -104,20 +107,25 @@ def crowd(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crow
     platform.close()
 
 
-@pytest.mark.parametrize("verb", CLOSED, ids=lambda verb: verb.action)
-def test_nobody_is_refused_and_recorded(crowd: Crowd, verb: Verb) -> None:
+@pytest.fixture(scope="module")
+def still(crowd: Crowd) -> State:
+    """What there is; after every refusal it is the same."""
+    return state(crowd.people.platform)
+
+
+@each(CLOSED)
+def test_nobody_is_refused_and_recorded(crowd: Crowd, still: State, verb: Verb) -> None:
     """Without a token every verb answers Unauthenticated, and the ledger says who did not ask for what."""
-    before = state(crowd.people.platform)
     with pytest.raises(Unauthenticated) as refused:
         crowd.people.ask_with(None, crowd.request(verb), b"body")
     entry = recorded(crowd.people.platform, refused.value)
     assert (entry["principal"], entry["action"], entry["outcome"]) == ("System:anonymous", verb.action, "denied")
     assert entry["because"] == {"why": "missing", "credential": ""}
     assert refused.value.facts.keys() == {"do", "entry"}
-    assert state(crowd.people.platform) == before
+    assert state(crowd.people.platform) == still
 
 
-@pytest.mark.parametrize("verb", ASKABLE, ids=lambda verb: verb.action)
+@each(ASKABLE)
 def test_a_bad_token_opens_nothing(crowd: Crowd, verb: Verb) -> None:
     """Malformed, unknown, expired, revoked, disabled: one answer to the asker, and told apart in the ledger."""
     reasons = {name: name for name in ("malformed", "unknown", "expired", "revoked", "disabled")}
@@ -130,10 +138,9 @@ def test_a_bad_token_opens_nothing(crowd: Crowd, verb: Verb) -> None:
         assert (entry["because"]["why"], entry["action"]) == (why, verb.action)
 
 
-@pytest.mark.parametrize("verb", CLOSED, ids=lambda verb: verb.action)
-def test_who_may_not_is_denied_and_recorded(crowd: Crowd, verb: Verb) -> None:
+@each(CLOSED)
+def test_who_may_not_is_denied_and_recorded(crowd: Crowd, still: State, verb: Verb) -> None:
     """Everyone whose roles do not carry a verb is denied it, and stands in the ledger by name; nothing changes."""
-    before = state(crowd.people.platform)
     for person in [person for person, groups in CHARTER.items() if verb.group not in groups]:
         with pytest.raises(Denied) as refused:
             crowd.people.ask(person, crowd.request(verb), b"body")
@@ -141,10 +148,10 @@ def test_who_may_not_is_denied_and_recorded(crowd: Crowd, verb: Verb) -> None:
         assert refused.value.code == entry["code"] == "MUNI-G403"
         assert (entry["principal"], entry["action"]) == (f"User:{person}", verb.action)
         assert (entry["outcome"], entry["decision"]) == ("denied", "deny")
-    assert state(crowd.people.platform) == before
+    assert state(crowd.people.platform) == still
 
 
-@pytest.mark.parametrize("verb", CLOSED, ids=lambda verb: verb.action)
+@each(CLOSED)
 def test_each_verb_is_permitted_to_those_of_the_charter(crowd: Crowd, verb: Verb) -> None:
     """Each verb is permitted to at least one person, and to each whom the charter names."""
     permitted = [person for person, groups in CHARTER.items() if verb.group in groups]
@@ -157,7 +164,7 @@ def test_each_verb_is_permitted_to_those_of_the_charter(crowd: Crowd, verb: Verb
     assert permitted
 
 
-@pytest.mark.parametrize("verb", IN_PROJECT, ids=lambda verb: verb.action)
+@each(IN_PROJECT)
 def test_another_project_shows_nothing(crowd: Crowd, verb: Verb) -> None:
     """Who has no role in a project gets one answer for what is there, what is not, and what is no reference at all."""
     mine = crowd.references.get(verb.on.name, "")
@@ -172,7 +179,7 @@ def test_another_project_shows_nothing(crowd: Crowd, verb: Verb) -> None:
     assert len(answers) == 1
 
 
-@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb.internal], ids=lambda verb: verb.action)
+@each([verb for verb in VERBS if verb.internal])
 def test_an_internal_verb_has_no_name_outside(crowd: Crowd, verb: Verb) -> None:
     """Whoever names an internal verb is told what he is told of a verb that is not there."""
     answers = []

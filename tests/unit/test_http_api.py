@@ -21,6 +21,7 @@ from muniment.ledger.model import Search
 from muniment.testing.platform import People, Site
 from muniment.wire.routes import parameters, path, project_of, reads
 from muniment.wire.tracking import StartRun
+from walking import each
 
 ASKABLE = [verb for verb in VERBS if not verb.internal]
 TRAIN = {"experiment": "e", "data": "data:credit", "algorithm": "xgboost", "target": "age"}
@@ -69,7 +70,7 @@ def web(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
     platform.close()
 
 
-@pytest.mark.parametrize("verb", ASKABLE, ids=lambda verb: verb.action)
+@each(ASKABLE)
 def test_each_verb_has_its_route(web: Web, verb: Verb) -> None:
     """Each verb answers at its path by its method: to nobody 401, to a person without a role 403, with stable codes."""
     nobody = web.verb(None, verb, sample(verb))
