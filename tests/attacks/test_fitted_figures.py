@@ -18,6 +18,8 @@ from muniment.wire import inventory as wi
 from muniment.wire import oversight as wire
 from muniment.wire.execution import EvaluateModel
 
+pytestmark = pytest.mark.slow
+
 EARLY = datetime(2026, 1, 1, tzinfo=UTC)
 MODEL = "model:loans-xgboost"
 

@@ -22,6 +22,8 @@ from muniment.ledger.ports import Signer
 from muniment.testing.platform import People, Site
 from muniment.wire.exporting import ExportInstallation
 
+pytestmark = pytest.mark.slow
+
 Files = dict[str, bytes]
 Rows = list[dict[str, Any]]
 

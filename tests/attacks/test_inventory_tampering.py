@@ -16,6 +16,8 @@ from muniment.testing.platform import PROJECT, People, Site
 from muniment.wire.oversight import OpenFinding, SetGate
 from muniment.wire.records import InventoryReport, VerifyInventory
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def inventory(people: People, platform: Platform) -> People:

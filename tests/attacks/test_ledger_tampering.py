@@ -16,6 +16,8 @@ from muniment.ledger.note import sign_checkpoint
 from muniment.ledger.tiles import decode_bundle, encode_bundle
 from muniment.ledger.tree import leaf_hash
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def room(tmp_path: Path, sqlite_store: SqlStore) -> LedgerRoom:

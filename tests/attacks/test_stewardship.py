@@ -18,6 +18,8 @@ from muniment.wire import stewardship as ws
 from muniment.wire.execution import TrainModel
 from stewarding import Estate
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def clock() -> FakeClock:

@@ -20,6 +20,8 @@ from muniment.wire import stewardship as ws
 from muniment.wire.execution import RunScript
 from stewarding import Estate
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def estate(site: Site, tmp_path: Path) -> Iterator[Estate]:

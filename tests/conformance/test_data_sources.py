@@ -79,6 +79,7 @@ def test_postgresql_gives_every_value_exactly(postgres: str) -> None:
     assert told.version
 
 
+@pytest.mark.slow
 def test_a_result_of_many_pieces_is_whole(postgres: str, sqlite: Path) -> None:
     """Rows come in pieces; none is lost or doubled at their edges."""
     for location in (postgres, f"sqlite:///{sqlite}"):

@@ -74,6 +74,8 @@ from muniment.wire.rows import ShowRowProof
 from muniment.wire.stewardship import UseDataset
 from muniment.wire.vault import ListKeys
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass(frozen=True)
 class Both:

@@ -101,6 +101,7 @@ def test_openssl_is_enough(served: tuple[People, str], tmp_path: Path) -> None:
     approver.http.close()
 
 
+@pytest.mark.slow
 def test_the_sdk_over_http_goes_the_same_way(served: tuple[People, str], tmp_path: Path) -> None:
     """Key files, use cases, registration with a file, steps and the board, all behind a URL."""
     people, url = served

@@ -190,6 +190,7 @@ def test_a_short_passphrase_is_refused(tmp_path: Path, home: Path) -> None:
     assert not (tmp_path / "keys").exists()
 
 
+@pytest.mark.slow
 def test_a_passphrase_is_stretched_as_promised(tmp_path: Path, home: Path) -> None:
     """Unless told otherwise, guessing one passphrase costs argon2id over 256 MiB."""
     LocalKeys.create(tmp_path / "keys", home=home, passphrase=PASSPHRASE)

@@ -89,6 +89,7 @@ def test_a_true_pack_passes(shown: Gallery, pack: bytes, tmp_path: Path) -> None
     assert not any("taken from the pack itself" in text for text in found["not_checked"])
 
 
+@pytest.mark.slow
 def test_a_folder_will_do_as_well(files: Files, tmp_path: Path) -> None:
     """Unpacked, it is the same evidence."""
     for name, content in files.items():
@@ -270,6 +271,7 @@ def test_absurd_archives_are_refused_without_being_unpacked(tmp_path: Path) -> N
     assert (code, "archive" in found["reason"]) == (1, True), found
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(120), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_an_operator_cannot_let_the_dossier_say_something_else(

@@ -129,6 +129,7 @@ def links(graph: Graph) -> set[tuple[str, str, str]]:
     return {(edge.relation.value, edge.activity, str(edge.entity)) for edge in graph.edges}
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(HISTORIES, st.integers(0, 9), st.sampled_from([*(one.value for one in Direction), BOTH]))
 def test_every_format_tells_the_closure(
@@ -194,6 +195,7 @@ def test_every_format_tells_the_closure(
     assert crate(told) == crate(told)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(HISTORIES, st.integers(0, 9))
 def test_a_story_leaves_out_no_step_but_what_was_only_made_again(

@@ -19,6 +19,8 @@ from muniment.wire.ledger import SearchEntries
 from muniment.wire.records import VerifyInventory
 from stewarding import Estate
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass(frozen=True)
 class Left:

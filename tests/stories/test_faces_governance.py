@@ -15,6 +15,8 @@ from muniment.cli import muni
 from muniment.connecting import Profile, write_profile
 from muniment.testing.platform import Site
 
+pytestmark = pytest.mark.slow
+
 Muni = Callable[..., tuple[int, Any]]
 
 

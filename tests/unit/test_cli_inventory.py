@@ -183,6 +183,7 @@ def test_a_vendors_model(shell: Shell) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_break_glass_is_red_everywhere(shell: Shell) -> None:
     """Two administrators approve in an emergency: the list, the status and the board say so."""
     shell.ok("scientist", "model", "register", "scorer")

@@ -185,6 +185,7 @@ def test_files_that_run_code_are_refused_with_advice(theatre: Stage, name: str, 
 DEEP = b'{"a":' * 3000 + b"1" + b"}" * 3000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "outputs",
     [
@@ -584,6 +585,7 @@ def test_what_a_reproduction_contradicted_is_run_again(stage: Stage) -> None:
     assert not stage.people.ask("scientist", TRAIN).answered
 
 
+@pytest.mark.slow
 def test_without_walls_nothing_is_answered_from_the_record(site: Site, tmp_path: Path) -> None:
     """A run that was not hermetic may have come out otherwise: it is no answer."""
     stage = Stage(site.copy(tmp_path / "bare"), training(b"tree one"), Strength.NOT_ENFORCED)
