@@ -10,19 +10,27 @@ import pytest
 from sqlalchemy import delete, select
 
 from asking import furnish_catalog
+from muniment.adapters.sql.catalog import SqlMetrics
 from muniment.adapters.sql.execution import PARAMS
 from muniment.adapters.sql.indexing import FIELD, OBJECT, RUN, VALUE, reindex
+from muniment.adapters.sql.search import SqlSearchIndex
 from muniment.adapters.sql.store import SqlStore
 from muniment.bootstrap import Platform
+from muniment.catalog.declaring import Declarer
+from muniment.catalog.model import ActivityKind, EntityKind, Metric
 from muniment.errors import Conflict, Denied, Invalid, NotFound
 from muniment.founding import upgrade
+from muniment.kernel.digest import Digest
+from muniment.search.kinds import KINDS
+from muniment.search.language import parse, parse_path
+from muniment.search.ports import Scope
 from muniment.testing.platform import OTHER, PROJECT, People, Site
 from muniment.wire.identity import AddUser, GrantRole, IssueTokenFor
 from muniment.wire.ledger import TailEntries
 from muniment.wire.policy import PolicyTest, PublishPolicies
 from muniment.wire.policy import TestGrant as Held
 from muniment.wire.search import ListSearches, RemoveSearch, SaveSearch, Search, SearchWords
-from searching import Ran, put
+from searching import NOW, Ran, World, put
 
 
 @pytest.fixture
@@ -202,6 +210,40 @@ def test_what_is_indexed_can_be_made_again(store: SqlStore) -> None:
         assert _content(db) == before
         assert reindex(db) == 0
         assert _content(db) == before
+        db.rollback()
+
+
+def test_a_training_is_found_by_the_evaluation_of_its_model(store: SqlStore) -> None:
+    """By the latest one, and not where it measured itself under that name; made again, the index says the same."""
+    model = Digest.of(b"model")
+    training = Ran(number=1, metrics={"loss": 0.25}, params={"max_depth": 3}, inputs=["credit"])
+    evaluations = [Ran(number=2, kind="evaluate"), Ran(number=3, kind="evaluate"), Ran(number=4, kind="explain")]
+    query = parse('run where metric.auc > 0.7 and input.name = "credit" and param.max_depth in (3, 5)')
+    with store.engine.connect() as db:
+        if db.dialect.name == "sqlite":
+            db.exec_driver_sql("begin")
+        put(db, [training, *evaluations])
+        writer = Declarer(World(db), PROJECT, NOW)
+        writer.entity(model, EntityKind.MODEL, author="User:ana")
+        for run in (training, *evaluations):
+            writer.activity(run.id, ActivityKind(run.kind), agent="User:ana", started_at=NOW, ended_at=NOW)
+        writer.generated(training.id, model, "model")
+        for run, auc in zip(evaluations, (0.6, 0.8, 0.5), strict=True):
+            writer.used(run.id, model, "model")
+            told = [Metric("auc", auc, NOW, 0), Metric("loss", 9.0, NOW, 0)]
+            SqlMetrics(db).append_many(PROJECT, run.id, told)
+
+        def answers() -> list[dict[str, Any]]:
+            columns = [parse_path(name, KINDS["run"]) for name in ("metric.auc", "metric.loss")]
+            hits = SqlSearchIndex(db).find(query, Scope(projects=(PROJECT,), now=NOW), columns, limit=9, offset=0)
+            return [{"reference": hit.reference, **hit.values} for hit in hits]
+
+        expected = [{"reference": f"run:{training.id}", "metric.auc": 0.8, "metric.loss": 0.25}]
+        assert answers() == expected
+        for table in (VALUE, FIELD, OBJECT, RUN):
+            db.execute(delete(table))
+        reindex(db)
+        assert answers() == expected
         db.rollback()
 
 

@@ -141,6 +141,15 @@ def test_a_byte_order_mark_is_read_and_remarked(world: World) -> None:
     assert [finding["code"] for finding in world.client.data.get("marked").detail.findings] == ["byte_order_mark"]
 
 
+def test_a_wider_file_is_read_where_its_sender_says_so(world: World) -> None:
+    """The limit that a refusal names can be raised for one file, and counts for no other."""
+    wide = b"\n".join(b",".join(b"%s%d" % (prefix, at) for at in range(2_001)) for prefix in (b"c", b"1", b"2"))
+    assert world.add(wide, name="wide").error["code"] == "MUNI-D128"
+    run = world.add(wide, name="wide", bounds={"columns": 2_001})
+    assert run.status == "ok", run.error
+    assert len(world.client.data.get("wide").detail.columns) == 2_001
+
+
 @pytest.mark.parametrize(
     ("given", "code"),
     [
@@ -152,6 +161,8 @@ def test_a_byte_order_mark_is_read_and_remarked(world: World) -> None:
         ({"name": ""}, "MUNI-K106"),
         ({"format": "pickle"}, "MUNI-D145"),
         ({"classification": "top"}, "MUNI-D145"),
+        ({"bounds": {"colums": 3000}}, "MUNI-D145"),
+        ({"bounds": {"columns": 0}}, "MUNI-J192"),
         ({"limits": JobLimits(memory_mb=0)}, "MUNI-X110"),
         ({"limits": JobLimits(wall_s=10**9)}, "MUNI-X110"),
     ],

@@ -16,7 +16,7 @@ from muniment.cli.data_overlap import overlap
 from muniment.cli.data_quality import quality
 from muniment.cli.data_represent import represent
 from muniment.cli.data_rights import due, rights, terms
-from muniment.cli.face import Face, Group, pairs, with_face
+from muniment.cli.face import Face, Group, numbers, pairs, with_face
 from muniment.cli.knowing import DATA
 from muniment.cli.screen import Screen
 from muniment.cli.watching import sending
@@ -68,6 +68,15 @@ def data() -> None:
 @click.option("--null", "nulls", multiple=True, metavar="TEXT", help="A spelling of a missing value; repeatable.")
 @click.option("--column", "columns", multiple=True, metavar="NAME=TYPE", callback=pairs, help="Type of a column.")
 @click.option(
+    "--at-most",
+    "bounds",
+    multiple=True,
+    metavar="WHAT=NUMBER",
+    callback=numbers,
+    help="What the file may hold: columns (2000 as a rule), rows, bytes (unpacked), ratio (unpacked to packed), "
+    "record_bytes; repeatable.",
+)
+@click.option(
     "--classification",
     default="confidential",
     show_default=True,
@@ -106,6 +115,7 @@ def add(
     header: str | None,
     nulls: tuple[str, ...],
     columns: dict[str, str],
+    bounds: dict[str, int],
     classification: str,
     purposes: tuple[str, ...],
     owner: str | None,
@@ -137,6 +147,7 @@ def add(
             columns=columns,
             header=header.split(",") if header else [],
             nulls=list(nulls),
+            bounds=bounds,
             sheet=sheet,
             classification=classification,
             purposes=list(purposes),

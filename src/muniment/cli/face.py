@@ -180,6 +180,15 @@ def pairs(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -
     return found
 
 
+def numbers(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> dict[str, int]:
+    """Like ``pairs``; every value is a whole number."""
+    found = pairs(ctx, param, given)
+    for name, text in found.items():
+        if not text.isdecimal() or len(text) > 18:
+            raise click.BadParameter(f"{name}={text[:40]} is no whole number", ctx, param)
+    return {name: int(text) for name, text in found.items()}
+
+
 def values(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> dict[str, Any]:
     """Like ``pairs``; a value is read as JSON if it parses, else taken as text."""
     return {name: _value(text) for name, text in pairs(ctx, param, given).items()}

@@ -33,6 +33,7 @@ from muniment.wire.execution import Started
 _FORMATS: Final = ("auto", "csv", "tsv", "jsonl", "parquet", "arrow", "excel", "rows", "table")
 _PART: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _RESERVED: Final = ("snapshot", "model")
+_BOUNDS: Final = ("columns", "rows", "bytes", "ratio", "record_bytes")
 _MOST_PARTS: Final = 20
 _MOST_ORIGINS: Final = 20
 _MOST_JUDGED: Final = 20
@@ -68,6 +69,8 @@ def add_dataset(call: Call, request: wire.AddDataset) -> Started:
         params["columns"] = request.header
     if request.nulls:
         params["nulls"] = request.nulls
+    if request.bounds:
+        params["limits"] = _bounds(request.bounds)
     if request.sheet is not None:
         params["sheet"] = request.sheet
     if request.version is not None and request.at is not None:
@@ -355,6 +358,15 @@ def _number(entity: Entity, fact: str) -> int:
 
 def _bytes(entity: Entity) -> int:
     return sum(int(file["size"]) for file in files_of(entity))
+
+
+def _bounds(given: Mapping[str, int]) -> dict[str, int]:
+    """The limits of the parser by their own names; it knows how far each may go."""
+    for name, most in given.items():
+        _one_of("limit of a file", name, _BOUNDS)
+        if most < 1:
+            raise Invalid("MUNI-J192", "a limit of a file is a whole number from 1", limit=name, given=most)
+    return {f"max_{name}": most for name, most in given.items()}
 
 
 def _one_of(what: str, given: str, allowed: tuple[str, ...]) -> None:

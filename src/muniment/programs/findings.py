@@ -38,7 +38,7 @@ def check_names(names: Sequence[str], limit: int) -> None:
             limit=limit,
             found=len(names),
             setting="max_columns",
-            do="raise the limit, or check the separator",
+            do="check the separator, or raise the limit: --at-most columns=NUMBER",
         )
     seen: dict[str, int] = {}
     for position, name in enumerate(names, 1):

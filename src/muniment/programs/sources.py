@@ -262,7 +262,7 @@ def too_long(line: int, limit: int) -> Invalid:
         line=line,
         limit=limit,
         setting="max_record_bytes",
-        do="check for a missing line end or an open quote, or raise the limit",
+        do="check for a missing line end or an open quote, or raise the limit: --at-most record_bytes=NUMBER",
     )
 
 
@@ -273,7 +273,7 @@ def too_many_rows(limit: int) -> Invalid:
         "the file has too many rows",
         limit=limit,
         setting="max_rows",
-        do="raise the limit or send the file in pieces",
+        do="raise the limit: --at-most rows=NUMBER; or send the file in pieces",
     )
 
 
@@ -285,5 +285,7 @@ def too_much(what: str, limit: int, found: int) -> Invalid:
         limit=limit,
         found=found,
         setting=f"max_{what}",
-        do="if the file is honest, raise the limit",
+        do=f"if the file is honest, raise the limit: --at-most {what}=NUMBER"
+        if what in ("bytes", "ratio")
+        else "write it with fewer and larger files",
     )

@@ -74,7 +74,7 @@ class TableFiles:
         if name not in self._places:
             raise missing(name)
         if self.size(name) > _MOST_METADATA:
-            raise too_much("bytes", _MOST_METADATA, self.size(name))
+            raise too_much("metadata", _MOST_METADATA, self.size(name))
         content: bytes = self.buffer(name).to_pybytes()
         return content
 

@@ -253,6 +253,7 @@ class Data:
         delimiter: str | None = None,
         header: Sequence[str] = (),
         nulls: Sequence[str] = (),
+        bounds: Mapping[str, int] | None = None,
         classification: str = "confidential",
         owner: str | None = None,
         purposes: Sequence[str] = (),
@@ -277,6 +278,8 @@ class Data:
             delimiter: what separates fields; None means a comma.
             header: names of the columns of a file that has no header line.
             nulls: spellings of a missing value besides the empty field, such as ``?``.
+            bounds: what the file may hold at most, where that is not as usual: ``columns`` (2,000), ``rows``, ``bytes``
+                after the compression is taken off, ``ratio`` of these to the compressed ones, ``record_bytes``.
             classification: how the data may be handled: public, internal, confidential or restricted.
             owner: who answers for them.
             purposes: what they may be used for.
@@ -297,6 +300,7 @@ class Data:
                 delimiter=delimiter,
                 header=list(header),
                 nulls=list(nulls),
+                bounds=dict(bounds or {}),
                 sheet=sheet,
                 classification=classification,
                 owner=owner,

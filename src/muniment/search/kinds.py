@@ -150,7 +150,12 @@ RUN: Final = register(
             Field("code", Type.TEXT, "digest of its source tree"),
             Field("commit", Type.TEXT, "commit of its source tree"),
             Field("plan", Type.TEXT, "digest of its plan: equal plans are equal jobs"),
-            Field("metric", Type.NUMBER, "last value of a metric", "NAME"),
+            Field(
+                "metric",
+                Type.NUMBER,
+                "last value of a metric; for one that the run has not itself, of the latest evaluation of what it made",
+                "NAME",
+            ),
             Field("param", Type.ANY, "a parameter", "NAME"),
             Field("tag", Type.ANY, "a tag", "NAME"),
             *_thing("input", "something it used"),

@@ -134,7 +134,7 @@ OBJECT: Final = Table(
     sqlite_with_rowid=False,
 )
 
-_NUMBER_OF: Final = Question(select(RUN.c.number).where(RUN.c.run == bindparam("run")))
+_NUMBER_OF: Final = Question(select(RUN.c.number, RUN.c.kind).where(RUN.c.run == bindparam("run")))
 
 _FIELD_OF: Final = Question(
     select(FIELD.c.id).where(
@@ -144,6 +144,7 @@ _FIELD_OF: Final = Question(
 
 _MEASURED: Final = Replacement(VALUE, "field", "object", "place", "number", "prefix", "text")
 
+_EVALUATION: Final = "evaluate"
 _CHUNK: Final = 1000
 _ONE_BY_ONE: Final = 8
 """Up to so many names are looked up one after the other, which is the faster way past SQLAlchemy."""
@@ -302,7 +303,25 @@ def index_metrics(db: Connection, project: str, run: str, latest: Mapping[str, f
                 fields[name] = field
     if len(fields) < len(told):
         fields = _fields(db, project, "metric", told)
-    _MEASURED.put(db, [(fields[name], numbers[0][0], 0, value, None, None) for name, value in told.items()])
+    ((number, kind),) = numbers
+    _MEASURED.put(db, [(fields[name], number, 0, value, None, None) for name, value in told.items()])
+    if kind == _EVALUATION:
+        _credit(db, number, {fields[name]: (name, value) for name, value in told.items()})
+
+
+def _credit(db: Connection, evaluation: int, measured: Mapping[int, tuple[str, float | None]]) -> None:
+    """Let the runs that made what was evaluated be found by the measurements, where they have none of that name."""
+    used, made = OBJECT.alias(), OBJECT.alias()
+    makers = (
+        select(made.c.run, RUN.c.run)
+        .join_from(used, made, and_(made.c.entity == used.c.entity, made.c.side == "output"))
+        .join(RUN, RUN.c.number == made.c.run)
+        .where(used.c.run == evaluation, used.c.side == "input", used.c.role == "model")
+    )
+    for number, run in db.execute(makers).all():
+        own = {name for (name,) in db.execute(select(_LATEST.c.name).where(_LATEST.c.activity == run))}
+        rows = [(field, number, 0, value, None, None) for field, (name, value) in measured.items() if name not in own]
+        _MEASURED.put(db, rows)
 
 
 def index_values(
@@ -452,7 +471,20 @@ def _reindex_runs(db: Connection) -> int:
         _fill_params(db, chunk)
         _fill_labels(db, chunk)
         _fill_objects(db, chunk)
+        _fill_credits(db, chunk)
     return len(runs)
+
+
+def _fill_credits(db: Connection, runs: Sequence[str]) -> None:
+    told = (
+        select(RUN.c.number, _LATEST.c.project, _LATEST.c.name, _LATEST.c.value)
+        .join_from(RUN, _LATEST, _LATEST.c.activity == RUN.c.run)
+        .where(RUN.c.run.in_(runs), RUN.c.kind == _EVALUATION)
+        .order_by(RUN.c.number)
+    )
+    for number, project, name, value in db.execute(told).all():
+        for field in _fields(db, project, "metric", [name]).values():
+            _credit(db, number, {field: (name, value)})
 
 
 def _fill_params(db: Connection, runs: Sequence[str]) -> None:
