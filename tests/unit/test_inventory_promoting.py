@@ -21,6 +21,8 @@ from muniment.wire.inventory import CheckApproval, FetchModel, ListVersions, Sho
 from notary import Notary
 from promotion import LIVE, alter, approved, check, promote
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_promoted_version_is_the_same_bytes_under_the_same_approval(people: People) -> None:
     """Digest, files, conditions, limits and end are those of the source; the manifest is its own; the ledger tells."""
@@ -69,7 +71,6 @@ def _find(notary: Notary) -> None:
     )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("act", "why"), [(_retire, "retired on"), (_find, "1 high finding open")])
 def test_what_ends_at_the_source_ends_in_production(people: People, act: Callable[[Notary], None], why: str) -> None:
     """A retirement or a high finding there is a refusal here from that moment on, with the reason and the project."""
@@ -83,7 +84,6 @@ def test_what_ends_at_the_source_ends_in_production(people: People, act: Callabl
     assert (found.files, found.manifest) == ([], None)
 
 
-@pytest.mark.slow
 def test_an_approval_that_expires_there_expires_here(site: Site, tmp_path: Path) -> None:
     """The end is that of the source; after a renewal there the version is promoted again and usable again."""
     clock = FakeClock(datetime.now(UTC))
