@@ -88,8 +88,8 @@ class AddDataset(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """The day, or the time from now, until which they are kept."""
 
     bounds: dict[str, int] = field(default_factory=dict)
-    """What the file may hold at most, where that is not as usual: ``columns``, ``rows``, ``bytes`` after the compression
-    is taken off, ``ratio`` of these to the compressed ones, ``record_bytes`` of the longest line."""
+    """What the file may hold at most, where that is not as usual: ``columns``, ``rows``, ``bytes`` after the
+    compression is taken off, ``ratio`` of these to the compressed ones, ``record_bytes`` of the longest line."""
 
     limits: JobLimits = field(default_factory=JobLimits)
 
