@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "muniment"
@@ -160,10 +159,12 @@ def cli_page() -> str:
             for name in command.list_commands(context):
                 inner = command.get_command(context, name)
                 if inner is not None and not inner.hidden:
-                    walk(inner, click.Context(inner, info_name=name, parent=context, terminal_width=100))
+                    walk(inner, opened(inner, name, context))
 
-    root: Any = getattr(cli, "muni", None) or cli.main
-    walk(root, click.Context(root, info_name="muni", terminal_width=100))
+    def opened(command: click.Command, name: str, parent: click.Context | None = None) -> click.Context:
+        return command.make_context(name, [], parent, resilient_parsing=True, terminal_width=100)
+
+    walk(cli.muni, opened(cli.muni, "muni"))
     return "\n".join(lines)
 
 

@@ -177,7 +177,7 @@ def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
             ["--version"], is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Show the version."
         ),
     ],
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    context_settings={"max_content_width": 110},
     epilog="First steps: muni init, then muni demo.  Everything is recorded; muni audit tail shows it.",
 )
 def muni() -> None:

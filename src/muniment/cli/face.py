@@ -130,6 +130,7 @@ class _Everywhere(click.Command):
 
     def __init__(self, *args: Any, **extra: Any) -> None:
         super().__init__(*args, **extra)
+        self.context_settings.setdefault("help_option_names", ["-h", "--help"])
         known = {option for param in self.params for option in param.opts}
         self.params += [option for option in COMMON(hidden=True) if not known & set(option.opts)]
 
