@@ -319,7 +319,7 @@ def test_comparison_tells_identical_from_equivalent_from_different(bench: Benche
         job.given()
         compare(Job(job.root))
         verdicts.append(job.result("report.json")["verdict"])
-    job.given(max_difference=1, max_ulp=2**62)
+    job.given(max_difference=1, max_ulp=2**53)
     compare(Job(job.root))
     loose = job.result("report.json")
     assert verdicts == ["identical-bytes", "identical-predictions", "different"]
