@@ -16,6 +16,8 @@ from muniment.testing.platform import Site
 from muniment.wire.registry import Condition, DescribeRun, FindRuns
 from muniment.wire.tracking import ListArtifacts, StartRun
 
+pytestmark = pytest.mark.slow
+
 API = "/mlflow/main/api/2.0/"
 
 

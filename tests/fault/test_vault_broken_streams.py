@@ -20,6 +20,8 @@ from muniment.errors import Invalid, Unavailable
 from muniment.kernel.digest import Digest
 from vaulting import VaultRoom, vault_room
 
+pytestmark = pytest.mark.slow
+
 MIB = 1 << 20
 
 

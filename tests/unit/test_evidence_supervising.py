@@ -20,6 +20,8 @@ from muniment.wire import catalogues as wire
 from muniment.wire.inventory import AddUseCase, RegisterModel
 from muniment.wire.ledger import LedgerEntries, SearchEntries
 
+pytestmark = pytest.mark.slow
+
 OWN = """\
 format = "muniment.catalogue/1"
 id = "house-rules"
