@@ -11,7 +11,7 @@ from sqlalchemy import delete, select
 
 from asking import furnish_catalog
 from muniment.adapters.sql.catalog import SqlMetrics
-from muniment.adapters.sql.execution import PARAMS
+from muniment.adapters.sql.execution import PARAMS, SqlRunQueue
 from muniment.adapters.sql.indexing import FIELD, OBJECT, RUN, VALUE, reindex
 from muniment.adapters.sql.search import SqlSearchIndex
 from muniment.adapters.sql.store import SqlStore
@@ -19,8 +19,10 @@ from muniment.bootstrap import Platform
 from muniment.catalog.declaring import Declarer
 from muniment.catalog.model import ActivityKind, EntityKind, Metric
 from muniment.errors import Conflict, Denied, Invalid, NotFound
+from muniment.execution.model import RunStatus
 from muniment.founding import upgrade
 from muniment.kernel.digest import Digest
+from muniment.kernel.identifiers import format_time
 from muniment.search.kinds import KINDS
 from muniment.search.language import parse, parse_path
 from muniment.search.ports import Scope
@@ -214,10 +216,11 @@ def test_what_is_indexed_can_be_made_again(store: SqlStore) -> None:
 
 
 def test_a_training_is_found_by_the_evaluation_of_its_model(store: SqlStore) -> None:
-    """By the latest one, and not where it measured itself under that name; made again, the index says the same."""
+    """By the latest that ended well, and not where it measured itself; made again, the index says the same."""
     model = Digest.of(b"model")
     training = Ran(number=1, metrics={"loss": 0.25}, params={"max_depth": 3}, inputs=["credit"])
     evaluations = [Ran(number=2, kind="evaluate"), Ran(number=3, kind="evaluate"), Ran(number=4, kind="explain")]
+    evaluations.append(Ran(number=5, kind="evaluate"))
     query = parse('run where metric.auc > 0.7 and input.name = "credit" and param.max_depth in (3, 5)')
     with store.engine.connect() as db:
         if db.dialect.name == "sqlite":
@@ -228,10 +231,15 @@ def test_a_training_is_found_by_the_evaluation_of_its_model(store: SqlStore) -> 
         for run in (training, *evaluations):
             writer.activity(run.id, ActivityKind(run.kind), agent="User:ana", started_at=NOW, ended_at=NOW)
         writer.generated(training.id, model, "model")
-        for run, auc in zip(evaluations, (0.6, 0.8, 0.5), strict=True):
+        queue, moment = SqlRunQueue(db), format_time(NOW)
+        assert queue.lease("w", moment, moment, 3)
+        queue.finish(training.id, "w", RunStatus.OK, moment, {})
+        for run, auc in zip(evaluations, (0.6, 0.8, 0.5, 0.5), strict=True):
             writer.used(run.id, model, "model")
             told = [Metric("auc", auc, NOW, 0), Metric("loss", 9.0, NOW, 0)]
             SqlMetrics(db).append_many(PROJECT, run.id, told)
+            assert queue.lease("w", moment, moment, 3)
+            queue.finish(run.id, "w", RunStatus.FAILED if run is evaluations[-1] else RunStatus.OK, moment, {})
 
         def answers() -> list[dict[str, Any]]:
             columns = [parse_path(name, KINDS["run"]) for name in ("metric.auc", "metric.loss")]

@@ -41,6 +41,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from muniment.adapters.sql.direct import Question, Replacement
 from muniment.adapters.sql.schema import DIGEST, ID, METADATA, MOMENT, NAME
+from muniment.catalog.model import ActivityKind
+from muniment.execution.model import RunStatus
 from muniment.kernel.identifiers import parse_time
 
 __all__ = [
@@ -134,7 +136,7 @@ OBJECT: Final = Table(
     sqlite_with_rowid=False,
 )
 
-_NUMBER_OF: Final = Question(select(RUN.c.number, RUN.c.kind).where(RUN.c.run == bindparam("run")))
+_NUMBER_OF: Final = Question(select(RUN.c.number).where(RUN.c.run == bindparam("run")))
 
 _FIELD_OF: Final = Question(
     select(FIELD.c.id).where(
@@ -144,7 +146,7 @@ _FIELD_OF: Final = Question(
 
 _MEASURED: Final = Replacement(VALUE, "field", "object", "place", "number", "prefix", "text")
 
-_EVALUATION: Final = "evaluate"
+_WELL_EVALUATED: Final = and_(RUN.c.kind == ActivityKind.EVALUATE.value, RUN.c.status == RunStatus.OK.value)
 _CHUNK: Final = 1000
 _ONE_BY_ONE: Final = 8
 """Up to so many names are looked up one after the other, which is the faster way past SQLAlchemy."""
@@ -176,11 +178,33 @@ def index_run(db: Connection, run: str) -> None:
     number = db.execute(select(RUN.c.number).where(RUN.c.run == run)).scalar()
     if number is not None:
         db.execute(update(RUN).where(RUN.c.number == number).values(values))
+        if (values["kind"], values["status"]) == (ActivityKind.EVALUATE.value, RunStatus.OK.value):
+            _credit(db, number, row["project"], run)
         return
     db.execute(RUN.insert(), values)
     inputs = job.get("inputs")
     if isinstance(inputs, Mapping) and inputs:
         index_objects(db, row["project"], [(run, "input", role, str(digest)) for role, digest in inputs.items()])
+
+
+def _credit(db: Connection, evaluation: int, project: str, run: str) -> None:
+    """Let the runs that made what was evaluated be found by the measurements, where they have none of that name."""
+    measured = dict(_pairs(db, select(_LATEST.c.name, _LATEST.c.value).where(_LATEST.c.activity == run)))
+    measured = {name: value for name, value in measured.items() if _findable(name)}
+    if not measured:
+        return
+    fields = _fields(db, project, "metric", measured)
+    used, made = OBJECT.alias(), OBJECT.alias()
+    makers = (
+        select(made.c.run, RUN.c.run)
+        .join_from(used, made, and_(made.c.entity == used.c.entity, made.c.side == "output"))
+        .join(RUN, RUN.c.number == made.c.run)
+        .where(used.c.run == evaluation, used.c.side == "input", used.c.role == "model")
+    )
+    for number, maker in db.execute(makers).all():
+        own = {name for (name,) in db.execute(select(_LATEST.c.name).where(_LATEST.c.activity == maker))}
+        told = [(fields[name], number, 0, value, None, None) for name, value in measured.items() if name not in own]
+        _MEASURED.put(db, told)
 
 
 def _run_row(row: Mapping[str, Any], job: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:
@@ -303,25 +327,7 @@ def index_metrics(db: Connection, project: str, run: str, latest: Mapping[str, f
                 fields[name] = field
     if len(fields) < len(told):
         fields = _fields(db, project, "metric", told)
-    ((number, kind),) = numbers
-    _MEASURED.put(db, [(fields[name], number, 0, value, None, None) for name, value in told.items()])
-    if kind == _EVALUATION:
-        _credit(db, number, {fields[name]: (name, value) for name, value in told.items()})
-
-
-def _credit(db: Connection, evaluation: int, measured: Mapping[int, tuple[str, float | None]]) -> None:
-    """Let the runs that made what was evaluated be found by the measurements, where they have none of that name."""
-    used, made = OBJECT.alias(), OBJECT.alias()
-    makers = (
-        select(made.c.run, RUN.c.run)
-        .join_from(used, made, and_(made.c.entity == used.c.entity, made.c.side == "output"))
-        .join(RUN, RUN.c.number == made.c.run)
-        .where(used.c.run == evaluation, used.c.side == "input", used.c.role == "model")
-    )
-    for number, run in db.execute(makers).all():
-        own = {name for (name,) in db.execute(select(_LATEST.c.name).where(_LATEST.c.activity == run))}
-        rows = [(field, number, 0, value, None, None) for field, (name, value) in measured.items() if name not in own]
-        _MEASURED.put(db, rows)
+    _MEASURED.put(db, [(fields[name], numbers[0][0], 0, value, None, None) for name, value in told.items()])
 
 
 def index_values(
@@ -476,15 +482,9 @@ def _reindex_runs(db: Connection) -> int:
 
 
 def _fill_credits(db: Connection, runs: Sequence[str]) -> None:
-    told = (
-        select(RUN.c.number, _LATEST.c.project, _LATEST.c.name, _LATEST.c.value)
-        .join_from(RUN, _LATEST, _LATEST.c.activity == RUN.c.run)
-        .where(RUN.c.run.in_(runs), RUN.c.kind == _EVALUATION)
-        .order_by(RUN.c.number)
-    )
-    for number, project, name, value in db.execute(told).all():
-        for field in _fields(db, project, "metric", [name]).values():
-            _credit(db, number, {field: (name, value)})
+    ended = select(RUN.c.number, RUN.c.project, RUN.c.run).where(RUN.c.run.in_(runs), _WELL_EVALUATED)
+    for number, project, run in db.execute(ended.order_by(RUN.c.run)).all():
+        _credit(db, number, project, run)
 
 
 def _fill_params(db: Connection, runs: Sequence[str]) -> None:

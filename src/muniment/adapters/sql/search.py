@@ -547,29 +547,31 @@ class _Pager:
         if isinstance(part, Lineage):
             many = len(self._compiler.walk(part))
         else:
-            rows = self._satisfying(part)
-            if rows is None:
+            satellite = self._indexed(part)
+            if satellite is None:
                 return None
-            if len(rows.get_final_froms()) > 1 or isinstance(rows.get_final_froms()[0], Join):
+            if isinstance(satellite.rows, Join):
                 few = min(few, _FEW_JOINED)
-            many = self._db.execute(select(func.count()).select_from(rows.limit(few + 1).subquery())).scalar_one()
+            rows = self._satisfying(satellite, part).limit(few + 1).subquery()
+            many = self._db.execute(select(func.count()).select_from(rows)).scalar_one()
         return many if many <= few else None
 
     def _owners(self, part: Condition) -> list[Whatever]:
-        """The keys of the objects that satisfy a test."""
+        """The keys of the objects that satisfy a test that is known to be satisfied by few."""
         if isinstance(part, Lineage):
             return self._compiler.walk(part)
-        rows = self._satisfying(part)
-        assert rows is not None
-        return [*{key for (key,) in self._db.execute(rows) if key is not None}]
+        satellite = self._indexed(part)
+        assert satellite is not None
+        return [*{key for (key,) in self._db.execute(self._satisfying(satellite, part)) if key is not None}]
 
-    def _satisfying(self, part: Condition) -> Select[Whatever] | None:
-        """The keys of the objects that satisfy a test, from the index of its values; None when none has them."""
-        if not isinstance(part, (Comparison, Membership)):
+    def _indexed(self, part: Condition) -> _Satellite | None:
+        """The rows whose index knows who satisfies a test; None when there are none."""
+        if not isinstance(part, (Comparison, Membership)) or _positive(part)[1]:
             return None
         satellite = self._compiler.satellite(part.path)
-        if satellite is None or satellite.owner is None or _positive(part)[1]:
-            return None
+        return None if satellite is None or satellite.owner is None else satellite
+
+    def _satisfying(self, satellite: _Satellite, part: Whatever) -> Select[Whatever]:
         return satellite.owners(self._compiler.cells.condition(satellite.cell, part))
 
     def _among(self, keys: Sequence[Whatever]) -> _Sql:

@@ -99,7 +99,8 @@ def compare_rows(call: Call, request: wire.CompareRows) -> wire.RowsAsked:
 def diff_datasets(call: Call, request: wire.DiffDatasets) -> Started:
     """Say how two snapshots differ: schema, counts, distributions, and rows added, removed and changed."""
     a, b = (resolve(call.session, call.project, one, EntityKind.DATA) for one in (request.a, request.b))
-    both = [name for name in columns_of(a) if name in set(columns_of(b))]
+    there = frozenset(columns_of(b))
+    both = [name for name in columns_of(a) if name in there]
     if not both:
         raise _nothing_common(
             columns_of(a), columns_of(b), "count their equal rows: muni data overlap A B --ignore-names"
